@@ -1,0 +1,125 @@
+"""The schema of model and target specs. Unknown keys are refused, so that a misspelt setting never passes silently."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class Strict(BaseModel):
+    """Base of every spec: frozen, unknown keys refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ConvTasNetSpec(Strict):
+    """Conv-TasNet in the field's names (Luo and Mesgarani 2019; Asteroid's argument names).
+
+    ``n_filters`` N, ``kernel_size`` L and ``stride`` of the encoder in samples; ``bn_chan`` B, ``hid_chan`` H,
+    ``skip_chan`` Sc, ``conv_kernel_size`` P, ``n_blocks`` X, ``n_repeats`` R of the temporal network.
+    """
+
+    n_filters: int = Field(gt=0)
+    kernel_size: int = Field(gt=1)
+    stride: int = Field(gt=0)
+    bn_chan: int = Field(gt=0)
+    hid_chan: int = Field(gt=0)
+    skip_chan: int = Field(gt=0)
+    conv_kernel_size: int = Field(default=3, gt=0)
+    n_blocks: int = Field(gt=0)
+    n_repeats: int = Field(gt=0)
+    causal: bool = False
+    mask_act: Literal["relu", "sigmoid"] = "relu"
+    encoder_act: Literal["linear", "relu"] = "linear"
+
+    @model_validator(mode="after")
+    def _check(self) -> ConvTasNetSpec:
+        if self.stride > self.kernel_size:
+            raise ValueError(f"stride {self.stride} is larger than kernel_size {self.kernel_size}: samples would be lost between frames")
+        if not self.causal and self.conv_kernel_size % 2 == 0:
+            raise ValueError("conv_kernel_size must be odd unless causal is true")
+        return self
+
+
+class QatProfile(Strict):
+    """How long quantization-aware training lasts. ``steps`` 0 means post-training: ranges are observed, nothing is trained."""
+
+    steps: int = Field(ge=0)
+    batch_size: int = Field(gt=0)
+    learning_rate: float = Field(gt=0)
+    segment_seconds: float = Field(gt=0)
+    validation_mixtures: int = Field(gt=0, description="mixtures the parity report judges")
+
+
+class TrainingSpec(Strict):
+    """Training of the float teacher."""
+
+    steps: int = Field(gt=0)
+    batch_size: int = Field(gt=0)
+    learning_rate: float = Field(gt=0)
+    segment_seconds: float = Field(gt=0)
+    gradient_clip: float = 5.0
+    plateau_patience: int = 5
+    cooldown_steps: int = Field(default=0, ge=0, description="the last steps, over which the learning rate falls linearly to zero")
+    epoch_steps: int = Field(default=500, gt=0, description="steps between two validations")
+    precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    seed: int = 0
+
+
+class ModelSpec(Strict):
+    """One network, its training and its profiles of quantization-aware training."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    architecture: Literal["convtasnet"]
+    task: Literal["separation", "enhancement"] = "separation"
+    description: str = ""
+    sample_rate: int = Field(gt=0)
+    n_src: int = Field(ge=1)
+    segment_samples: int = Field(gt=0, description="fixed length of one invocation of the shipped graph")
+    network: ConvTasNetSpec
+    training: TrainingSpec
+    profiles: dict[Literal["ptq", "quick", "full"], QatProfile]
+
+    @model_validator(mode="after")
+    def _check(self) -> ModelSpec:
+        kernel, stride = self.network.kernel_size, self.network.stride
+        if self.segment_samples < kernel or (self.segment_samples - kernel) % stride:
+            lower = max(0, (self.segment_samples - kernel) // stride) * stride + kernel
+            raise ValueError(
+                f"segment_samples {self.segment_samples} must be kernel_size + a multiple of stride; {lower} and {lower + stride} are the nearest"
+            )
+        if self.task == "separation" and self.n_src < 2:
+            raise ValueError("n_src 1 is enhancement: set task: enhancement")
+        return self
+
+
+class Gates(Strict):
+    """Thresholds of the parity gates (design: structure, exact, near, task, theory, resources)."""
+
+    near_max_lsb: int = 1
+    near_max_share: float = 0.005
+    mean_si_sdr_loss_db: dict[Literal["ptq", "quick", "full"], float]
+    p5_loss_db: float = 1.0
+    stoi_loss: float = 0.005
+    order_agreement: float = 0.99
+    waveform_si_sdr_difference_db: float = 0.05
+    theory_slack_db: float = 0.2
+    bytes_per_parameter: float = 1.15
+    bytes_constant: int = 48 * 1024
+    arena_bytes: int | None = None
+    soft_loss_db: dict[int, float] = Field(default_factory=lambda: {6: 0.1, 12: 0.1, 20: 0.1, 40: 0.5})
+
+
+class TargetSpec(Strict):
+    """One deployment target: the file format, the integer norm recipe, the ops and runtimes it has, and its gates."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    description: str = ""
+    format: Literal["onnx", "tflite"]
+    converter: Literal["none", "own", "onnx2tf-float32", "onnx2tf-int8"] = "own"
+    norm_recipe: Literal["c23", "b14"] = "c23"
+    runtimes: list[str] = []
+    allowed_ops: list[str] = []
+    exact_exceptions: dict[str, str] = Field(default_factory=dict, description="op: reason why it may differ between LiteRT and TFLM")
+    gates: Gates | None = None

@@ -1,0 +1,146 @@
+"""The training loop: lightning's Trainer with exact resume, a curve on disk and a cooldown of the learning rate."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+import warnings
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from export_specs.schema import TrainingSpec
+from pipeline.data.training_set import TrainingMixtures
+from pipeline.losses.si_sdr import negative_si_sdr, si_sdr
+
+
+class Mixtures(lightning.LightningDataModule):
+    """Training examples that depend on (seed, epoch, index) alone, and a fixed validation set."""
+
+    def __init__(self, train: TrainingMixtures, validation: TrainingMixtures, batch_size: int, workers: int) -> None:
+        super().__init__()
+        self.train, self.validation, self.batch_size, self.workers = train, validation, batch_size, workers
+
+    def train_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
+        """Rebuilt each epoch, so that a resumed run sees exactly the examples it would have seen."""
+        assert self.trainer is not None
+        self.train.epoch = self.trainer.current_epoch
+        return DataLoader(self.train, self.batch_size, shuffle=False, num_workers=self.workers)
+
+    def val_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
+        """The same validation mixtures every time."""
+        return DataLoader(self.validation, self.batch_size, shuffle=False)
+
+
+class SeparationTask(lightning.LightningModule):
+    """Trains a network with negative SI-SDR, Adam, gradient clipping and halving on plateau (the paper's recipe).
+
+    In the last ``cooldown_steps`` the learning rate falls linearly to zero.
+    """
+
+    def __init__(self, network: nn.Module, training: TrainingSpec, compiled: bool) -> None:
+        super().__init__()
+        self.network, self.training_spec = network, training
+        self.run_network = torch.compile(network) if compiled else network
+        self.rate_before_cooldown = training.learning_rate
+
+    def loss(self, mixture: Tensor, sources: Tensor) -> Tensor:
+        """Loss of each example [B]."""
+        return negative_si_sdr(self.run_network(mixture).float(), sources)
+
+    def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
+        """One step on (mixture [B, T], sources [B, S, T])."""
+        loss = self.loss(*batch).mean()
+        self.log("train_loss", loss, prog_bar=True, on_step=False, on_epoch=True, sync_dist=True)
+        return loss
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], _: int) -> None:
+        """Logs the SI-SDR and its improvement over the mixture."""
+        mixture, sources = batch
+        loss = negative_si_sdr(self.network(mixture).float(), sources)
+        before = si_sdr(mixture[:, None].expand_as(sources), sources).mean(-1)
+        self.log("val_loss", loss.mean(), sync_dist=True)
+        self.log("val_si_sdri", (-loss - before).mean(), prog_bar=True, sync_dist=True)
+
+    def on_train_batch_start(self, *_: Any) -> None:
+        """The cooldown."""
+        spec = self.training_spec
+        done, rate = self.global_step - (spec.steps - spec.cooldown_steps), self.trainer.optimizers[0].param_groups[0]
+        if done <= 0:
+            self.rate_before_cooldown = rate["lr"]
+        elif spec.cooldown_steps:
+            rate["lr"] = self.rate_before_cooldown * max(0.0, 1 - done / spec.cooldown_steps)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keeps the rate from which the cooldown started."""
+        checkpoint["rate_before_cooldown"] = self.rate_before_cooldown
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Restores it."""
+        self.rate_before_cooldown = checkpoint["rate_before_cooldown"]
+
+    def configure_optimizers(self) -> Any:
+        """Adam, halved when the validation loss stops falling."""
+        parameters = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
+        optimizer = torch.optim.Adam(parameters, self.training_spec.learning_rate)
+        plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=self.training_spec.plateau_patience)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": plateau, "monitor": "val_loss", "interval": "epoch"}}
+
+
+class Curve(Callback):
+    """Appends one line an epoch to ``curve.csv``: step, learning rate and every logged figure."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def on_validation_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Writes the figures of the validation that just ended, and the last known training loss."""
+        if trainer.sanity_checking or not trainer.is_global_zero:
+            return
+        names = ("train_loss", "val_loss", "val_si_sdri")
+        figures = {name: float(value) for name, value in trainer.callback_metrics.items() if name in names}
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        new = not self.path.exists()
+        with self.path.open("a", newline="") as stream:
+            writer = csv.writer(stream)
+            if new:
+                writer.writerow(("step", "learning_rate", *names))
+            rate = trainer.optimizers[0].param_groups[0]["lr"]
+            writer.writerow((trainer.global_step, f"{rate:.3g}", *(f"{figures[name]:.4f}" if name in figures else "" for name in names)))
+
+
+def compiler_available() -> bool:
+    """Whether torch.compile can be used: it needs a C++ compiler at run time."""
+    return shutil.which("g++") is not None
+
+
+def fit(task: SeparationTask, data: Mixtures, folder: Path, epoch_steps: int, precision: str, devices: int) -> Path:
+    """Train until ``training.steps``, going on from ``folder/last.ckpt`` if there is one.
+
+    Returns:
+        The path of the last checkpoint. Its loss curve lies beside it in ``curve.csv``.
+    """
+    warnings.filterwarnings("ignore", ".*does not have many workers.*")
+    checkpoints = ModelCheckpoint(folder, filename="best", monitor="val_loss", save_last=True, enable_version_counter=False)
+    trainer = lightning.Trainer(
+        accelerator="cpu",
+        devices=devices,
+        strategy="ddp" if devices > 1 else "auto",
+        precision=precision,  # type: ignore[arg-type]
+        max_steps=task.training_spec.steps,
+        limit_train_batches=epoch_steps,
+        reload_dataloaders_every_n_epochs=1,
+        gradient_clip_val=task.training_spec.gradient_clip,
+        callbacks=[checkpoints, Curve(folder / "curve.csv"), RichProgressBar(leave=False)],
+        logger=False,
+        num_sanity_val_steps=0,
+        enable_model_summary=False,
+    )
+    last = folder / "last.ckpt"
+    trainer.fit(task, data, ckpt_path=str(last) if last.exists() else None)
+    return last

@@ -1,0 +1,46 @@
+"""Training of the float teacher."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import lightning
+
+from export_specs.schema import ModelSpec
+from pipeline.data.training_set import TrainingMixtures
+from pipeline.models.build import build_network
+from pipeline.models.checkpoint import save_network
+from pipeline.training.loop import Mixtures, SeparationTask, compiler_available, fit
+
+VALIDATION_MIXTURES = 64
+
+
+def train_teacher(
+    spec: ModelSpec, train_files: list[tuple[str, Path]], dev_files: list[tuple[str, Path]], folder: Path, workers: int, devices: int
+) -> Path:
+    """Train the float network of ``spec``; the run can be stopped and goes on where it stopped.
+
+    Args:
+        train_files: (speaker, path) of the training utterances; ``dev_files`` those that choose the learning rate.
+        folder: checkpoints, ``curve.csv`` and the result ``float.safetensors``.
+        workers: processes that mix examples; ``devices``: processes that train (DDP).
+
+    Returns:
+        The path of the weights.
+    """
+    training = spec.training
+    lightning.seed_everything(training.seed, verbose=False)
+    samples = segment_samples(spec, training.segment_seconds)
+    train = TrainingMixtures(train_files, spec.sample_rate, samples, training.epoch_steps * training.batch_size * devices, training.seed, True)
+    validation = TrainingMixtures(dev_files, spec.sample_rate, samples, VALIDATION_MIXTURES, training.seed + 1, False)
+    task = SeparationTask(build_network(spec), training, compiler_available())
+    fit(task, Mixtures(train, validation, training.batch_size, workers), folder, training.epoch_steps, training.precision, devices)
+    weights = folder / "float.safetensors"
+    save_network(task.network, weights, {"model": spec.name, "step": str(task.global_step)})
+    return weights
+
+
+def segment_samples(spec: ModelSpec, seconds: float) -> int:
+    """The whole number of encoder frames nearest below ``seconds``, in samples."""
+    kernel, stride = spec.network.kernel_size, spec.network.stride
+    return max(0, int(seconds * spec.sample_rate) - kernel) // stride * stride + kernel
