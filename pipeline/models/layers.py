@@ -80,18 +80,18 @@ class Depthwise(nn.Conv1d):
         self.pads = (span, 0) if causal else (span // 2, span - span // 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.shifted_products(x, self.weight)
-
-    def shifted_products(self, x: Tensor, weight: Tensor) -> Tensor:
-        """The convolution as a sum of shifted products: on channels-last data it is faster than a grouped convolution."""
-        weight, frames = weight[:, 0].to(x.dtype), x.shape[1]
         assert self.bias is not None
-        padded = functional.pad(x, (0, 0, *self.pads))
-        total = self.bias.to(x.dtype)
-        for tap in range(self.kernel_size[0]):
-            start = tap * self.dilation[0]
-            total = total + padded[:, start : start + frames] * weight[:, tap]
-        return total
+        return shifted_products(x, self.weight, self.bias, self.dilation[0], self.pads)
+
+
+def shifted_products(x: Tensor, weight: Tensor, bias: Tensor, dilation: int, pads: tuple[int, int]) -> Tensor:
+    """Depthwise convolution of x [B, T, C] with weight [C, 1, K]: on channels-last data faster than a grouped convolution."""
+    weight, frames = weight[:, 0].to(x.dtype), x.shape[1]
+    padded = functional.pad(x, (0, 0, *pads))
+    total = bias.to(x.dtype)
+    for tap in range(weight.shape[1]):
+        total = total + padded[:, tap * dilation : tap * dilation + frames] * weight[:, tap]
+    return total
 
 
 class GlobalLayerNorm(nn.Module):

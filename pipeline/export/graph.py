@@ -1,0 +1,114 @@
+"""A small builder of QDQ ONNX graphs: float ops stand only between DequantizeLinear and QuantizeLinear."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from export_specs.errors import UserError
+
+OPSET, IR_VERSION = 21, 10
+
+
+@dataclass(frozen=True)
+class Value:
+    """A tensor [1, C, T] of the graph: integer codes with their grid, or (``scale`` None) a float edge not yet quantized."""
+
+    name: str
+    channels: int
+    frames: int
+    scale: np.float32 | None = None
+    zero_point: int = 0
+
+    def grid(self) -> np.float32:
+        """The scale of a quantized value.
+
+        Raises:
+            UserError: the value is a float edge.
+        """
+        if self.scale is None:
+            raise UserError(f"tensor {self.name} reaches an op without having been quantized")
+        return self.scale
+
+
+@dataclass
+class GraphBuilder:
+    """Collects nodes and initializers; every method returns the name of the tensor it makes."""
+
+    nodes: list[onnx.NodeProto] = field(default_factory=list)
+    initializers: dict[str, onnx.TensorProto] = field(default_factory=dict)
+    dequantized: dict[str, str] = field(default_factory=dict)
+
+    def node(self, op: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:
+        """One node, named as its only output."""
+        self.nodes.append(helper.make_node(op, list(inputs), [output], name=output, **attributes))
+        return output
+
+    def const(self, name: str, value: Any, dtype: Any) -> str:
+        """An initializer; the same name is written once."""
+        if name not in self.initializers:
+            self.initializers[name] = numpy_helper.from_array(np.ascontiguousarray(np.asarray(value, dtype=dtype)), name)
+        return name
+
+    def quantize(self, edge: str, output: str, scale: float | np.float32, zero_point: int, dtype: Any = np.int8) -> str:
+        """QuantizeLinear of a float edge."""
+        return self.node("QuantizeLinear", [edge, *self._grid(output, scale, zero_point, dtype)], output)
+
+    def dequantize(self, name: str, scale: Any, zero_point: int = 0, dtype: Any = np.int8, axis: int | None = None) -> str:
+        """DequantizeLinear of an integer tensor, made once a tensor; per channel where ``axis`` is given."""
+        if name not in self.dequantized:
+            attributes = {} if axis is None else {"axis": axis}
+            output = f"{name}/dequantized"
+            self.dequantized[name] = self.node("DequantizeLinear", [name, *self._grid(name, scale, zero_point, dtype)], output, **attributes)
+        return self.dequantized[name]
+
+    def read(self, value: Value) -> str:
+        """The float edge of a quantized activation."""
+        return self.dequantize(value.name, value.grid(), value.zero_point)
+
+    def write(self, edge: str, name: str, channels: int, frames: int, quantizer: Any) -> Value:
+        """Quantize a float edge on the grid of a trained quantizer, or leave it to the consumer where that is an identity."""
+        if not hasattr(quantizer, "grid"):
+            return Value(edge, channels, frames)
+        scale, zero_point = quantizer.grid()
+        return self.write_on(edge, name, channels, frames, np.float32(scale.item()), int(zero_point.item()))
+
+    def write_on(self, edge: str, name: str, channels: int, frames: int, scale: np.float32, zero_point: int) -> Value:
+        """Quantize a float edge on a given int8 grid."""
+        self.quantize(edge, name, scale, zero_point)
+        return Value(name, channels, frames, scale, zero_point)
+
+    def weight(self, name: str, codes: np.ndarray[Any, Any], scale: np.ndarray[Any, Any], axis: int) -> str:
+        """The float edge of an int8 weight with a scale for each index of ``axis``."""
+        return self.dequantize(self.const(name, codes, np.int8), scale, axis=axis)
+
+    def bias(self, name: str, bias: np.ndarray[Any, Any], input_scale: np.float32, weight_scale: np.ndarray[Any, Any]) -> str:
+        """The float edge of an int32 bias at input_scale * weight_scale."""
+        scale = (input_scale * weight_scale).astype(np.float32)
+        codes = np.clip(np.rint(bias.astype(np.float64) / scale), -(2**30), 2**30)
+        return self.dequantize(self.const(name, codes, np.int32), scale, dtype=np.int32, axis=0)
+
+    def model(self, name: str, inputs: list[Any], outputs: list[Any], metadata: dict[str, str]) -> onnx.ModelProto:
+        """The checked model."""
+        graph = helper.make_graph(self.nodes, name, inputs, outputs, list(self.initializers.values()))
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="fqss")
+        helper.set_model_props(model, metadata)
+        onnx.checker.check_model(model, full_check=True)
+        return model
+
+    def _grid(self, name: str, scale: Any, zero_point: int, dtype: Any) -> tuple[str, str]:
+        points = np.full(np.shape(scale), zero_point)
+        return self.const(f"{name}/scale", scale, np.float32), self.const(f"{name}/zero_point", points, dtype)
+
+
+def tensor_info(name: str, kind: int, shape: list[int]) -> onnx.ValueInfoProto:
+    """Declaration of a graph input or output."""
+    return helper.make_tensor_value_info(name, kind, shape)
+
+
+INT16, INT32, INT8 = TensorProto.INT16, TensorProto.INT32, TensorProto.INT8

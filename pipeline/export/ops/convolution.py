@@ -1,0 +1,35 @@
+"""Pointwise and depthwise convolutions, and the rectifiers that follow them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pipeline.export.graph import GraphBuilder, Value
+from pipeline.quantization import layers
+
+
+def emit_pointwise(graph: GraphBuilder, layer: layers.Pointwise, inputs: list[Value], name: str) -> Value:
+    """Conv k1, with Relu where the layer has one."""
+    (x,) = inputs
+    codes, scale = layer.weight_quantizer.codes(layer.weight).numpy(), layer.weight_quantizer.scale().numpy()
+    operands = [graph.read(x), graph.weight(f"{name}.weight", codes, scale, 0)]
+    if layer.bias is not None:
+        operands.append(graph.bias(f"{name}.bias", layer.bias.detach().numpy(), x.grid(), scale))
+    edge = graph.node("Conv", operands, f"{name}/conv")
+    if layer.activation == "relu":
+        edge = graph.node("Relu", [edge], f"{name}/relu")
+    return graph.write(edge, name, len(codes), x.frames, layer.output_quantizer)
+
+
+def emit_depthwise(graph: GraphBuilder, layer: layers.Depthwise, inputs: list[Value], name: str) -> Value:
+    """Conv with as many groups as channels, dilated."""
+    (x,) = inputs
+    codes, scale = layer.weight_quantizer.codes(layer.weight).numpy(), layer.weight_quantizer.scale().numpy()
+    assert layer.bias is not None
+    operands = [
+        graph.read(x),
+        graph.weight(f"{name}.weight", codes, scale, 0),
+        graph.bias(f"{name}.bias", np.asarray(layer.bias.detach()), x.grid(), scale),
+    ]
+    edge = graph.node("Conv", operands, f"{name}/conv", group=x.channels, dilations=list(layer.dilation), pads=list(layer.pads))
+    return graph.write(edge, name, x.channels, x.frames, layer.output_quantizer)

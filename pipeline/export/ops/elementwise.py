@@ -1,0 +1,44 @@
+"""PReLU, sums, products, slices of channels and the stack of the sources."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pipeline.export.graph import GraphBuilder, Value
+from pipeline.quantization import layers
+
+
+def emit_prelu(graph: GraphBuilder, layer: layers.Prelu, inputs: list[Value], name: str) -> Value:
+    """LeakyRelu between the grid of its input, which it owns, and that of its output."""
+    (x,) = inputs
+    before = graph.write(x.name, f"{name}.input", x.channels, x.frames, layer.input_quantizer)
+    edge = graph.node("LeakyRelu", [graph.read(before)], f"{name}/leaky_relu", alpha=float(layer.slope().item()))
+    return graph.write(edge, name, x.channels, x.frames, layer.output_quantizer)
+
+
+def emit_add(graph: GraphBuilder, layer: layers.Add, inputs: list[Value], name: str) -> Value:
+    """Add."""
+    x, y = inputs
+    edge = graph.node("Add", [graph.read(x), graph.read(y)], f"{name}/add")
+    return graph.write(edge, name, x.channels, x.frames, layer.output_quantizer)
+
+
+def emit_multiply(graph: GraphBuilder, layer: layers.Multiply, inputs: list[Value], name: str) -> Value:
+    """Mul."""
+    x, y = inputs
+    edge = graph.node("Mul", [graph.read(x), graph.read(y)], f"{name}/mul")
+    return graph.write(edge, name, x.channels, x.frames, layer.output_quantizer)
+
+
+def emit_select_source(graph: GraphBuilder, layer: layers.SelectSource, inputs: list[Value], name: str) -> Value:
+    """Slice of the int8 codes."""
+    (x,) = inputs
+    bounds = [graph.const(f"{name}/{key}", [value], np.int64) for key, value in (("start", layer.start), ("stop", layer.stop), ("axis", 1))]
+    graph.node("Slice", [x.name, *bounds], name)
+    return Value(name, layer.stop - layer.start, x.frames, x.scale, x.zero_point)
+
+
+def emit_stack_sources(graph: GraphBuilder, _: layers.StackSources, inputs: list[Value], name: str) -> Value:
+    """Concat of the int16 waveforms [1, 1, T]."""
+    graph.node("Concat", [value.name for value in inputs], name, axis=1)
+    return Value(name, len(inputs), inputs[0].frames)

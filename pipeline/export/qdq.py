@@ -1,0 +1,113 @@
+"""Export of a quantized network as QDQ ONNX: int16 PCM in and out, nothing but integers between the Q/DQ pairs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import onnxsim
+from torch import fx, nn
+
+from export_specs.atomic import atomic_path
+from export_specs.errors import UserError
+from pipeline.export.graph import INT16, GraphBuilder, Value, tensor_info
+from pipeline.export.ops.convolution import emit_depthwise, emit_pointwise
+from pipeline.export.ops.decoder import emit_byte_decoder, emit_reconstructing_decoder
+from pipeline.export.ops.elementwise import emit_add, emit_multiply, emit_prelu, emit_select_source, emit_stack_sources
+from pipeline.export.ops.encoder import emit_byte_encoder, emit_split_encoder
+from pipeline.export.ops.norm_b14 import emit_norm_b14
+from pipeline.export.ops.norm_c23 import emit_norm_c23
+from pipeline.quantization import layers
+from pipeline.quantization.attach import trace
+from pipeline.quantization.norm_b14 import NormB14
+from pipeline.quantization.norm_c23 import NormC23
+from pipeline.quantization.reconstructor import ByteDecoder, ReconstructingDecoder
+from pipeline.quantization.splitter import ByteEncoder, SplitEncoder
+
+Emitter = Callable[[GraphBuilder, Any, list[Value], str], Value]
+
+EMITTERS: dict[type[nn.Module], Emitter] = {
+    SplitEncoder: emit_split_encoder,
+    ByteEncoder: emit_byte_encoder,
+    layers.Pointwise: emit_pointwise,
+    layers.Depthwise: emit_depthwise,
+    layers.Prelu: emit_prelu,
+    layers.Add: emit_add,
+    layers.Multiply: emit_multiply,
+    layers.SelectSource: emit_select_source,
+    layers.StackSources: emit_stack_sources,
+    NormC23: emit_norm_c23,
+    NormB14: emit_norm_b14,
+    ReconstructingDecoder: emit_reconstructing_decoder,
+    ByteDecoder: emit_byte_decoder,
+}
+
+
+def build_model(network: nn.Module, segment_samples: int, metadata: dict[str, str]) -> onnx.ModelProto:
+    """The ONNX model of a quantized network for one segment length.
+
+    Input ``pcm`` int16 [1, T], output ``separated`` int16 [1, S, T]. A tensor is named after the layer that makes it;
+    further calls of a shared layer carry ``#1``, ``#2``.
+
+    Raises:
+        UserError: a layer has no emitter.
+    """
+    graph = GraphBuilder()
+    values: dict[fx.Node, Value] = {}
+    calls: Counter[str] = Counter()
+    network.eval()
+    for node in trace(network).nodes:
+        if node.op == "placeholder":
+            shape = graph.const("pcm/shape", [1, 1, segment_samples], np.int64)
+            values[node] = Value(graph.node("Reshape", ["pcm", shape], "pcm/frames"), 1, segment_samples)
+        elif node.op == "call_module":
+            target = str(node.target)
+            layer = network.get_submodule(target)
+            if type(layer) not in EMITTERS:
+                raise UserError(f"layer {target} ({type(layer).__name__}) cannot be exported to QDQ ONNX")
+            name = target if not calls[target] else f"{target}#{calls[target]}"
+            calls[target] += 1
+            if isinstance(layer, layers.StackSources):
+                name = "separated"
+            values[node] = EMITTERS[type(layer)](graph, layer, [values[argument] for argument in node.args], name)
+            last = values[node]
+    return graph.model(
+        metadata.get("model", "network"),
+        [tensor_info("pcm", INT16, [1, segment_samples])],
+        [tensor_info("separated", INT16, [1, last.channels, last.frames])],
+        metadata,
+    )
+
+
+def export_qdq(network: nn.Module, segment_samples: int, metadata: dict[str, str], path: Path) -> None:
+    """Write a quantized network as QDQ ONNX, after asserting that onnxsim leaves its behaviour alone.
+
+    Args:
+        network: a trained quantized network (``pipeline.quantization.attach.quantize``).
+        segment_samples: T of the graph.
+        metadata: stored in the file (model, sample_rate, digests of spec and checkpoint, ...).
+    """
+    model = build_model(network, segment_samples, metadata)
+    _assert_simplifier_agrees(model)
+    with atomic_path(path) as temporary:
+        onnx.save(model, temporary)
+
+
+def _assert_simplifier_agrees(model: onnx.ModelProto) -> None:
+    simplified, _ = onnxsim.simplify(model, perform_optimization=False)
+    counts = [Counter(node.op_type for node in m.graph.node if node.op_type.endswith("Linear")) for m in (model, simplified)]
+    samples = model.graph.input[0].type.tensor_type.shape.dim[1].dim_value
+    pcm = np.random.default_rng(0).integers(-20000, 20000, (1, samples), dtype=np.int16)
+    outputs = []
+    for candidate in (model, simplified):
+        options = onnxruntime.SessionOptions()
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        session = onnxruntime.InferenceSession(candidate.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        outputs.append(session.run(None, {"pcm": pcm})[0])
+    if counts[0] != counts[1] or not np.array_equal(*outputs):
+        raise UserError("onnxsim changes the exported graph; this is a fault of the exporter, not of your model")

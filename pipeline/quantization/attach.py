@@ -1,0 +1,115 @@
+"""From a float network to its quantized twin: layers are replaced one by one, and each is told its inputs' grids."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, fx, nn
+
+from export_specs.errors import UserError
+from pipeline.models import layers as float_layers
+from pipeline.quantization import layers
+from pipeline.quantization.grid import ActivationQuantizer, FixedQuantizer
+from pipeline.quantization.norm import QuantizedNorm
+from pipeline.quantization.norm_b14 import NormB14
+from pipeline.quantization.norm_c23 import NormC23
+from pipeline.quantization.reconstructor import ByteDecoder, ReconstructingDecoder
+from pipeline.quantization.splitter import ByteEncoder, SplitEncoder
+
+Variant = Literal["fqss", "vanilla"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """``fqss``: splitter and reconstructor; ``vanilla``: 8-bit input and output. ``norm``: the target's integer norm."""
+
+    variant: Variant
+    norm: Literal["c23", "b14"]
+
+
+class LayerTracer(fx.Tracer):
+    """Traces a network down to the layers of ``pipeline/models/layers.py`` or their twins."""
+
+    def is_leaf_module(self, module: nn.Module, _: str) -> bool:
+        return isinstance(module, layers.QuantizedLayer) or type(module).__module__ == float_layers.__name__
+
+
+def trace(network: nn.Module) -> fx.Graph:
+    """The network as a graph of layer calls, in order."""
+    return LayerTracer().trace(network)
+
+
+def quantize(network: nn.Module, recipe: Recipe) -> nn.Module:
+    """The quantized twin of a float network (which is left alone), with ranges still to be observed."""
+    twin = copy.deepcopy(network)
+    kinds: dict[type[nn.Module], Any] = {
+        float_layers.Encoder: SplitEncoder if recipe.variant == "fqss" else ByteEncoder,
+        float_layers.Decoder: ReconstructingDecoder if recipe.variant == "fqss" else ByteDecoder,
+        float_layers.GlobalLayerNorm: {"c23": NormC23, "b14": NormB14}[recipe.norm],
+        float_layers.Pointwise: layers.Pointwise,
+        float_layers.Depthwise: layers.Depthwise,
+        float_layers.Prelu: layers.Prelu,
+        float_layers.Add: layers.Add,
+        float_layers.Multiply: layers.Multiply,
+        float_layers.SelectSource: layers.SelectSource,
+        float_layers.StackSources: layers.StackSources,
+    }
+    for name, module in list(twin.named_modules()):
+        if type(module).__module__ != float_layers.__name__:
+            continue
+        if type(module) not in kinds:
+            raise UserError(f"layer {name} ({type(module).__name__}) has no integer form yet")
+        parent = twin.get_submodule(name.rpartition(".")[0])
+        setattr(parent, name.rpartition(".")[2], kinds[type(module)](module))
+    _connect(twin)
+    return twin
+
+
+def _connect(twin: nn.Module) -> None:
+    graph = trace(twin)
+    called = [node for node in graph.nodes if node.op == "call_module"]
+    for node in called:
+        module = twin.get_submodule(str(node.target))
+        if isinstance(module, layers.Prelu):  # it quantizes its own input
+            producer = twin.get_submodule(str(node.args[0].target))
+            assert isinstance(producer, layers.QuantizedLayer)
+            producer.output_quantizer = nn.Identity()
+    for node in called:
+        module = twin.get_submodule(str(node.target))
+        assert isinstance(module, layers.QuantizedLayer)
+        module.connect([_grid_of(twin, argument) for argument in node.args if argument.op == "call_module"])
+
+
+def _grid_of(twin: nn.Module, node: fx.Node) -> Any:
+    module = twin.get_submodule(str(node.target))
+    assert isinstance(module, layers.QuantizedLayer)
+    if isinstance(module.output_quantizer, nn.Identity) and not isinstance(module, layers.SelectSource):
+        return None
+    return module.grid_quantizer()
+
+
+def set_observing(twin: nn.Module, observing: bool) -> None:
+    """Switch every quantizer between observing its range and quantizing."""
+    for module in twin.modules():
+        if isinstance(module, ActivationQuantizer | FixedQuantizer):
+            module.observing = observing
+
+
+def freeze_statistics(twin: nn.Module, frozen: bool) -> None:
+    """Stop (or go on with) the observation of norm statistics while training."""
+    for module in twin.modules():
+        if isinstance(module, QuantizedNorm):
+            module.frozen = frozen
+
+
+def observe(twin: nn.Module, batches: list[Tensor]) -> None:
+    """Observe all ranges on mixtures [B, T]; weights stay as they are."""
+    twin.train()
+    set_observing(twin, True)
+    with torch.no_grad():
+        for batch in batches:
+            twin(batch)
+    set_observing(twin, False)

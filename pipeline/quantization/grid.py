@@ -1,0 +1,138 @@
+"""The one quantization grid: what the fake quantizers train is what the ONNX and TFLite files hold.
+
+Activations: int8, per tensor, asymmetric, integer zero_point, 0 always on the grid. Weights: int8, per output channel,
+symmetric, codes -127...127. Ranges are observed first and then learned with the straight-through gradients of the FQSS
+paper (its section II; LSQ+). Scales of activations have a 12-bit mantissa, so that products of them are exact in float32
+and LiteRT and TFLM, which multiply scales in different precision, agree to the bit.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+QMIN, QMAX = -128, 127
+WEIGHT_QMAX = 127
+OBSERVED_BATCHES = 50
+EMA = 0.9
+
+
+def round_mantissa(scale: Tensor) -> Tensor:
+    """The nearest float with a 12-bit mantissa."""
+    mantissa, exponent = torch.frexp(scale)
+    return torch.ldexp(torch.round(mantissa * 4096) / 4096, exponent)
+
+
+def straight_through(value: Tensor, gradient_of: Tensor) -> Tensor:
+    """``value`` in the forward pass, the gradient of ``gradient_of`` in the backward pass."""
+    return gradient_of + (value - gradient_of).detach()
+
+
+class _FakeQuantize(torch.autograd.Function):
+    """x -> scale * (clip(round(x / scale) + zero_point) - zero_point), with gradients for x and for the ends of the range."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, minimum: Tensor, maximum: Tensor, scale: Tensor, zero_point: Tensor) -> Tensor:
+        ctx.save_for_backward(x, scale, zero_point)
+        return torch.round(x / scale).add_(zero_point).clamp_(QMIN, QMAX).sub_(zero_point).mul_(scale)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
+        (gradient,) = gradients
+        x, scale, zero_point = ctx.saved_tensors
+        ratio = x / scale
+        code = torch.round(ratio) + zero_point
+        below, above = code < QMIN, code > QMAX
+        inside = gradient.masked_fill(below | above, 0.0)
+        step = (inside * (code - zero_point - ratio)).sum() / (QMAX - QMIN)
+        to_minimum = gradient.masked_fill(~below, 0.0).sum() - step
+        to_maximum = gradient.masked_fill(~above, 0.0).sum() + step
+        return inside, to_minimum, to_maximum, None, None
+
+
+class ActivationQuantizer(nn.Module):
+    """int8 per-tensor quantizer with a learned range.
+
+    While ``observing`` it passes its input on and moves its range by an exponential average of the batches' extremes.
+    ``tied_to`` (set by PReLU) keeps the scale an odd multiple of 1/256 of another quantizer's.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.minimum, self.maximum = nn.Parameter(torch.zeros(())), nn.Parameter(torch.zeros(()))
+        self.observing = False
+        self.tied_to: list[ActivationQuantizer] = []  # a list, so that the other quantizer is not registered twice
+
+    def observe(self, x: Tensor) -> None:
+        """Move the range towards the extremes of a batch; the first batch sets it."""
+        with torch.no_grad():
+            low, high = x.min().clamp(max=0), x.max().clamp(min=0)
+            first = bool(self.minimum == self.maximum)
+            self.minimum.copy_(low if first else EMA * self.minimum + (1 - EMA) * low)
+            self.maximum.copy_(high if first else EMA * self.maximum + (1 - EMA) * high)
+
+    def grid(self) -> tuple[Tensor, Tensor]:
+        """(scale, zero_point) as they are shipped, without gradient; float32 scalars."""
+        with torch.no_grad():
+            low, high = self.minimum.clamp(max=0), self.maximum.clamp(min=0)
+            scale = round_mantissa(((high - low) / (QMAX - QMIN)).clamp(min=1e-7))
+            if self.tied_to:
+                scale = self.ratio() / 256 * self.tied_to[0].grid()[0]
+            zero_point = torch.round(QMIN - low / scale).clamp(QMIN, QMAX)
+            return scale, zero_point
+
+    def ratio(self) -> Tensor:
+        """The odd whole number m nearest to 256 * scale / scale of ``tied_to``."""
+        with torch.no_grad():
+            low, high = self.minimum.clamp(max=0), self.maximum.clamp(min=0)
+            ratio = 256 * (high - low) / (QMAX - QMIN) / self.tied_to[0].grid()[0]
+            return (2 * torch.round((ratio - 1) / 2) + 1).clamp(1, 32767)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.observing:
+            self.observe(x)
+            return x
+        quantized: Tensor = _FakeQuantize.apply(x, self.minimum.clamp(max=0), self.maximum.clamp(min=0), *self.grid())
+        return quantized
+
+
+class FixedQuantizer(nn.Module):
+    """int8 quantizer whose scale is given (a power of two) and whose zero_point is 0."""
+
+    def __init__(self, scale: float) -> None:
+        super().__init__()
+        self.observing = False
+        self.scale = scale
+
+    def grid(self) -> tuple[Tensor, Tensor]:
+        """(scale, zero_point)."""
+        return torch.tensor(self.scale), torch.tensor(0.0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        clipped = x.clamp(QMIN * self.scale, QMAX * self.scale)
+        return x if self.observing else straight_through(torch.round(clipped / self.scale) * self.scale, clipped)
+
+
+class WeightQuantizer(nn.Module):
+    """int8 per-channel symmetric quantizer of a weight whose channel axis is 0; scale = range / 127, range learned."""
+
+    def __init__(self, weight: Tensor) -> None:
+        super().__init__()
+        self.range = nn.Parameter(weight.detach().abs().flatten(1).amax(1).clamp(min=1e-6))
+
+    def scale(self) -> Tensor:
+        """Scale of each channel [C], as shipped."""
+        return self.range.detach().abs().clamp(min=1e-8) / WEIGHT_QMAX
+
+    def codes(self, weight: Tensor) -> Tensor:
+        """int8 codes of ``weight``, as shipped."""
+        scale = self.scale().view(-1, *[1] * (weight.dim() - 1))
+        return torch.round(weight.detach() / scale).clamp(-WEIGHT_QMAX, WEIGHT_QMAX).to(torch.int8)
+
+    def forward(self, weight: Tensor) -> Tensor:
+        shape = (-1, *[1] * (weight.dim() - 1))
+        scale = (self.range.abs().clamp(min=1e-8) / WEIGHT_QMAX).view(shape)
+        ratio = (weight / scale).clamp(-WEIGHT_QMAX, WEIGHT_QMAX)
+        return straight_through(torch.round(ratio), ratio) * scale

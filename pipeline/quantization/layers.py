@@ -1,0 +1,149 @@
+"""Quantized twins of the layers in ``pipeline/models/layers.py``; tensors are channels-last [B, T, C].
+
+A twin takes over its float layer's parameters. Its input is already on a grid; ``quantizers`` are the grids of its
+inputs, in order, and ``output_quantizer`` the grid of its output. A layer followed by a PReLU has none of its own: the
+PReLU quantizes its input, because the two scales must have a ratio that the kernels hold exactly.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from pipeline.models import layers as float_layers
+from pipeline.quantization.grid import ActivationQuantizer, FixedQuantizer, WeightQuantizer, straight_through
+
+Quantizer = ActivationQuantizer | FixedQuantizer
+
+
+class QuantizedLayer(nn.Module):
+    """Base of the twins."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.output_quantizer: ActivationQuantizer | FixedQuantizer | nn.Identity = ActivationQuantizer()
+        self.input_quantizers: list[Quantizer] = []
+
+    def connect(self, inputs: list[Quantizer]) -> None:
+        """Tell the layer the grids of its inputs."""
+        self.input_quantizers = inputs
+
+    def grid_quantizer(self) -> Quantizer:
+        """The quantizer whose grid the output lies on."""
+        assert not isinstance(self.output_quantizer, nn.Identity)
+        return self.output_quantizer
+
+
+def quantized_bias(bias: Tensor, input_scale: Tensor | float, weight_scale: Tensor) -> Tensor:
+    """A bias on its int32 grid, whose step is input_scale * weight_scale of each channel [C]."""
+    step = input_scale * weight_scale
+    return straight_through(torch.round(bias / step) * step, bias)
+
+
+class Pointwise(QuantizedLayer):
+    """1x1 convolution with int8 weights, then the rectifier, then the quantizer."""
+
+    def __init__(self, layer: float_layers.Pointwise) -> None:
+        super().__init__()
+        self.weight, self.bias, self.activation = layer.weight, layer.bias, layer.activation
+        self.weight_quantizer = WeightQuantizer(layer.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        bias = None if self.bias is None else quantized_bias(self.bias, self.input_quantizers[0].grid()[0], self.weight_quantizer.scale())
+        y = functional.linear(x, self.weight_quantizer(self.weight)[:, :, 0], bias)
+        result: Tensor = self.output_quantizer(float_layers.activate(y, self.activation))
+        return result
+
+
+class Depthwise(QuantizedLayer):
+    """Dilated depthwise convolution with int8 weights."""
+
+    def __init__(self, layer: float_layers.Depthwise) -> None:
+        super().__init__()
+        self.weight, self.bias = layer.weight, layer.bias
+        self.kernel_size, self.dilation, self.pads = layer.kernel_size, layer.dilation, layer.pads
+        self.weight_quantizer = WeightQuantizer(layer.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        assert self.bias is not None
+        bias = quantized_bias(self.bias, self.input_quantizers[0].grid()[0], self.weight_quantizer.scale())
+        y = float_layers.shifted_products(x, self.weight_quantizer(self.weight), bias, self.dilation[0], self.pads)
+        result: Tensor = self.output_quantizer(y)
+        return result
+
+
+class Prelu(QuantizedLayer):
+    """PReLU between two int8 grids, as the kernel LEAKY_RELU computes it.
+
+    Both of its multipliers (scale_in / scale_out, and slope times that) are odd multiples of 1/256: XNNPACK holds them
+    in 8 fractional bits, and odd numerators make ties, which runtimes round differently, rare.
+    """
+
+    def __init__(self, layer: float_layers.Prelu) -> None:
+        super().__init__()
+        self.weight = layer.weight
+        self.input_quantizer = ActivationQuantizer()
+        assert isinstance(self.output_quantizer, ActivationQuantizer)
+        self.input_quantizer.tied_to = [self.output_quantizer]
+
+    def slope(self) -> Tensor:
+        """The slope as shipped: n / m with m = 256 * scale_in / scale_out."""
+        ratio = self.input_quantizer.ratio()
+        numerator = 2 * torch.round((self.weight.detach() * ratio - 1) / 2) + 1
+        return numerator / ratio
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.input_quantizer(x)
+        observing = self.input_quantizer.observing
+        slope = self.weight if observing else straight_through(self.slope(), self.weight)
+        result: Tensor = self.output_quantizer(torch.where(x >= 0, x, slope * x))
+        return result
+
+
+class Add(QuantizedLayer):
+    """Residual or skip sum of two int8 tensors."""
+
+    def __init__(self, _: float_layers.Add) -> None:
+        super().__init__()
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        result: Tensor = self.output_quantizer(x + y)
+        return result
+
+
+class Multiply(QuantizedLayer):
+    """Mask product of two int8 tensors."""
+
+    def __init__(self, _: float_layers.Multiply) -> None:
+        super().__init__()
+
+    def forward(self, mask: Tensor, features: Tensor) -> Tensor:
+        result: Tensor = self.output_quantizer(mask * features)
+        return result
+
+
+class SelectSource(QuantizedLayer):
+    """Slice of the masks: its output lies on its input's grid."""
+
+    def __init__(self, layer: float_layers.SelectSource) -> None:
+        super().__init__()
+        self.output_quantizer = nn.Identity()
+        self.start, self.stop = layer.start, layer.stop
+
+    def grid_quantizer(self) -> Quantizer:
+        return self.input_quantizers[0]
+
+    def forward(self, masks: Tensor) -> Tensor:
+        return masks[..., self.start : self.stop]
+
+
+class StackSources(QuantizedLayer):
+    """S waveforms [B, T] to [B, S, T]; they are 16-bit already."""
+
+    def __init__(self, _: float_layers.StackSources) -> None:
+        super().__init__()
+        self.output_quantizer = nn.Identity()
+
+    def forward(self, *waveforms: Tensor) -> Tensor:
+        return torch.stack(waveforms, dim=1)

@@ -1,0 +1,85 @@
+"""Integer gLN: what both recipes share. The statistics are observed, never learned.
+
+A recipe replaces the mean and the reciprocal standard deviation by the values its integer ops give; gradients are those
+of the float norm (straight-through).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.models import layers as float_layers
+from pipeline.quantization.grid import straight_through
+from pipeline.quantization.layers import QuantizedLayer
+
+HEADROOM = 1.2
+FORGET = 0.02
+
+
+class QuantizedNorm(QuantizedLayer):
+    """Base of the recipes: x [B, T, C] on its grid to y [B, T, C].
+
+    ``variance_max`` and ``variance_min`` (in units of x squared) and ``energy_max`` (largest mean square of a frame) are
+    running extremes over batches: they follow a new extreme at once and forget an old one slowly.
+    """
+
+    variance_max: Tensor
+    variance_min: Tensor
+    energy_max: Tensor
+    normalised_max: Tensor
+
+    def __init__(self, layer: float_layers.GlobalLayerNorm) -> None:
+        super().__init__()
+        self.gamma, self.beta = layer.gamma, layer.beta
+        self.frozen = False
+        for name in ("variance_max", "variance_min", "energy_max", "normalised_max"):
+            self.register_buffer(name, torch.zeros(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        mean = x.mean((1, 2), keepdim=True)
+        variance = (x.square().mean((1, 2), keepdim=True) - mean.square()).clamp(min=1e-12)
+        rstd = torch.rsqrt(variance)
+        observing = isinstance(self.output_quantizer, nn.Module) and bool(getattr(self.output_quantizer, "observing", False))
+        if self.training and not self.frozen:
+            self._observe(x, mean, variance)
+        if observing:
+            y = (x - mean) * (rstd * self.gamma) + self.beta
+        else:
+            y = self.integer_norm(x, mean, rstd)
+        result: Tensor = self.output_quantizer(y)
+        return result
+
+    def integer_norm(self, x: Tensor, mean: Tensor, rstd: Tensor) -> Tensor:
+        """The normalised tensor before its output quantizer, computed as the integer ops do."""
+        raise NotImplementedError
+
+    def input_scale(self) -> Tensor:
+        """Scale of the input's grid."""
+        return self.input_quantizers[0].grid()[0]
+
+    def gamma_magnitude(self) -> Tensor:
+        """|gamma| of each channel, kept away from zero because it is a scale."""
+        return self.gamma.abs().clamp(min=1e-4)
+
+    def gamma_sign(self) -> Tensor:
+        """+1 or -1 for each channel."""
+        return torch.where(self.gamma.detach() < 0, -1.0, 1.0)
+
+    def _observe(self, x: Tensor, mean: Tensor, variance: Tensor) -> None:
+        with torch.no_grad():
+            deviation = (x - mean).abs().amax((1, 2)) * torch.rsqrt(variance.flatten())
+            for buffer, value in (
+                (self.variance_max, variance.max()),
+                (self.energy_max, x.square().mean(2).max()),
+                (self.normalised_max, deviation.max()),
+            ):
+                buffer.copy_(torch.maximum(value, buffer + FORGET * (value - buffer)))
+            low = variance.min()
+            first = self.variance_min == 0
+            self.variance_min.copy_(torch.where(first, low, torch.minimum(low, self.variance_min + FORGET * (low - self.variance_min))))
+
+
+def corrected(float_value: Tensor, integer_value: Tensor) -> Tensor:
+    """The integer value with the float value's gradient."""
+    return straight_through(integer_value, float_value)
