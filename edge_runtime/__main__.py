@@ -1,0 +1,70 @@
+"""``python -m edge_runtime``: separate a recording with a deployed model, or show what a model file is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from edge_runtime.audio import FormatName, read_recording, restore, write_sources
+from edge_runtime.model_file import read_model
+from edge_runtime.runtime import FileRuntime, RuntimeName, open_runtime
+from edge_runtime.segments import separate as separate_pcm
+from edge_runtime.signature import Pcm, fit_signature
+from export_specs.errors import run_command_line
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
+
+
+@app.command()
+def separate(
+    mixture: Annotated[Path, typer.Argument(help="The recording: WAV, FLAC, Ogg …, any rate, any number of channels.")],
+    model: Annotated[Path, typer.Option(help="A deployed model.tflite or model.qdq.onnx.")],
+    out: Annotated[Path, typer.Option(help="Folder for the separated sources.")] = Path("separated"),
+    runtime: Annotated[RuntimeName | None, typer.Option(help="Default: litert-xnnpack for TFLite, onnxruntime for ONNX.")] = None,
+    channel: Annotated[str, typer.Option(help="A channel's number, from 1, or 'mix' for the mean of all.")] = "mix",
+    kind: Annotated[FormatName, typer.Option("--format", help="Format of the written files.")] = "wav",
+    overlap: Annotated[float, typer.Option(help="Part of a segment shared with the one before, above 0 and at most 0.5.")] = 0.25,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of one run.")] = 1,
+    sample_rate: Annotated[int | None, typer.Option(min=1, help="The model's rate, for files that do not tell it.")] = None,
+) -> None:
+    """Separate a recording of any length and write one file for each source: OUT/<stem>_1.wav and so on."""
+    console = Console(stderr=True)
+    opened = open_runtime(model, runtime, threads=threads, sample_rate=sample_rate)
+    recording = read_recording(mixture, opened.sample_rate, channel, opened.shortest_samples)
+    for warning in recording.warnings:
+        console.print(f"warning: {warning}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+    separated = _with_progress_bar(console, opened, recording.pcm, overlap)
+    sources = restore(separated, recording, opened.sample_rate)
+    for path in write_sources(out, mixture.stem, sources, recording.rate, kind, recording.wide):
+        typer.echo(path)
+
+
+@app.command()
+def info(model: Annotated[Path, typer.Argument(help="A .tflite or .onnx file.")]) -> None:
+    """Show a model's signature, metadata, tensor types and ops. Exit code 1 if it is no separation model."""
+    file = read_model(model)
+    typer.echo(f"{model}: {file.format}, {len(file.content)} bytes")
+    for title, tensors in (("input", file.inputs), ("output", file.outputs)):
+        for tensor in tensors:
+            typer.echo(f"{title}: {tensor}")
+    for key, value in sorted(file.metadata.items()):
+        typer.echo(f"{key}: {value}")
+    typer.echo("tensors: " + ", ".join(f"{count} {dtype}" for dtype, count in file.dtypes.most_common()))
+    typer.echo("ops: " + ", ".join(f"{count} {op}" for op, count in file.ops.most_common()))
+    signature = fit_signature(file)
+    typer.echo(f"separates {signature.samples} samples into {signature.sources} source(s)")
+
+
+def _with_progress_bar(console: Console, runtime: FileRuntime, pcm: Pcm, overlap: float) -> Pcm:
+    columns = (TextColumn("separating"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("separating", total=len(pcm))
+        return separate_pcm(runtime, pcm, overlap, lambda done: progress.update(task, completed=done))
+
+
+if __name__ == "__main__":
+    run_command_line(app)

@@ -1,0 +1,55 @@
+"""ONNX Runtime without graph optimisation: the float arithmetic between the file's own DequantizeLinear and QuantizeLinear."""
+
+from __future__ import annotations
+
+import onnxruntime
+
+from edge_runtime.model_file import Array, ModelFile
+from edge_runtime.onnx_file import with_outputs
+from export_specs.errors import UserError
+
+
+class OnnxRuntimeEngine:
+    """An ONNX file in ONNX Runtime, every graph optimisation disabled (fused integer convolutions differ by 1 LSB)."""
+
+    arena_bytes = None
+
+    def __init__(self, file: ModelFile, threads: int = 1) -> None:
+        self._file = file
+        self._threads = threads
+        self._session = self._open(file.content)
+        self._tapped: onnxruntime.InferenceSession | None = None
+        self._taps = list({tensor.name: tensor for tensor in file.activations if tensor.is_integer}.values())
+
+    def invoke(self, tensor: Array) -> Array:
+        """The model's output for this input."""
+        (output,) = self._session.run([self._file.outputs[0].name], {self._file.inputs[0].name: tensor})
+        return output  # type: ignore[no-any-return]
+
+    def invoke_with_taps(self, tensor: Array) -> tuple[Array, dict[str, Array]]:
+        """The output and every computed integer tensor, from a copy of the graph that gives them all out."""
+        output = self._file.outputs[0]
+        if self._tapped is None:
+            outputs = {tap.name: tap for tap in (*self._taps, output)}
+            self._tapped = self._open(with_outputs(self._file.content, list(outputs.values())))
+        names = [output.name, *(tap.name for tap in self._taps)]
+        results = self._tapped.run(names, {self._file.inputs[0].name: tensor})
+        return results[0], {name: _filter_as_channels(result) for name, result in zip(names[1:], results[1:], strict=True)}
+
+    def _open(self, content: bytes) -> onnxruntime.InferenceSession:
+        options = onnxruntime.SessionOptions()
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        options.intra_op_num_threads = self._threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        try:
+            return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # its exceptions share no base class but this one
+            raise UserError(f"ONNX Runtime cannot load {self._file.path}: {error}") from error
+
+
+def _filter_as_channels(tensor: Array) -> Array:
+    """A run-time depthwise filter [C, 1, 1] as [1, C, 1], the layout it has in TFLite."""
+    if tensor.ndim == 3 and tensor.shape[1:] == (1, 1):
+        return tensor.reshape(1, -1, 1)
+    return tensor

@@ -1,0 +1,166 @@
+"""One face for every runtime: open a model file, run it on int16 PCM, look at its inner tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal, Protocol, get_args
+
+from edge_runtime.model_file import Array, ModelFile, Quantization, read_model
+from edge_runtime.signature import Pcm, fit_signature
+from export_specs.errors import UserError, choice_error
+
+Taps = dict[str, Array]
+RuntimeName = Literal["onnxruntime", "litert-ref", "litert-opt", "litert-xnnpack", "tflm"]
+RUNTIMES: tuple[str, ...] = get_args(RuntimeName)
+
+
+class Runtime(Protocol):
+    """What the rest of the product needs of a runtime that has a model loaded."""
+
+    @property
+    def sample_rate(self) -> int:
+        """Samples per second."""
+
+    @property
+    def segment_samples(self) -> int:
+        """T: the fixed length of one run."""
+
+    @property
+    def sources(self) -> int:
+        """S: the number of outputs."""
+
+    @property
+    def quantization(self) -> dict[str, Quantization]:
+        """Scale and zero point of the quantized tensors, by name; axes count in the file's own layout."""
+
+    def run(self, pcm: Pcm) -> Pcm:
+        """One segment: int16 [T] to int16 [S, T]."""
+
+    def run_with_taps(self, pcm: Pcm) -> tuple[Pcm, Taps]:
+        """As :meth:`run`, and the integer codes of every inner tensor by its name."""
+
+
+class Engine(Protocol):
+    """A runtime behind its adapter: raw input tensor in, raw output tensor out."""
+
+    def invoke(self, tensor: Array) -> Array:
+        """The model's output for this input."""
+
+    def invoke_with_taps(self, tensor: Array) -> tuple[Array, Taps]:
+        """The output, and every computed integer tensor by name, body tensors as [N, C, T]."""
+
+    @property
+    def arena_bytes(self) -> int | None:
+        """Working memory in bytes where the runtime counts it."""
+
+
+class FileRuntime:
+    """A model file opened in one runtime; see :func:`open_runtime`.
+
+    Taps come in one layout whatever the file's: a body tensor is [1, C, T], a run-time filter of a depthwise convolution
+    [1, C, 1], and a tensor of rank 1 stays so. Float tensors and constants are not offered.
+    ``shortest_samples`` is the shortest recording worth separating: the encoder's window where the file tells it, else 2 ms.
+    """
+
+    def __init__(self, name: str, file: ModelFile, open_engine: Callable[[ModelFile], Engine], sample_rate: int | None = None) -> None:
+        self.name = name
+        self.file = file
+        self._signature = fit_signature(file)
+        self.metadata = file.metadata
+        self.sample_rate = _sample_rate(file, sample_rate)
+        self.shortest_samples = _stated(file, "kernel_size") or self.sample_rate // 500
+        for key, found in (("segment_samples", self.segment_samples), ("sources", self.sources)):
+            if _stated(file, key) not in (None, found):
+                raise UserError(f"{file.path} contradicts itself: its metadata say {key} {file.metadata[key]}, its tensors {found}")
+        self._engine = open_engine(file)
+
+    @property
+    def segment_samples(self) -> int:
+        """T: the fixed length of one run, in samples."""
+        return self._signature.samples
+
+    @property
+    def sources(self) -> int:
+        """S: the number of outputs."""
+        return self._signature.sources
+
+    @property
+    def quantization(self) -> dict[str, Quantization]:
+        """Scale and zero point of the quantized tensors, by name; axes count in the file's own layout."""
+        tensors = (*self.file.inputs, *self.file.activations)
+        return {tensor.name: tensor.quantization for tensor in tensors if tensor.quantization is not None}
+
+    @property
+    def arena_bytes(self) -> int | None:
+        """TFLM's arena in bytes, as the 64-bit host counts it; None for the other runtimes."""
+        return self._engine.arena_bytes
+
+    def run(self, pcm: Pcm) -> Pcm:
+        """One segment: int16 [T] to int16 [S, T].
+
+        Raises:
+            ValueError: ``pcm`` is not int16 [T].
+        """
+        return self._signature.decode(self._engine.invoke(self._signature.encode(pcm)))
+
+    def run_with_taps(self, pcm: Pcm) -> tuple[Pcm, Taps]:
+        """As :meth:`run`, and the integer codes of every computed tensor by its name."""
+        output, taps = self._engine.invoke_with_taps(self._signature.encode(pcm))
+        return self._signature.decode(output), taps
+
+
+def open_runtime(path: Path, name: str | None = None, *, threads: int = 1, sample_rate: int | None = None) -> FileRuntime:
+    """Open a model file in a runtime.
+
+    Args:
+        path: a ``.tflite`` or ``.onnx`` file.
+        name: one of ``RUNTIMES``; by default XNNPACK for TFLite, ONNX Runtime for ONNX.
+        threads: threads of one run, where the runtime has them.
+        sample_rate: for files that do not tell it; in samples per second.
+
+    Raises:
+        UserError: unknown runtime; a missing or damaged file; another signature; an op that the runtime lacks.
+    """
+    if name is not None and name not in RUNTIMES:
+        raise choice_error("runtime", name, list(RUNTIMES))
+    file = read_model(Path(path))
+    name = name or ("onnxruntime" if file.format == "onnx" else "litert-xnnpack")
+    if (file.format == "onnx") != (name == "onnxruntime"):
+        fitting = "onnxruntime" if file.format == "onnx" else ", ".join(RUNTIMES[1:])
+        raise UserError(f"{file.path} is {file.format.upper()}, which {name} does not run. Choose one of: {fitting}.")
+    return FileRuntime(name, file, _opener(name, threads), sample_rate)
+
+
+def _opener(name: str, threads: int) -> Callable[[ModelFile], Engine]:
+    if name == "onnxruntime":
+        from edge_runtime.onnxruntime_adapter import OnnxRuntimeEngine
+
+        return lambda file: OnnxRuntimeEngine(file, threads)
+    if name == "tflm":
+        from edge_runtime.tflm import TflmEngine
+
+        return TflmEngine
+    from edge_runtime.litert import LiteRtEngine
+
+    return lambda file: LiteRtEngine(file, name, threads)
+
+
+def _sample_rate(file: ModelFile, given: int | None) -> int:
+    stated = _stated(file, "sample_rate")
+    if stated is not None and given not in (None, stated):
+        raise UserError(f"{file.path} is made for {stated} samples per second, not {given}")
+    rate = stated or given
+    if rate is None:
+        raise UserError(f"{file.path} does not tell its sample rate: give it with --sample-rate")
+    return rate
+
+
+def _stated(file: ModelFile, key: str) -> int | None:
+    """A whole positive number of the metadata, None where it is not there."""
+    text = file.metadata.get(key)
+    if text is None:
+        return None
+    if not text.isdecimal() or int(text) == 0:
+        raise UserError(f"{file.path} has {key} '{text}' in its metadata, which is no whole positive number")
+    return int(text)

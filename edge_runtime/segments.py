@@ -1,0 +1,116 @@
+"""Recordings of any length through a model of a fixed one: overlapping segments, aligned and cross-faded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import permutations
+
+import numpy as np
+import numpy.typing as npt
+
+from edge_runtime.level import apply_shift, choose_shift, undo_shift
+from edge_runtime.runtime import Runtime
+from edge_runtime.signature import Pcm
+from export_specs.errors import UserError
+
+
+class SegmentSeparator:
+    """Separates a stream: :meth:`push` samples as they come, :meth:`finish` at the end. Streamed in pieces or whole, the result is the same.
+
+    Each segment of T samples is brought to level, run, and brought back. A segment overlaps its predecessor by
+    round(T · overlap) samples; there its sources take the order in which they differ least from the predecessor's, that is
+    the one-to-one order of the largest correlation, and the two are cross-faded linearly. The tail is zero padded.
+    """
+
+    def __init__(self, runtime: Runtime, overlap: float = 0.25) -> None:
+        """``overlap`` is the part of a segment that it shares with its predecessor, above 0 and at most 0.5.
+
+        Raises:
+            UserError: an overlap out of that range, or less than a sample long.
+        """
+        self._runtime = runtime
+        self._length = runtime.segment_samples
+        self._overlap = int(self._length * overlap + 0.5) if 0 < overlap <= 0.5 else 0
+        if not 0 < self._overlap <= self._length // 2:
+            raise UserError(f"the overlap must be above 0 and at most 0.5 of a segment ({self._length} samples), not {overlap:g}")
+        self._waiting = np.zeros(0, np.int16)
+        self._held: Pcm | None = None
+
+    def push(self, pcm: Pcm) -> Pcm:
+        """Take int16 [n] samples; give the int16 [S, m] samples that are final now (m may be 0)."""
+        self._waiting = np.concatenate([self._waiting, pcm])
+        hop = self._length - self._overlap
+        done = []
+        while len(self._waiting) >= self._length:
+            result = self._joined(self._waiting[: self._length])
+            done.append(result[:, :hop])
+            self._held = result[:, hop:]
+            self._waiting = self._waiting[hop:]
+        return np.concatenate(done, axis=1) if done else np.zeros((self._runtime.sources, 0), np.int16)
+
+    def finish(self) -> Pcm:
+        """The int16 [S, m] samples that are still due. The separator is as new afterwards."""
+        rest = self._waiting
+        due = len(rest)
+        if self._held is not None and due == self._overlap:
+            result = self._held
+        elif due:
+            result = self._joined(np.pad(rest, (0, self._length - due)))[:, :due]
+        else:
+            result = np.zeros((self._runtime.sources, 0), np.int16)
+        self._waiting = np.zeros(0, np.int16)
+        self._held = None
+        return result
+
+    def _joined(self, segment: Pcm) -> Pcm:
+        shift = choose_shift(segment)
+        result = undo_shift(self._runtime.run(apply_shift(segment, shift)), shift)
+        if self._held is None:
+            return result
+        result = result[align(self._held, result[:, : self._overlap])]
+        result[:, : self._overlap] = cross_fade(self._held, result[:, : self._overlap])
+        return result
+
+
+def separate(runtime: Runtime, pcm: Pcm, overlap: float = 0.25, on_progress: Callable[[int], None] | None = None) -> Pcm:
+    """Separate a recording of any length: int16 [N] to int16 [S, N].
+
+    A recording of at most one segment gives the runtime's own output, at the level described in :mod:`edge_runtime.level`.
+
+    Args:
+        overlap: see :class:`SegmentSeparator`.
+        on_progress: called after every segment with the samples that are done.
+    """
+    separator = SegmentSeparator(runtime, overlap)
+    pieces: list[Pcm] = []
+    done = 0
+    for start in range(0, len(pcm), runtime.segment_samples // 2):
+        pieces.append(separator.push(pcm[start : start + runtime.segment_samples // 2]))
+        done += pieces[-1].shape[1]
+        if on_progress is not None and pieces[-1].size:
+            on_progress(done)
+    pieces.append(separator.finish())
+    if on_progress is not None:
+        on_progress(len(pcm))
+    return np.concatenate(pieces, axis=1)
+
+
+def align(previous: Pcm, following: Pcm) -> list[int]:
+    """The order of the sources of ``following`` whose correlation with ``previous`` is the largest.
+
+    Both are int16 [S, n] over the same n samples. Row i of ``previous`` goes on in row ``order[i]`` of ``following``, one to one.
+    Ties, silence among them, keep the order as it is.
+    """
+    correlation: npt.NDArray[np.int64] = previous.astype(np.int64) @ following.astype(np.int64).T
+    rows = list(range(len(correlation)))
+    orders: list[tuple[int, ...]] = list(permutations(rows))
+    totals = [int(correlation[rows, order].sum()) for order in orders]
+    return list(orders[totals.index(max(totals))])
+
+
+def cross_fade(previous: Pcm, following: Pcm) -> Pcm:
+    """A linear fade from ``previous`` to ``following`` (int16 [S, n]), rounded half away from zero; equal inputs come out unchanged."""
+    count = previous.shape[1]
+    rising = 2 * np.arange(count, dtype=np.int64) + 1
+    mixed = previous * (2 * count - rising) + following * rising
+    return np.asarray(np.sign(mixed) * ((np.abs(mixed) + count) // (2 * count)), dtype=np.int16)

@@ -1,0 +1,138 @@
+"""Reading TFLite files: what is in them, and whether they are sound enough to be given to a runtime."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from edge_runtime.model_file import Array, ModelFile, Quantization, TensorInfo
+from edge_runtime.native_messages import captured_stderr
+from export_specs.errors import UserError
+
+METADATA_NAME = "fqss"
+_TYPES = {value: name.lower() for name, value in vars(schema.TensorType).items() if isinstance(value, int)}
+_OPERATORS = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
+
+
+def parse_tflite(path: Path, content: bytes) -> ModelFile:
+    """Parse a TFLite flatbuffer, and check every index and constant in it.
+
+    Raises:
+        UserError: the file is truncated, damaged or holds more than one subgraph.
+    """
+    _verify(path, content)
+    try:
+        model = schema.ModelT.InitFromPackedBuf(bytearray(content), 0)
+        return _describe(path, content, model)
+    except UserError:
+        raise
+    except Exception as error:  # a damaged flatbuffer raises whatever its wrong offsets lead to
+        raise _damaged(path, f"{type(error).__name__}: {error}") from error
+
+
+def channels_first(tensor: Array) -> Array:
+    """A tensor of the channels-last body, [N, T, 1, C], as [N, C, T]; any other shape as it is."""
+    if tensor.ndim == 4 and tensor.shape[2] == 1:
+        return np.ascontiguousarray(tensor[:, :, 0, :].swapaxes(1, 2))
+    return tensor
+
+
+def with_outputs(content: bytes, indices: list[int]) -> bytes:
+    """A copy of a TFLite file whose graph outputs are the tensors ``indices``."""
+    import flatbuffers
+
+    model = schema.ModelT.InitFromPackedBuf(bytearray(content), 0)
+    model.subgraphs[0].outputs = np.array(indices, dtype=np.int32)
+    model.signatureDefs = None
+    builder = flatbuffers.Builder(len(content))
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def _verify(path: Path, content: bytes) -> None:
+    """Let LiteRT's own verifier walk over the flatbuffer: TFLM has none and would follow a wrong offset."""
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    try:
+        with captured_stderr():
+            Interpreter(model_content=content, experimental_op_resolver_type=OpResolverType.BUILTIN_REF)
+    except (ValueError, RuntimeError) as error:
+        if "Flatbuffer" in str(error):  # anything else, an unknown op say, is for the runtime to refuse
+            raise _damaged(path, str(error)) from error
+
+
+def _describe(path: Path, content: bytes, model: Any) -> ModelFile:
+    if len(model.subgraphs) != 1:
+        raise UserError(f"{path} holds {len(model.subgraphs)} subgraphs; a separation model has one")
+    graph = model.subgraphs[0]
+    tensors = [_tensor(index, tensor) for index, tensor in enumerate(graph.tensors)]
+    _check_constants(path, model, tensors)
+    activations: list[TensorInfo] = []
+    ops: Counter[str] = Counter()
+    largest = 0
+    for number, operator in enumerate(graph.operators):
+        operands = [index for index in _indices(operator.inputs) if index >= 0]
+        results = _indices(operator.outputs)
+        if any(index >= len(tensors) for index in operands) or any(not 0 <= index < len(tensors) for index in results):
+            raise _damaged(path, f"operator {number} names a tensor beyond the {len(tensors)} of the file")
+        if not 0 <= operator.opcodeIndex < len(model.operatorCodes):
+            raise _damaged(path, f"operator {number} has no operator code")
+        code = model.operatorCodes[operator.opcodeIndex]
+        ops[_OPERATORS.get(max(code.builtinCode, code.deprecatedBuiltinCode), "UNKNOWN")] += 1
+        activations += [tensors[index] for index in results]
+        largest = max(largest, sum(tensors[index].nbytes for index in {*operands, *results}))
+    return ModelFile(
+        path=path,
+        format="tflite",
+        content=content,
+        inputs=tuple(tensors[index] for index in _indices(graph.inputs)),
+        outputs=tuple(tensors[index] for index in _indices(graph.outputs)),
+        activations=tuple(activations),
+        largest_node_bytes=largest,
+        dtypes=Counter(tensor.dtype for tensor in tensors),
+        ops=ops,
+        metadata=_metadata(path, model),
+    )
+
+
+def _tensor(index: int, tensor: Any) -> TensorInfo:
+    shape = tensor.shapeSignature if tensor.shapeSignature is not None and len(tensor.shapeSignature) else tensor.shape
+    quantization = None
+    parameters = tensor.quantization
+    if parameters is not None and parameters.scale is not None and len(parameters.scale):
+        scale = np.asarray(parameters.scale, dtype=np.float32)
+        zero_point = np.zeros(scale.shape, np.int64) if parameters.zeroPoint is None else np.asarray(parameters.zeroPoint, dtype=np.int64)
+        quantization = Quantization(scale, zero_point, parameters.quantizedDimension)
+    return TensorInfo(tensor.name.decode(), tuple(_indices(shape)), _TYPES[tensor.type], quantization, index)
+
+
+def _check_constants(path: Path, model: Any, tensors: list[TensorInfo]) -> None:
+    for info, tensor in zip(tensors, model.subgraphs[0].tensors, strict=True):
+        if not 0 <= tensor.buffer < len(model.buffers):
+            raise _damaged(path, f"tensor {info} names a buffer beyond the {len(model.buffers)} of the file")
+        data = model.buffers[tensor.buffer].data
+        if data is not None and len(data) and info.nbytes and len(data) != info.nbytes:
+            raise _damaged(path, f"the constant {info} holds {len(data)} bytes instead of {info.nbytes}")
+
+
+def _metadata(path: Path, model: Any) -> dict[str, str]:
+    for entry in model.metadata or []:
+        if entry.name.decode() == METADATA_NAME:
+            content = json.loads(bytes(model.buffers[entry.buffer].data))
+            if not isinstance(content, dict):
+                raise _damaged(path, f"its metadata '{METADATA_NAME}' is not a JSON object")
+            return {str(key): str(value) for key, value in content.items()}
+    return {}
+
+
+def _indices(vector: Any) -> list[int]:
+    return [] if vector is None else [int(index) for index in vector]
+
+
+def _damaged(path: Path, reason: str) -> UserError:
+    return UserError(f"{path} is damaged ({reason.strip()}): make or copy it again")

@@ -1,0 +1,82 @@
+"""TFLite Micro on the host: the kernels of a microcontroller, in an arena that is grown until the model fits."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+from tflite_micro.python.tflite_micro.runtime import Interpreter, InterpreterConfig
+
+from edge_runtime.model_file import Array, ModelFile
+from edge_runtime.native_messages import captured_stderr
+from edge_runtime.tflite_file import channels_first
+from export_specs.errors import UserError
+
+_SPARE_BYTES = 1 << 20
+_BYTES_PER_TENSOR = 2048
+_LARGEST_ARENA = 1 << 30
+
+
+class TflmEngine:
+    """A TFLite file in TFLite Micro."""
+
+    def __init__(self, file: ModelFile) -> None:
+        self._file = file
+        self._interpreter = self._open(InterpreterConfig.kAllocationRecording)
+        self._tapped: Interpreter | None = None
+        self._taps = [tensor for tensor in file.activations if tensor.is_integer]
+        with captured_stderr() as messages:
+            self._interpreter.print_allocations()
+        total = re.search(r"Arena allocation total (\d+) bytes", messages[0])
+        self._arena_bytes = int(total.group(1)) if total else None
+
+    @property
+    def arena_bytes(self) -> int | None:
+        """Bytes of the arena in use: an upper bound of the device's, because pointers of the host are wider."""
+        return self._arena_bytes
+
+    def invoke(self, tensor: Array) -> Array:
+        """The model's output for this input."""
+        return self._invoke(self._interpreter, tensor)
+
+    def invoke_with_taps(self, tensor: Array) -> tuple[Array, dict[str, Array]]:
+        """The output and every computed integer tensor, from an interpreter that keeps them all."""
+        if self._tapped is None:
+            self._tapped = self._open(InterpreterConfig.kPreserveAllTensors)
+        output = self._invoke(self._tapped, tensor)
+        return output, {tap.name: channels_first(self._inner(self._tapped, tap.index)) for tap in self._taps}
+
+    def _inner(self, interpreter: Interpreter, index: int) -> Array:
+        return np.array(interpreter.GetTensor(index, 0)["tensor_data"])
+
+    def _invoke(self, interpreter: Interpreter, tensor: Array) -> Array:
+        with captured_stderr() as messages:
+            try:
+                interpreter.set_input(tensor, 0)
+                interpreter.invoke()
+                failure = None
+            except RuntimeError as error:
+                failure = error
+        if failure is not None:
+            raise UserError(f"TFLM failed on {self._file.path}: {messages[0].strip() or failure}") from failure
+        return np.array(interpreter.get_output(0))
+
+    def _open(self, config: InterpreterConfig) -> Interpreter:
+        """Double the arena, from a generous estimate, for as long as the runtime complains of memory.
+
+        The estimate is meant to suffice at once, because the runtime may crash instead of complaining when an arena is a little
+        too small; what is not used of it is never touched.
+        """
+        file = self._file
+        arena = _SPARE_BYTES + 2 * sum(tensor.nbytes for tensor in file.activations) + 4 * file.largest_node_bytes
+        arena += _BYTES_PER_TENSOR * file.dtypes.total()
+        while True:
+            with captured_stderr() as messages:
+                try:
+                    return Interpreter.from_bytes(file.content, arena_size=arena, intrepreter_config=config)
+                except (RuntimeError, ValueError, MemoryError, TypeError) as error:
+                    failure = error
+            lacks_memory = re.search(r"allocate|resize|missing", messages[0], re.IGNORECASE) and "Didn't find op" not in messages[0]
+            if not lacks_memory or arena > _LARGEST_ARENA:
+                raise UserError(f"TFLM cannot load {file.path}: {messages[0].strip() or failure}") from failure
+            arena *= 2

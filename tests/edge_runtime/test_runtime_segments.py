@@ -1,0 +1,140 @@
+"""Level and segments: exactness on identities, alignment, and equality of streamed and whole."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from edge_runtime.level import apply_shift, choose_shift, undo_shift
+from edge_runtime.runtime import open_runtime
+from edge_runtime.segments import SegmentSeparator, align, cross_fade, separate
+from export_specs.errors import UserError
+
+int16 = st.integers(-32768, 32767)
+
+
+class Fake:
+    """A runtime made of a function of one segment, int16 [T] to int16 [S, T]; keeps what it was given."""
+
+    sample_rate = 8000
+
+    def __init__(self, function, segment_samples=16, sources=2):
+        self.function, self.segment_samples, self.sources = function, segment_samples, sources
+        self.quantization, self.seen = {}, []
+
+    def run(self, pcm):
+        assert pcm.dtype == np.int16 and pcm.shape == (self.segment_samples,)
+        self.seen.append(pcm)
+        return np.asarray(self.function(pcm), np.int16)
+
+    def run_with_taps(self, pcm):
+        return self.run(pcm), {}
+
+
+def identity(pcm):
+    return np.stack([pcm, pcm])
+
+
+@given(arrays(np.int16, st.integers(1, 20), elements=int16 | st.integers(-9, 9)))
+def test_level_is_exact_and_brings_the_peak_into_the_upper_half(pcm):
+    shift = choose_shift(pcm)
+    levelled = apply_shift(pcm, shift)
+    assert np.array_equal(levelled.astype(np.float64), pcm.astype(np.float64) * 2**shift)
+    assert np.array_equal(undo_shift(levelled, shift), pcm)
+    peak = np.abs(levelled.astype(np.int32)).max()
+    assert 16384 <= peak <= 32768 or peak == shift == 0
+
+
+@given(int16, st.integers(0, 14))
+def test_undo_rounds_half_away_from_zero(sample, shift):
+    expected = np.sign(sample) * np.floor(abs(sample) / 2**shift + 0.5)
+    assert undo_shift(np.array([sample], np.int16), shift)[0] == expected
+
+
+def test_silence_and_nothing_have_no_gain():
+    assert choose_shift(np.zeros(5, np.int16)) == 0 and choose_shift(np.zeros(0, np.int16)) == 0
+
+
+@given(st.integers(0, 200), st.sampled_from([0.07, 0.25, 0.5]), st.sampled_from([1, 30, 32767]), st.integers(0, 9))
+def test_identity_gives_its_input_at_any_length(length, overlap, peak, seed):
+    pcm = np.random.default_rng(seed).integers(-peak, peak + 1, length).astype(np.int16)
+    assert np.array_equal(separate(Fake(identity), pcm, overlap), np.stack([pcm, pcm]))
+
+
+@given(st.integers(0, 120), st.lists(st.integers(0, 40), max_size=20))
+@settings(max_examples=50)
+def test_streamed_equals_whole(length, cuts):
+    pcm = np.random.default_rng(length).integers(-3000, 3000, length).astype(np.int16)
+    nonlinear = Fake(lambda x: [np.cumsum(x) % 999, x // 3])
+    separator = SegmentSeparator(nonlinear)
+    pieces = [separator.push(piece) for piece in np.split(pcm, sorted(min(cut * 3, length) for cut in cuts))]
+    streamed = np.concatenate([*pieces, separator.finish()], axis=1)
+    assert np.array_equal(streamed, separate(nonlinear, pcm)) and streamed.shape == (2, length)
+
+
+def test_one_segment_is_the_runtimes_own_output(tflite_network, pcm):
+    runtime = open_runtime(tflite_network, "litert-ref")
+    assert np.array_equal(separate(runtime, pcm), runtime.run(pcm))
+    soft = (pcm >> 7).astype(np.int16)
+    shift = choose_shift(soft)
+    assert shift == 7 and np.array_equal(separate(runtime, soft), undo_shift(runtime.run(soft << shift), shift))
+    padded = np.pad(pcm[:40], (0, 24))
+    assert np.array_equal(separate(runtime, pcm[:40]), runtime.run(padded << choose_shift(padded))[:, :40])
+
+
+def test_segments_overlap_and_the_tail_is_padded_with_zeros():
+    fake = Fake(identity)
+    separate(fake, np.full(30, 20000, np.int16), 0.25)
+    assert len(fake.seen) == 3  # starts 0, 12, 24
+    assert not fake.seen[2][6:].any() and fake.seen[2][:6].all()
+    for length, segments in ((16, 1), (17, 2), (28, 2), (29, 3)):
+        fake.seen.clear()
+        separate(fake, np.ones(length, np.int16), 0.25)
+        assert len(fake.seen) == segments
+
+
+@pytest.mark.parametrize("sources", [2, 3])
+def test_sources_that_the_model_swaps_are_put_back(sources):
+    rng = np.random.default_rng(0)
+    voices = rng.integers(-8000, 8000, (sources, 500)).astype(np.int16)
+    calls = []
+
+    def swapping(_):
+        start = 12 * len(calls)
+        calls.append(start)
+        piece = voices[:, start : start + 16]
+        return np.roll(np.pad(piece, ((0, 0), (0, 16 - piece.shape[1]))), len(calls) - 1, axis=0)
+
+    mixture = np.full(500, 20000, np.int16)  # at full level, so that no gain is applied
+    assert np.array_equal(separate(Fake(swapping, sources=sources), mixture), voices)
+
+
+def test_align_is_one_to_one_and_keeps_the_order_of_silence():
+    loud, soft = np.arange(8) * 1000, np.arange(8)[::-1] * 10
+    assert align(np.int16([loud, soft]), np.int16([loud, loud // 2])) == [0, 1]
+    assert align(np.int16([soft, loud]), np.int16([loud, soft])) == [1, 0]
+    assert align(np.zeros((3, 8), np.int16), np.ones((3, 8), np.int16)) == [0, 1, 2]
+
+
+def test_cross_fade_is_linear_and_symmetric():
+    faded = cross_fade(np.full((1, 4), 800, np.int16), np.zeros((1, 4), np.int16))
+    assert faded.tolist() == [[700, 500, 300, 100]]
+    full = np.full((1, 4), -32768, np.int16)
+    assert np.array_equal(cross_fade(full, full), full)
+
+
+def test_silence_in_is_silence_out(tflite_network):
+    assert not separate(Fake(identity), np.zeros(50, np.int16)).any()
+
+
+def test_progress_ends_at_the_length():
+    seen = []
+    separate(Fake(identity), np.ones(100, np.int16), on_progress=seen.append)
+    assert seen == sorted(seen) and seen[-1] == 100 and len(seen) > 5
+
+
+@pytest.mark.parametrize("overlap", [0, -0.1, 0.51, 0.001, float("nan")])
+def test_overlap_out_of_range(overlap):
+    with pytest.raises(UserError, match="overlap"):
+        separate(Fake(identity), np.ones(100, np.int16), overlap)
