@@ -29,7 +29,8 @@ class Recording:
     """One channel of a recording, ready for the model.
 
     ``pcm`` is int16 [N] at the model's rate: the recording · 2^``exponent``. The exponent is 0 where int16 holds the
-    samples exactly; otherwise (24 bits, float, resampled, mixed) it brings the peak into [0.5, 1), so that a soft recording keeps its precision.
+    samples exactly; otherwise (24 bits, float, resampled, mixed) it brings the peak into [0.5, 1),
+    so that a soft recording keeps its precision.
     ``rate`` and ``frames`` are those of the file, ``wide`` tells that it holds more than 16 bits.
     """
 

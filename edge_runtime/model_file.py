@@ -66,7 +66,8 @@ class ModelFile:
     """A parsed model file.
 
     ``activations`` are the tensors that a node computes, in the order of the nodes; ``dtypes`` counts every tensor by type and
-    ``ops`` every node by operator. ``metadata`` holds what the exporter wrote: model, sample_rate, segment_samples, sources, target, digests.
+    ``ops`` every node by operator. ``metadata`` holds what the exporter wrote: model, sample_rate, segment_samples, sources,
+    target, digests.
     """
 
     path: Path

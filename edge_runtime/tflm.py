@@ -14,7 +14,7 @@ from export_specs.errors import UserError
 
 _SPARE_BYTES = 1 << 20
 _BYTES_PER_TENSOR = 2048
-_LARGEST_ARENA = 1 << 30
+_LARGEST_ARENA = (1 << 31) - 1  # beyond it the runtime crashes
 
 
 class TflmEngine:
@@ -68,15 +68,20 @@ class TflmEngine:
         too small; what is not used of it is never touched.
         """
         file = self._file
-        arena = _SPARE_BYTES + 2 * sum(tensor.nbytes for tensor in file.activations) + 4 * file.largest_node_bytes
-        arena += _BYTES_PER_TENSOR * file.dtypes.total()
+        tensors = sum(tensor.nbytes for tensor in file.activations)
+        if tensors > _LARGEST_ARENA:
+            raise UserError(
+                f"TFLM cannot load {file.path}: its tensors take {tensors} bytes, more than the {_LARGEST_ARENA} that an arena may have"
+            )
+        arena = _SPARE_BYTES + 2 * tensors + 4 * file.largest_node_bytes + _BYTES_PER_TENSOR * file.dtypes.total()
         while True:
+            arena = min(arena, _LARGEST_ARENA)
             with captured_stderr() as messages:
                 try:
                     return Interpreter.from_bytes(file.content, arena_size=arena, intrepreter_config=config)
                 except (RuntimeError, ValueError, MemoryError, TypeError) as error:
                     failure = error
             lacks_memory = re.search(r"allocate|resize|missing", messages[0], re.IGNORECASE) and "Didn't find op" not in messages[0]
-            if not lacks_memory or arena > _LARGEST_ARENA:
+            if not lacks_memory or arena == _LARGEST_ARENA:
                 raise UserError(f"TFLM cannot load {file.path}: {messages[0].strip() or failure}") from failure
             arena *= 2

@@ -55,14 +55,16 @@ def test_each_inner_tensor_follows_from_the_one_before(network, pcm):
     for name, value in expected.items():
         assert taps[name].dtype == np.int8
         difference = np.abs(taps[name] - _codes(value, network, name))
-        assert difference.max() <= 1 and (difference > 0).mean() < 0.15, name
+        assert difference.max() <= 1, name
+        assert (difference > 0).mean() < 0.15, name
     assert np.abs(taps["e"] - _codes(_real(taps, network, "d"), network, "e", np.int16)).max() <= 1
     assert np.array_equal(output, taps["e"][0])
 
 
 def test_taps_change_nothing(network, pcm):
     assert np.array_equal(network.run(pcm), network.run_with_taps(pcm)[0])
-    assert network.run(pcm).dtype == np.int16 and network.run(pcm).shape == (2, 64)
+    assert network.run(pcm).dtype == np.int16
+    assert network.run(pcm).shape == (2, 64)
 
 
 def test_outputs_belong_to_the_caller(network, pcm):
@@ -74,17 +76,21 @@ def test_outputs_belong_to_the_caller(network, pcm):
 
 def test_metadata(network):
     assert (network.sample_rate, network.segment_samples, network.sources) == (8000, 64, 2)
-    assert network.metadata["model"] == "tiny" and network.shortest_samples == 16
-    assert network.quantization["r"].scale[0] == np.float32(0.0123) and network.quantization["r"].zero_point[0] == -7
+    assert network.metadata["model"] == "tiny"
+    assert network.shortest_samples == 16
+    assert network.quantization["r"].scale[0] == np.float32(0.0123)
+    assert network.quantization["r"].zero_point[0] == -7
 
 
 def test_tflm_equals_reference_kernels_and_counts_its_arena(tflite_network, pcm):
     reference, micro = open_runtime(tflite_network, "litert-ref"), open_runtime(tflite_network, "tflm")
     expected, found = reference.run_with_taps(pcm), micro.run_with_taps(pcm)
-    assert np.array_equal(expected[0], found[0]) and expected[1].keys() == found[1].keys()
+    assert np.array_equal(expected[0], found[0])
+    assert expected[1].keys() == found[1].keys()
     for name, tap in expected[1].items():
         assert np.array_equal(tap, found[1][name]), name
-    assert 1000 < micro.arena_bytes < 20000 and reference.arena_bytes is None
+    assert 1000 < micro.arena_bytes < 20000
+    assert reference.arena_bytes is None
 
 
 def test_tflm_arena_grows_until_the_model_fits(tflite_network, pcm, monkeypatch):
@@ -102,7 +108,8 @@ def test_tflm_arena_grows_until_the_model_fits(tflite_network, pcm, monkeypatch)
     expected = open_runtime(tflite_network, "tflm").run(pcm)
     monkeypatch.setattr(tflm, "Interpreter", Scarce)
     assert np.array_equal(open_runtime(tflite_network, "tflm").run(pcm), expected)
-    assert len(sizes) > 2 and all(later == 2 * size for size, later in pairwise(sizes))
+    assert len(sizes) > 2
+    assert all(later == 2 * size for size, later in pairwise(sizes))
 
 
 def test_wrong_segment_is_refused(network, pcm):
@@ -115,7 +122,8 @@ def test_wrong_segment_is_refused(network, pcm):
 def test_float_model(doubling, pcm, runtime):
     opened = open_runtime(doubling("float32"), runtime)
     output, taps = opened.run_with_taps(pcm)
-    assert np.array_equal(output, [pcm, pcm]) and not taps
+    assert np.array_equal(output, [pcm, pcm])
+    assert not taps
 
 
 def test_int8_model_rounds_and_saturates(doubling, pcm):
@@ -127,8 +135,10 @@ def test_int8_model_rounds_and_saturates(doubling, pcm):
 
 def test_layouts():
     body = np.arange(24).reshape(1, 8, 1, 3)
-    assert channels_first(body).shape == (1, 3, 8) and channels_first(body)[0, 2, 5] == body[0, 5, 0, 2]
-    assert channels_first(np.zeros((1, 2, 64))).shape == (1, 2, 64) and channels_first(np.zeros(5)).shape == (5,)
+    assert channels_first(body).shape == (1, 3, 8)
+    assert channels_first(body)[0, 2, 5] == body[0, 5, 0, 2]
+    assert channels_first(np.zeros((1, 2, 64))).shape == (1, 2, 64)
+    assert channels_first(np.zeros(5)).shape == (5,)
     assert _filter_as_channels(np.zeros((7, 1, 1))).shape == (1, 7, 1) == channels_first(np.zeros((1, 1, 1, 7))).shape
 
 
@@ -160,7 +170,8 @@ def test_output_shapes(shape, sources, time_last, tmp_path):
 def test_other_signatures_are_refused(shape, dtype, reason, tmp_path):
     with pytest.raises(UserError, match=reason) as caught:
         fit_signature(_file((TensorInfo("x", shape, dtype),), (TensorInfo("y", (1, 2, 64), "int16"),), tmp_path))
-    assert "Expected one input" in str(caught.value) and f"'x' {dtype}" in str(caught.value)
+    assert "Expected one input" in str(caught.value)
+    assert f"'x' {dtype}" in str(caught.value)
 
 
 def test_two_inputs_are_refused(two_inputs):
@@ -199,7 +210,8 @@ def test_wrong_choice_of_runtime(tflite_network, onnx_network, tmp_path):
         open_runtime(onnx_network, "tflm")
     with pytest.raises(UserError, match="No such file"):
         open_runtime(tmp_path / "gone.tflite")
-    assert open_runtime(tflite_network).name == "litert-xnnpack" and open_runtime(onnx_network).name == "onnxruntime"
+    assert open_runtime(tflite_network).name == "litert-xnnpack"
+    assert open_runtime(onnx_network).name == "onnxruntime"
 
 
 def test_op_that_a_runtime_lacks(tflite_graph, tmp_path):
@@ -207,7 +219,7 @@ def test_op_that_a_runtime_lacks(tflite_graph, tmp_path):
     x, y = g.tensor("x", [1, 8], np.float32), g.tensor("y", [1, 8], np.float32)
     g.operator("GELU", [x], [y], "GeluOptions")
     path = g.write(tmp_path / "gelu.tflite", [x], [y])
-    with pytest.raises(UserError, match="TFLM cannot load .*GELU"):
+    with pytest.raises(UserError, match=r"TFLM cannot load .*GELU"):
         open_runtime(path, "tflm", sample_rate=8000)
 
 
@@ -247,5 +259,5 @@ def test_damage_by_hand(tflite_graph, tmp_path):
     g = tflite_graph()
     x, y = g.tensor("x", [1, 8], np.int16), g.tensor("y", [1, 8], np.int16)
     g.operator("RESHAPE", [x, g.tensor("s", [2], np.int32, data=[1])], [y])
-    with pytest.raises(UserError, match="'s' int32 .* holds 4 bytes instead of 8"):
+    with pytest.raises(UserError, match=r"'s' int32 .* holds 4 bytes instead of 8"):
         read_model(g.write(tmp_path / "short.tflite", [x], [y]))

@@ -30,7 +30,9 @@ def _tone(rate, seconds=0.5, level=0.3):
 
 def test_int16_at_the_models_rate_is_read_as_it_is(wav, pcm):
     recording = read_recording(wav(pcm), 8000)
-    assert np.array_equal(recording.pcm, pcm) and recording.exponent == 0 and not recording.wide
+    assert np.array_equal(recording.pcm, pcm)
+    assert recording.exponent == 0
+    assert not recording.wide
     two = wav(np.stack([pcm, pcm[::-1]], axis=1))
     assert np.array_equal(read_recording(two, 8000, "2").pcm, pcm[::-1])
     assert np.array_equal(restore(np.stack([pcm, pcm]), recording, 8000) * 32768, [pcm, pcm])
@@ -40,7 +42,8 @@ def test_int16_at_the_models_rate_is_read_as_it_is(wav, pcm):
 def test_soft_wide_recordings_keep_their_precision(wav, subtype):
     soft = _tone(8000, level=1e-4)
     recording = read_recording(wav(soft, subtype=subtype), 8000)
-    assert recording.wide and 16384 <= np.abs(recording.pcm.astype(int)).max() <= 32767
+    assert recording.wide
+    assert 16384 <= np.abs(recording.pcm.astype(int)).max() <= 32767
     error = restore(recording.pcm[None], recording, 8000)[0] - soft
     assert np.abs(error).max() < 1e-4 / 16384 + 2.0**-23  # int16 alone would err by 2**-16
 
@@ -48,7 +51,8 @@ def test_soft_wide_recordings_keep_their_precision(wav, subtype):
 def test_float_beyond_full_scale_is_not_clipped(wav):
     loud = _tone(8000, level=3.0)
     recording = read_recording(wav(loud, subtype="FLOAT"), 8000)
-    assert recording.exponent == -2 and np.abs(restore(recording.pcm[None], recording, 8000)[0] - loud).max() < 1e-4
+    assert recording.exponent == -2
+    assert np.abs(restore(recording.pcm[None], recording, 8000)[0] - loud).max() < 1e-4
 
 
 @pytest.mark.parametrize("rate", [16000, 44100, 96000])
@@ -56,7 +60,8 @@ def test_other_rates_and_six_channels(wav, rate):
     tone = _tone(rate)
     path = wav(np.stack([tone * weight for weight in (6, 0, 0, 0, 0, 0)], axis=1) / 2, rate, subtype="FLOAT")
     recording = read_recording(path, 8000)
-    assert len(recording.pcm) == 4000 and recording.frames == len(tone)
+    assert len(recording.pcm) == 4000
+    assert recording.frames == len(tone)
     back = restore(recording.pcm[None], recording, 8000)
     assert back.shape == (1, len(tone))
     assert np.abs(back[0] - tone / 2)[rate // 20 : -rate // 20].max() < 2e-3
@@ -102,9 +107,11 @@ def test_files_that_are_not_recordings(tmp_path):
 def test_written_sources(tmp_path, pcm, kind, wide):
     sources = np.stack([pcm / 32768, np.full(64, 1.5)])
     paths = write_sources(tmp_path / "new" / "folder", "a.b", sources, 44100, kind, wide)
-    assert [path.name for path in paths] == [f"a.b_1.{kind}", f"a.b_2.{kind}"] and len(list(paths[0].parent.iterdir())) == 2
+    assert [path.name for path in paths] == [f"a.b_1.{kind}", f"a.b_2.{kind}"]
+    assert len(list(paths[0].parent.iterdir())) == 2
     read, rate = soundfile.read(paths[0], dtype="int16")
-    assert np.array_equal(read, pcm) and rate == 44100
+    assert np.array_equal(read, pcm)
+    assert rate == 44100
     assert soundfile.info(paths[1]).subtype == ("PCM_24" if wide else "PCM_16")
     assert soundfile.read(paths[1])[0].min() > 0.9999
 
@@ -168,18 +175,31 @@ def test_separate_command_refusals(command, doubling, two_inputs, wav, tmp_path)
 
 def test_info_command(command, tflite_network, onnx_network, two_inputs):
     code, out, _ = command("info", tflite_network)
-    assert code == 0 and "'pcm' int16 [1, 64]" in out and "sample_rate: 8000" in out and "2 CONV_2D" in out and "int8" in out
+    assert code == 0
+    assert "'pcm' int16 [1, 64]" in out
+    assert "sample_rate: 8000" in out
+    assert "2 CONV_2D" in out
+    assert "int8" in out
     code, out, _ = command("info", onnx_network)
-    assert code == 0 and "2 Conv" in out and "separates 64 samples into 2 source(s)" in out
+    assert code == 0
+    assert "2 Conv" in out
+    assert "separates 64 samples into 2 source(s)" in out
     code, out, error = command("info", two_inputs)
-    assert code == 1 and "3 float32" in out and "2 inputs" in error
+    assert code == 1
+    assert "3 float32" in out
+    assert "2 inputs" in error
 
 
 def test_as_a_program_without_torch(doubling, wav, tmp_path):
-    check = "import runpy, sys; sys.argv[0] = 'x'\ntry: runpy.run_module('edge_runtime', run_name='__main__')\nfinally: assert 'torch' not in sys.modules"
+    check = (
+        "import runpy, sys; sys.argv[0] = 'x'\n"
+        "try: runpy.run_module('edge_runtime', run_name='__main__')\n"
+        "finally: assert 'torch' not in sys.modules"
+    )
     arguments = ["separate", wav(np.zeros(100)), "--model", doubling(), "--out", tmp_path / "out"]
     run = subprocess.run([sys.executable, "-c", check, *arguments], check=False, capture_output=True, text=True)
-    assert run.returncode == 0 and "XNNPACK" not in run.stderr, run.stderr
+    assert run.returncode == 0, run.stderr
+    assert "XNNPACK" not in run.stderr
     assert not soundfile.read(tmp_path / "out" / "mix_1.wav")[0].any()
 
 

@@ -24,7 +24,8 @@ class Fake:
         self.quantization, self.seen = {}, []
 
     def run(self, pcm):
-        assert pcm.dtype == np.int16 and pcm.shape == (self.segment_samples,)
+        assert pcm.dtype == np.int16
+        assert pcm.shape == (self.segment_samples,)
         self.seen.append(pcm)
         return np.asarray(self.function(pcm), np.int16)
 
@@ -53,7 +54,8 @@ def test_undo_rounds_half_away_from_zero(sample, shift):
 
 
 def test_silence_and_nothing_have_no_gain():
-    assert choose_shift(np.zeros(5, np.int16)) == 0 and choose_shift(np.zeros(0, np.int16)) == 0
+    assert choose_shift(np.zeros(5, np.int16)) == 0
+    assert choose_shift(np.zeros(0, np.int16)) == 0
 
 
 @given(st.integers(0, 200), st.sampled_from([0.07, 0.25, 0.5]), st.sampled_from([1, 30, 32767]), st.integers(0, 9))
@@ -70,7 +72,8 @@ def test_streamed_equals_whole(length, cuts):
     separator = SegmentSeparator(nonlinear)
     pieces = [separator.push(piece) for piece in np.split(pcm, sorted(min(cut * 3, length) for cut in cuts))]
     streamed = np.concatenate([*pieces, separator.finish()], axis=1)
-    assert np.array_equal(streamed, separate(nonlinear, pcm)) and streamed.shape == (2, length)
+    assert np.array_equal(streamed, separate(nonlinear, pcm))
+    assert streamed.shape == (2, length)
 
 
 def test_one_segment_is_the_runtimes_own_output(tflite_network, pcm):
@@ -78,7 +81,8 @@ def test_one_segment_is_the_runtimes_own_output(tflite_network, pcm):
     assert np.array_equal(separate(runtime, pcm), runtime.run(pcm))
     soft = (pcm >> 7).astype(np.int16)
     shift = choose_shift(soft)
-    assert shift == 7 and np.array_equal(separate(runtime, soft), undo_shift(runtime.run(soft << shift), shift))
+    assert shift == 7
+    assert np.array_equal(separate(runtime, soft), undo_shift(runtime.run(soft << shift), shift))
     padded = np.pad(pcm[:40], (0, 24))
     assert np.array_equal(separate(runtime, pcm[:40]), runtime.run(padded << choose_shift(padded))[:, :40])
 
@@ -87,7 +91,8 @@ def test_segments_overlap_and_the_tail_is_padded_with_zeros():
     fake = Fake(identity)
     separate(fake, np.full(30, 20000, np.int16), 0.25)
     assert len(fake.seen) == 3  # starts 0, 12, 24
-    assert not fake.seen[2][6:].any() and fake.seen[2][:6].all()
+    assert not fake.seen[2][6:].any()
+    assert fake.seen[2][:6].all()
     for length, segments in ((16, 1), (17, 2), (28, 2), (29, 3)):
         fake.seen.clear()
         separate(fake, np.ones(length, np.int16), 0.25)
@@ -131,7 +136,9 @@ def test_silence_in_is_silence_out(tflite_network):
 def test_progress_ends_at_the_length():
     seen = []
     separate(Fake(identity), np.ones(100, np.int16), on_progress=seen.append)
-    assert seen == sorted(seen) and seen[-1] == 100 and len(seen) > 5
+    assert seen == sorted(seen)
+    assert seen[-1] == 100
+    assert len(seen) > 5
 
 
 @pytest.mark.parametrize("overlap", [0, -0.1, 0.51, 0.001, float("nan")])
