@@ -17,9 +17,10 @@ from export_specs.errors import UserError
 class SegmentSeparator:
     """Separates a stream: :meth:`push` samples as they come, :meth:`finish` at the end.
 
-    Streamed in pieces or whole, the result is the same. Each segment of T samples is brought to level, run, and
-    brought back. A segment overlaps its predecessor by round(T · overlap) samples; there its sources take the order in which they differ least from the predecessor's, that is
-    the one-to-one order of the largest correlation, and the two are cross-faded linearly. The tail is zero padded.
+    Streamed in pieces or whole, the result is the same. Each segment of T samples is brought to level, run, and brought back.
+    A segment overlaps its predecessor by round(T · overlap) samples; there its sources take the order in which they differ least
+    from the predecessor's, that is the one-to-one order of the largest correlation, and the two are cross-faded linearly.
+    The tail is zero padded.
     """
 
     def __init__(self, runtime: Runtime, overlap: float = 0.25) -> None:
