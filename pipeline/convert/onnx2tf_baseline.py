@@ -1,0 +1,68 @@
+"""The TFLite files a user gets without this product: onnx2tf's float one, and its post-training int8 one."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import flatbuffers
+import numpy as np
+import numpy.typing as npt
+import onnx
+from ai_edge_litert import schema_py_generated as schema
+
+from export_specs.atomic import write_bytes
+from export_specs.errors import UserError
+from pipeline.convert.flatbuffer import METADATA_NAME
+
+ROOT = Path(__file__).parents[2]
+PYTHON = ROOT / ".venv-onnx2tf" / "bin" / "python"
+PROGRAM = Path(__file__).with_name("onnx2tf_program.py")
+
+
+def convert_with_onnx2tf(float_onnx: Path, out: Path, calibration: npt.NDArray[np.float32] | None = None) -> Path:
+    """Convert a float ONNX file (``pipeline.export.float_onnx``) by onnx2tf, in its own environment.
+
+    Args:
+        out: written whole or not at all; it gets the ONNX file's metadata under the entry ``fqss``.
+        calibration: mixtures [N, T] in units of full scale for full-integer post-training quantization (int8 in and out);
+            None for the float32 file.
+
+    Raises:
+        UserError: the environment is not there, or onnx2tf failed (its last lines are quoted).
+    """
+    if not PYTHON.is_file():
+        raise UserError("this needs onnx2tf and tensorflow in .venv-onnx2tf, which is not there: run `make onnx2tf` once, with the network")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        shutil.copyfile(float_onnx, folder / "network.onnx")  # onnx2tf changes its input in place
+        command = [str(PYTHON), str(PROGRAM), "network.onnx", "network.tflite"]
+        if calibration is not None:
+            np.save(folder / "mixtures.npy", calibration.astype(np.float32))
+            command += ["--calibration", "mixtures.npy"]
+        result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        if result.returncode or not (folder / "network.tflite").is_file():
+            said = "\n".join((result.stdout + result.stderr).strip().splitlines()[-8:])
+            raise UserError(f"onnx2tf could not convert {float_onnx} (exit code {result.returncode}):\n{said}")
+        content = (folder / "network.tflite").read_bytes()
+    metadata = {entry.key: entry.value for entry in onnx.load(float_onnx, load_external_data=False).metadata_props}
+    write_bytes(out, with_metadata(content, metadata))
+    return out
+
+
+def with_metadata(content: bytes, metadata: Mapping[str, str]) -> bytes:
+    """A copy of a TFLite file that carries ``metadata`` as the JSON entry ``fqss``; its tensors and ops are untouched."""
+    model: Any = schema.ModelT.InitFromPackedBuf(bytearray(content), 0)
+    buffer, entry = schema.BufferT(), schema.MetadataT()
+    buffer.data = np.frombuffer(json.dumps(dict(metadata), sort_keys=True).encode(), np.uint8)
+    entry.name, entry.buffer = METADATA_NAME, len(model.buffers)
+    model.buffers.append(buffer)
+    model.metadata = [*(model.metadata or []), entry]
+    builder = flatbuffers.Builder(len(content))
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())

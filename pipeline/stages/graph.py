@@ -1,0 +1,119 @@
+"""Stages keyed by content. A stage's result lies in ``build/<stage>-<key>``, and the key is a digest of all it depends on."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import importlib
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from export_specs.atomic import sha256, write_text
+from pipeline.stages.code_version import code_digest
+
+RECORD = "stage.json"
+KEY_LENGTH = 12
+Settings = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step from artefacts to artefacts.
+
+    Attributes:
+        name: what the user sees, and the folder's prefix; may hold a slash (``convtasnet/qat``).
+        module: the module whose function ``run(folder, settings, inputs)`` does it; imported only when it has to run.
+        results: files or folders, relative to the stage's own folder, that later stages may depend on.
+        settings: JSON-like values that the result depends on.
+        parents: stages whose results it reads, by the name under which ``run`` gets their folder.
+        files: other files it reads, by the name under which ``run`` gets their path.
+        code: further modules that it runs in other processes, and so does not import.
+    """
+
+    name: str
+    module: str
+    results: tuple[str, ...]
+    settings: Settings = field(default_factory=dict)
+    parents: Mapping[str, Stage] = field(default_factory=dict)
+    files: Mapping[str, Path] = field(default_factory=dict)
+    code: tuple[str, ...] = ()
+
+
+class StageRunner:
+    """Runs stages below ``build``, each after its parents and only when nothing finished has its key.
+
+    An interrupted stage keeps its folder, so that a training in it goes on. Two runners wait for each other, stage by stage.
+
+    Args:
+        build: folder of all results.
+        tell: called with one line for each stage.
+    """
+
+    def __init__(self, build: Path, tell: Callable[[str], None]) -> None:
+        self._build, self._tell = build, tell
+        self._finished: dict[int, tuple[Path, dict[str, str]]] = {}
+
+    def run(self, stage: Stage) -> Path:
+        """The folder of the stage's result, made now if need be."""
+        return self._run(stage)[0]
+
+    def digests(self, stage: Stage) -> dict[str, str]:
+        """SHA-256 of each result file of a stage, by its path relative to the stage's folder."""
+        return self._run(stage)[1]
+
+    def _run(self, stage: Stage) -> tuple[Path, dict[str, str]]:
+        if id(stage) not in self._finished:
+            parents = {name: self._run(parent) for name, parent in stage.parents.items()}
+            depends = {
+                "settings": dict(stage.settings),
+                "parents": {name: digests for name, (_, digests) in parents.items()},
+                "files": {name: sha256(path) for name, path in stage.files.items()},
+                "code": code_digest(stage.module, *stage.code),
+            }
+            key = hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()[:KEY_LENGTH]
+            folder = self._build / f"{stage.name}-{key}"
+            inputs = {**{name: path for name, (path, _) in parents.items()}, **stage.files}
+            self._finished[id(stage)] = folder, self._make(stage, folder, inputs, depends)
+        return self._finished[id(stage)]
+
+    def _make(self, stage: Stage, folder: Path, inputs: Mapping[str, Path], depends: Settings) -> dict[str, str]:
+        folder.mkdir(parents=True, exist_ok=True)
+        with _locked(folder / ".lock"):
+            digests = _finished_results(stage, folder)
+            if digests is not None:
+                self._tell(f"{stage.name}: done before ({folder})")
+                return digests
+            self._tell(f"{stage.name}: {folder}")
+            started = time.monotonic()
+            importlib.import_module(stage.module).run(folder, stage.settings, inputs)
+            digests = {name: digest for result in stage.results for name, digest in _digests(folder, result)}
+            seconds = round(time.monotonic() - started, 1)
+            record = {"stage": stage.name, "depends_on": depends, "results": digests, "seconds": seconds}
+            write_text(folder / RECORD, json.dumps(record, indent=1, sort_keys=True))
+            self._tell(f"{stage.name}: {seconds} s")
+            return digests
+
+
+def _finished_results(stage: Stage, folder: Path) -> dict[str, str] | None:
+    if not (folder / RECORD).is_file():
+        return None
+    digests: dict[str, str] = json.loads((folder / RECORD).read_text())["results"]
+    return digests if all((folder / name).is_file() for name in digests) else None
+
+
+def _digests(folder: Path, result: str) -> list[tuple[str, str]]:
+    path = folder / result
+    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+    return [(str(file.relative_to(folder)), sha256(file)) for file in files]
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
