@@ -1,0 +1,1 @@
+"""QDQ ONNX to an all-integer TFLite file."""

@@ -1,0 +1,85 @@
+"""From a QDQ ONNX file to an all-integer TFLite file, node by node. What cannot be lowered is refused and no file is written."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from export_specs.atomic import write_bytes
+from pipeline.convert.errors import ConversionError
+from pipeline.convert.graph import OnnxGraph
+from pipeline.convert.lowering import Lowering
+from pipeline.convert.ops import LOWERINGS
+
+DESCRIPTION = "int8 TFLite lowered from QDQ ONNX with learned scales"
+BY_NEIGHBOUR = ("DequantizeLinear", "Constant")  # consumers read these; they lower to nothing
+
+
+@dataclass(frozen=True)
+class ConversionSummary:
+    """What a conversion made.
+
+    Attributes:
+        path: the TFLite file.
+        bytes: its size.
+        op_counts: TFLite builtin name -> number of ops.
+        tensors: number of tensors (all int8, int16 or int32).
+        inputs, outputs: name -> shape.
+    """
+
+    path: Path
+    bytes: int
+    op_counts: dict[str, int]
+    tensors: int
+    inputs: dict[str, tuple[int, ...]]
+    outputs: dict[str, tuple[int, ...]]
+
+
+def convert(onnx_path: Path | str, tflite_path: Path | str, allowed_ops: Collection[str] | None = None) -> ConversionSummary:
+    """Lower ``onnx_path`` to ``tflite_path``, copying every scale and zero point verbatim.
+
+    Args:
+        onnx_path: QDQ ONNX with static shapes, integer in and out; body tensors [N, C, T] become [N, T, 1, C].
+        tflite_path: written whole or not at all.
+        allowed_ops: TFLite builtin names that the target takes; None allows all.
+
+    Raises:
+        UserError: the file is missing or not ONNX.
+        ConversionError: a node cannot be lowered to integers; the message names it.
+    """
+    onnx_path, tflite_path = Path(onnx_path), Path(tflite_path)
+    graph = OnnxGraph(onnx_path)
+    lowering = lower_graph(graph, allowed_ops)
+    content = lowering.builder.finish(
+        {name: lowering.tensor(name) for name in graph.inputs},
+        {name: lowering.tensor(name) for name in graph.outputs},
+        DESCRIPTION,
+        graph.metadata,
+    )
+    write_bytes(tflite_path, content)
+    return ConversionSummary(
+        tflite_path,
+        len(content),
+        dict(sorted(lowering.builder.op_counts.items())),
+        lowering.builder.tensor_count,
+        {name: lowering.shape(name) for name in graph.inputs},
+        {name: lowering.shape(name) for name in graph.outputs},
+    )
+
+
+def lower_graph(graph: OnnxGraph, allowed_ops: Collection[str] | None = None) -> Lowering:
+    """Lower every node of ``graph`` in order (ONNX nodes are sorted topologically)."""
+    lowering = Lowering(graph, allowed_ops)
+    for name in graph.inputs:
+        lowering.tensor(name)
+    for node in graph.nodes:
+        if node.op_type in BY_NEIGHBOUR or node.output[0] in lowering.absorbed:
+            continue
+        if node.domain not in ("", "ai.onnx") or node.op_type not in LOWERINGS:
+            lowering.refuse(node, "there is no integer lowering for this op", f"write it with {', '.join(sorted(LOWERINGS))}")
+        LOWERINGS[node.op_type](lowering, node)
+    for name in graph.outputs:
+        if graph.producer(name) is None:
+            raise ConversionError(name, "graph output", "it is an input or a constant", "remove it from the outputs")
+    return lowering

@@ -1,0 +1,154 @@
+"""Writes a TFLite flatbuffer (one subgraph) through the schema that ai-edge-litert ships."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import flatbuffers
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+TENSOR_TYPES = {
+    np.dtype(np.int8): schema.TensorType.INT8,
+    np.dtype(np.int16): schema.TensorType.INT16,
+    np.dtype(np.int32): schema.TensorType.INT32,
+}
+BUFFER_ALIGNMENT = 16  # force_align of Buffer.data in the TFLite schema; the object API does not honour it
+METADATA_NAME = "fqss"
+SIGNATURE_KEY = "serving_default"
+
+
+class _AlignedBuffer(schema.BufferT):  # type: ignore[misc]
+    """A buffer whose data starts at a multiple of 16 bytes, as devices that read it in place need."""
+
+    def Pack(self, builder: flatbuffers.Builder) -> int:
+        """Write the buffer (called by ``ModelT.Pack``)."""
+        content = bytes(self.data)
+        builder.StartVector(1, len(content), BUFFER_ALIGNMENT)
+        builder.head -= len(content)
+        builder.Bytes[builder.head : builder.head + len(content)] = content
+        data = builder.EndVector()
+        schema.BufferStart(builder)
+        schema.BufferAddData(builder, data)
+        return int(schema.BufferEnd(builder))
+
+
+def options(name: str, **values: Any) -> Any:
+    """The options table ``name`` (as in the schema, say ``Conv2DOptions``) with ``values``; an unknown field is a KeyError."""
+    table = getattr(schema, f"{name}T")()
+    for field, value in values.items():
+        if not hasattr(table, field):
+            raise KeyError(f"{name} has no field {field}")
+        setattr(table, field, value)
+    return table
+
+
+class FlatbufferBuilder:
+    """Collects tensors and operators of one subgraph. Tensors are int8, int16 or int32: a float tensor cannot be made."""
+
+    def __init__(self) -> None:
+        self._model = schema.ModelT()
+        self._model.version = 3
+        self._model.buffers = [schema.BufferT()]  # buffer 0 is empty by convention
+        self._model.operatorCodes = []
+        self._model.metadata = []
+        self._graph = schema.SubGraphT()
+        self._graph.name = "main"
+        self._graph.tensors = []
+        self._graph.operators = []
+        self._model.subgraphs = [self._graph]
+        self._codes: dict[str, int] = {}
+        self._names: set[str] = set()
+        self.op_counts: Counter[str] = Counter()
+
+    @property
+    def tensor_count(self) -> int:
+        """Number of tensors so far."""
+        return len(self._graph.tensors)
+
+    def tensor(
+        self,
+        name: str,
+        shape: Sequence[int],
+        dtype: np.dtype[Any] | type,
+        scale: np.ndarray | None = None,
+        zero_point: np.ndarray | None = None,
+        quantized_dimension: int = 0,
+        data: np.ndarray | None = None,
+    ) -> int:
+        """Add a tensor and return its index. ``data`` makes it a constant. Names are made unique by a suffix."""
+        tensor = schema.TensorT()
+        tensor.name = self._unique(name)
+        tensor.shape = np.array(shape, np.int32)
+        tensor.type = TENSOR_TYPES[np.dtype(dtype)]
+        tensor.buffer = 0 if data is None else self._buffer(np.ascontiguousarray(data, dtype).tobytes())
+        if scale is not None and zero_point is not None:
+            grid = schema.QuantizationParametersT()
+            grid.scale = scale.astype(np.float32)
+            grid.zeroPoint = zero_point.astype(np.int64)
+            grid.quantizedDimension = quantized_dimension
+            tensor.quantization = grid
+        self._graph.tensors.append(tensor)
+        return self.tensor_count - 1
+
+    def operator(self, name: str, inputs: Sequence[int], outputs: Sequence[int], version: int, table: Any = None) -> None:
+        """Add a builtin operator; its operator code keeps the highest version asked for. Input -1 is an absent optional one."""
+        if name not in self._codes:
+            code = schema.OperatorCodeT()
+            code.builtinCode = getattr(schema.BuiltinOperator, name)
+            code.deprecatedBuiltinCode = min(code.builtinCode, 127)
+            self._codes[name] = len(self._model.operatorCodes)
+            self._model.operatorCodes.append(code)
+        code = self._model.operatorCodes[self._codes[name]]
+        code.version = max(code.version, version)
+        operator = schema.OperatorT()
+        operator.opcodeIndex = self._codes[name]
+        operator.inputs = np.array(inputs, np.int32)
+        operator.outputs = np.array(outputs, np.int32)
+        if table is not None:
+            operator.builtinOptions = table
+            operator.builtinOptionsType = getattr(schema.BuiltinOptions, type(table).__name__.removesuffix("T"))
+        self._graph.operators.append(operator)
+        self.op_counts[name] += 1
+
+    def finish(self, inputs: Mapping[str, int], outputs: Mapping[str, int], description: str, metadata: Mapping[str, str]) -> bytes:
+        """The file's bytes: inputs and outputs by name, a signature ``serving_default``, and ``metadata`` as the JSON entry ``fqss``."""
+        self._graph.inputs = np.array(list(inputs.values()), np.int32)
+        self._graph.outputs = np.array(list(outputs.values()), np.int32)
+        signature = schema.SignatureDefT()
+        signature.signatureKey = SIGNATURE_KEY
+        signature.inputs = [_tensor_map(name, index) for name, index in inputs.items()]
+        signature.outputs = [_tensor_map(name, index) for name, index in outputs.items()]
+        self._model.signatureDefs = [signature]
+        self._model.description = description
+        entry = schema.MetadataT()
+        entry.name = METADATA_NAME
+        entry.buffer = self._buffer(json.dumps(dict(metadata), sort_keys=True).encode())
+        self._model.metadata.append(entry)
+        builder = flatbuffers.Builder(1 << 16)
+        builder.Finish(self._model.Pack(builder), b"TFL3")
+        return bytes(builder.Output())
+
+    def _buffer(self, content: bytes) -> int:
+        buffer = _AlignedBuffer()
+        buffer.data = content
+        self._model.buffers.append(buffer)
+        return len(self._model.buffers) - 1
+
+    def _unique(self, name: str) -> str:
+        candidate, number = name, 1
+        while candidate in self._names:
+            number += 1
+            candidate = f"{name}.{number}"
+        self._names.add(candidate)
+        return candidate
+
+
+def _tensor_map(name: str, index: int) -> Any:
+    entry = schema.TensorMapT()
+    entry.name = name
+    entry.tensorIndex = index
+    return entry

@@ -1,0 +1,102 @@
+"""Where the axes of an ONNX tensor go in the TFLite file. Nothing is ever transposed at run time.
+
+BODY    rank 3 [N, C, T]  ->  [N, T, 1, C]   time is the height, channels are last
+FILTER  rank 3 [C, 1, 1]  ->  [1, 1, 1, C]   a depthwise filter computed at run time
+PLAIN   any rank, unchanged                  rank 0 to 2, and what a Reshape at the edge of the graph makes
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum
+
+import numpy as np
+
+from pipeline.convert.graph import OnnxGraph
+
+ELEMENTWISE_INTEGER = ("Cast", "Add", "Sub", "Mul", "Div", "Max", "Min")
+
+
+class Layout(Enum):
+    """How the axes of a tensor are ordered in the TFLite file."""
+
+    BODY = "body"
+    FILTER = "filter"
+    PLAIN = "plain"
+
+
+def arrange_shape(shape: Sequence[int], layout: Layout) -> tuple[int, ...]:
+    """The TFLite shape of a tensor of ONNX shape ``shape``."""
+    if layout is Layout.BODY:
+        batch, channels, time = shape
+        return (batch, time, 1, channels)
+    if layout is Layout.FILTER:
+        return (1, 1, 1, shape[0])
+    return tuple(shape)
+
+
+def arrange_constant(value: np.ndarray, layout: Layout) -> np.ndarray:
+    """A constant operand in the layout of the tensor it meets; lower ranks are padded in front, as ONNX broadcasts."""
+    if layout is Layout.PLAIN or value.ndim < 2:
+        return value
+    value = value.reshape((1,) * (3 - value.ndim) + value.shape)
+    if layout is Layout.FILTER:
+        return value.reshape(1, 1, 1, -1)
+    return value.transpose(0, 2, 1)[:, :, None, :]
+
+
+def axis_in(layout: Layout, axis: int, rank: int) -> int:
+    """The TFLite axis of ONNX axis ``axis`` of a tensor of rank ``rank``."""
+    axis %= rank
+    if layout is Layout.BODY:
+        return (0, 3, 1)[axis]
+    if layout is Layout.FILTER:
+        return (3, 0, 0)[axis]
+    return axis
+
+
+def assign_layouts(graph: OnnxGraph) -> dict[str, Layout]:
+    """The layout of every tensor that a node makes or that enters the graph.
+
+    Rank 3 is BODY, except for what becomes the weight of a Conv (FILTER, found by walking back over integer arithmetic) and for what
+    follows a Reshape of equal shape, which leaves the body (PLAIN, walking forward).
+    """
+    layouts: dict[str, Layout] = {}
+    for name in _run_time_filters(graph):
+        layouts[name] = Layout.FILTER
+    for name in graph.inputs:
+        layouts[name] = Layout.BODY if len(graph.shape(name)) == 3 else Layout.PLAIN
+    for node in graph.nodes:
+        for name in node.output:
+            if not name or name in layouts or name in graph.constants:
+                continue
+            if len(graph.shape(name)) != 3:
+                layouts[name] = Layout.PLAIN
+            elif node.op_type == "Reshape":
+                source = node.input[0]
+                leaves = layouts.get(source) is Layout.BODY and graph.shape(source) == graph.shape(name)
+                layouts[name] = Layout.PLAIN if leaves else Layout.BODY
+            else:
+                sources = [item for item in node.input if item in layouts and len(graph.shape(item)) == 3]
+                layouts[name] = Layout.PLAIN if sources and all(layouts[item] is Layout.PLAIN for item in sources) else Layout.BODY
+    return layouts
+
+
+def _run_time_filters(graph: OnnxGraph) -> set[str]:
+    found: set[str] = set()
+    for conv in graph.nodes:
+        if conv.op_type != "Conv":
+            continue
+        dequantize = graph.producer(conv.input[1])
+        if dequantize is None or dequantize.op_type != "DequantizeLinear" or dequantize.input[0] in graph.constants:
+            continue
+        waiting = [conv.input[1], dequantize.input[0]]
+        while waiting:
+            name = waiting.pop()
+            if name in found or name in graph.constants or graph.shape(name)[1:] != (1, 1) or len(graph.shape(name)) != 3:
+                continue
+            found.add(name)
+            producer = graph.producer(name)
+            if producer is not None and producer.op_type in ELEMENTWISE_INTEGER:
+                waiting.extend(producer.input)
+    return found

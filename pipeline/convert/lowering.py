@@ -1,0 +1,180 @@
+"""What every lowering needs: from ONNX tensors to TFLite tensors, and the DequantizeLinear -> op -> QuantizeLinear pattern."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+from onnx import NodeProto
+
+from pipeline.convert.errors import ConversionError
+from pipeline.convert.flatbuffer import FlatbufferBuilder
+from pipeline.convert.graph import OnnxGraph, node_name
+from pipeline.convert.layout import Layout, arrange_constant, arrange_shape, assign_layouts, axis_in
+from pipeline.convert.quantization import Quantization
+
+NONE = schema.ActivationFunctionType.NONE
+RELU = schema.ActivationFunctionType.RELU
+INT8_MINIMUM, INT16_MINIMUM = -128, -32768
+
+
+@dataclass(frozen=True)
+class Operand:
+    """A raw integer tensor and the grid it is read on."""
+
+    name: str
+    grid: Quantization
+    dtype: np.dtype[Any]
+
+
+@dataclass(frozen=True)
+class Result(Operand):
+    """The raw tensor that a float op's QuantizeLinear makes, and the activation fused into the op."""
+
+    activation: int = NONE
+
+
+class Lowering:
+    """The state of one conversion. Lowering functions read ``graph`` and add to ``builder`` through the methods here."""
+
+    def __init__(self, graph: OnnxGraph, allowed_ops: Collection[str] | None = None) -> None:
+        self.graph = graph
+        self.builder = FlatbufferBuilder()
+        self.layouts = assign_layouts(graph)
+        self.absorbed: set[str] = set()  # first outputs of nodes that another node's lowering took in
+        self._allowed = None if allowed_ops is None else set(allowed_ops)
+        self._tensors: dict[tuple[str, Layout], int] = {}
+        self._derived: dict[tuple[Any, ...], int] = {}
+
+    def refuse(self, node: NodeProto, reason: str, help_text: str) -> NoReturn:
+        """Stop the conversion at ``node``."""
+        raise ConversionError(node_name(node), node.op_type, reason, help_text)
+
+    def require(self, node: NodeProto, condition: bool, reason: str, help_text: str) -> None:
+        """Stop the conversion at ``node`` unless ``condition`` holds."""
+        if not condition:
+            self.refuse(node, reason, help_text)
+
+    def layout(self, name: str) -> Layout:
+        """The layout of a tensor that is no constant."""
+        return self.layouts[name]
+
+    def axis(self, name: str, axis: int) -> int:
+        """The TFLite axis of ONNX axis ``axis`` of tensor ``name``."""
+        return axis_in(self.layout(name), axis, len(self.graph.shape(name)))
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The TFLite shape of a tensor that is no constant."""
+        return arrange_shape(self.graph.shape(name), self.layout(name))
+
+    def tensor(self, name: str) -> int:
+        """The TFLite tensor of a raw integer ONNX tensor (made at first use, under the same name)."""
+        layout = self.layout(name)
+        if (name, layout) not in self._tensors:
+            grid = self._stored_grid(name)
+            dimension = axis_in(layout, grid.axis, len(self.graph.shape(name))) if grid and not grid.per_tensor else 0
+            self._tensors[name, layout] = self.builder.tensor(
+                name,
+                self.shape(name),
+                self.graph.dtype(name),
+                grid.scales() if grid else None,
+                grid.zero_points() if grid else None,
+                dimension,
+            )
+        return self._tensors[name, layout]
+
+    def operand(self, name: str, like: str) -> int:
+        """The TFLite tensor of a raw input of an elementwise op whose output is ``like``: a constant takes that tensor's layout."""
+        if name not in self.graph.constants:
+            return self.tensor(name)
+        layout = self.layout(like)
+        if (name, layout) not in self._tensors:
+            value = arrange_constant(self.graph.constants[name], layout)
+            grid = self.graph.grid(name)
+            self._tensors[name, layout] = self.constant(name, value if value.ndim else value.reshape(1), grid)
+        return self._tensors[name, layout]
+
+    def constant(self, name: str, value: np.ndarray, grid: Quantization | None = None, quantized_dimension: int = 0) -> int:
+        """A new constant tensor of a TFLite layout."""
+        scale, zero = (grid.scales(), grid.zero_points()) if grid else (None, None)
+        return self.builder.tensor(name, value.shape, value.dtype, scale, zero, quantized_dimension, value)
+
+    def derived(self, key: tuple[Any, ...], make: Callable[[], int]) -> int:
+        """A tensor that exists in the TFLite file only (say a padded input), made once for each ``key``."""
+        if key not in self._derived:
+            self._derived[key] = make()
+        return self._derived[key]
+
+    def emit(self, node: NodeProto, op: str, inputs: list[int], outputs: list[int], version: int = 1, table: Any = None) -> None:
+        """Add a TFLite op for ``node``; one that the target does not allow is refused."""
+        if self._allowed is not None and op not in self._allowed:
+            self.refuse(
+                node,
+                f"it needs the TFLite op {op}, which the target does not allow",
+                f"the target allows {', '.join(sorted(self._allowed))}",
+            )
+        self.builder.operator(op, inputs, outputs, version, table)
+
+    def dequantized(self, node: NodeProto, position: int) -> Operand:
+        """Input ``position`` of a float op: the raw tensor behind its DequantizeLinear. Anything else would be a float tensor."""
+        name = node.input[position]
+        producer = self.graph.producer(name)
+        if producer is None or producer.op_type != "DequantizeLinear":
+            what = f"'{node_name(producer)}' ({producer.op_type})" if producer is not None else "a float initializer"
+            self.refuse(
+                node,
+                f"its input '{name}' comes from {what}, not from DequantizeLinear",
+                "put QuantizeLinear and DequantizeLinear between the two",
+            )
+        raw = producer.input[0]
+        return Operand(raw, self.graph.grid_of(producer), self.graph.dtype(raw))
+
+    def quantized(self, node: NodeProto, fuse_relu: bool = False) -> Result:
+        """The output of a float op: the raw tensor of the one QuantizeLinear that reads it, after an optional Relu to fuse.
+
+        A fused Relu clamps at the code of real 0, the zero point, which is what QuantizeLinear(Relu(x)) gives for every x.
+        """
+        edge, activation = node.output[0], NONE
+        readers = self.graph.consumers(edge)
+        if fuse_relu and len(readers) == 1 and readers[0].op_type == "Relu":
+            edge, activation = readers[0].output[0], RELU
+            self.absorbed.add(edge)
+            readers = self.graph.consumers(edge)
+        if len(readers) != 1 or readers[0].op_type != "QuantizeLinear" or edge in self.graph.outputs:
+            names = ", ".join(f"'{node_name(item)}' ({item.op_type})" for item in readers) or "the graph's output"
+            self.refuse(
+                node, f"its float output '{edge}' goes to {names}, not to exactly one QuantizeLinear", "add a QuantizeLinear after it"
+            )
+        raw = readers[0].output[0]
+        self.absorbed.add(raw)
+        grid = self.graph.grid_of(readers[0])
+        self.graph.grid(raw)  # refuses a disagreeing reader
+        self.require(readers[0], grid.per_tensor, "its output has one scale a channel", "one scale for each activation")
+        if activation == RELU and self.graph.dtype(raw) == np.int8 and grid.zero_point[0] == INT8_MINIMUM:
+            activation = NONE  # saturation at -128 already is the clamp
+        return Result(raw, grid, self.graph.dtype(raw), activation)
+
+    def require_types(self, node: NodeProto, allowed: tuple[type, ...], *operands: Operand) -> None:
+        """All operands have the same type, one of ``allowed``; int16 has zero point 0; activations have one scale."""
+        names = " or ".join(np.dtype(item).name for item in allowed)
+        types = {item.dtype for item in operands}
+        given = ", ".join(f"'{item.name}' {item.dtype.name}" for item in operands)
+        self.require(node, len(types) == 1 and types <= {np.dtype(item) for item in allowed}, f"types {given}", f"{names} throughout")
+        for item in operands:
+            self.require(node, item.grid.per_tensor, f"activation '{item.name}' has one scale a channel", "one scale for each activation")
+            if item.dtype == np.int16:
+                self.require(
+                    node, item.grid.zero_point[0] == 0, f"int16 '{item.name}' has zero point {item.grid.zero_point[0]}", "zero point 0"
+                )
+
+    def _stored_grid(self, name: str) -> Quantization | None:
+        """The grid written into the file: int32 carries one only where MAXIMUM makes it (TFLM rejects it on ADD and SUB)."""
+        grid = self.graph.grid(name)
+        if grid is not None and self.graph.dtype(name) == np.int32:
+            producer = self.graph.producer(name)
+            if producer is not None and producer.op_type != "Max":
+                return None
+        return grid

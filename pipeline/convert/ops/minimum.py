@@ -1,0 +1,13 @@
+"""Min -> MINIMUM."""
+
+from __future__ import annotations
+
+from onnx import NodeProto
+
+from pipeline.convert.lowering import Lowering
+from pipeline.convert.ops.maximum import lower_extremum
+
+
+def lower_min(lowering: Lowering, node: NodeProto) -> None:
+    """Lower a Min."""
+    lower_extremum(lowering, node, "MINIMUM")

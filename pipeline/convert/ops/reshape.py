@@ -1,0 +1,29 @@
+"""Reshape at the edges of the graph -> RESHAPE."""
+
+from __future__ import annotations
+
+import numpy as np
+from onnx import NodeProto
+
+from pipeline.convert.flatbuffer import options
+from pipeline.convert.layout import Layout
+from pipeline.convert.lowering import Lowering
+
+
+def lower_reshape(lowering: Lowering, node: NodeProto) -> None:
+    """Lower a Reshape into or out of the body, which is possible only where both orders of the axes mean the same memory.
+
+    That is [1, T] -> [1, 1, T] (in), [1, 1, T] -> [1, 1, T] or [1, T] (out), or between tensors outside the body.
+    """
+    source, output = node.input[0], node.output[0]
+    for name in (source, output):
+        if lowering.layout(name) is Layout.BODY:
+            channels, time = lowering.graph.shape(name)[1:]
+            reason = f"'{name}' of shape {list(lowering.graph.shape(name))} would have to be transposed"
+            lowering.require(node, 1 in (channels, time), reason, "reshape only tensors of one channel, at the edges of the graph")
+        lowering.require(
+            node, lowering.layout(name) is not Layout.FILTER, "it reshapes a run-time filter", "compute the filter as [C, 1, 1]"
+        )
+    shape = np.array(lowering.shape(output), np.int32)
+    inputs = [lowering.tensor(source), lowering.constant(f"{output}/shape", shape)]
+    lowering.emit(node, "RESHAPE", inputs, [lowering.tensor(output)], table=options("ReshapeOptions", newShape=shape))

@@ -1,0 +1,15 @@
+"""Sub -> SUB."""
+
+from __future__ import annotations
+
+from onnx import NodeProto
+
+from pipeline.convert.lowering import Lowering
+from pipeline.convert.ops.elementwise import lower_elementwise
+
+INT16_VERSION = 5
+
+
+def lower_sub(lowering: Lowering, node: NodeProto) -> None:
+    """Lower a Sub on int8, int16 or plain int32."""
+    lower_elementwise(lowering, node, INT16_VERSION)
