@@ -1,0 +1,57 @@
+"""The command line: judge a set of artefacts, render a report again, print the schema of parity.json."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from export_specs.errors import UserError, run_command_line
+from validation.config import read_config
+from validation.judge import judge
+from validation.parity import Verdict, read_parity, schema
+from validation.report import render
+
+app = typer.Typer(help="Judge int8 separation models against their float network.", no_args_is_help=True, add_completion=False)
+
+
+@app.command("judge")
+def judge_command(
+    config: Annotated[Path, typer.Option(help="judge.json: what to judge (see validation/config.py)")],
+    out: Annotated[Path, typer.Option(help="folder that gets parity.json, parity.html, summary.md, golden_vectors.npz and audio/")],
+) -> None:
+    """Judge; exit code 1 if a gate fails, after the report is written."""
+    console = Console(stderr=True)
+    parity = judge(read_config(config), out, console)
+    console.print(f"report: {out / 'parity.html'}")
+    _raise_failure(parity.verdict, out)
+
+
+@app.command("report")
+def report_command(
+    parity: Annotated[Path, typer.Option(help="a parity.json, its audio/ folder beside it")],
+    out: Annotated[Path | None, typer.Option(help="folder for parity.html and summary.md; by default that of parity.json")] = None,
+) -> None:
+    """Render parity.html and summary.md again; exit code 1 if a gate had failed."""
+    folder = parity.parent
+    found = read_parity(parity)
+    render(found, folder, out)
+    _raise_failure(found.verdict, out or folder)
+
+
+@app.command("schema")
+def schema_command() -> None:
+    """Print the JSON schema of parity.json."""
+    Console().print_json(json.dumps(schema(), sort_keys=True))
+
+
+def _raise_failure(verdict: Verdict, out: Path) -> None:
+    if verdict.failed:
+        raise UserError(f"these gates failed: {', '.join(verdict.failed)}. The report {out / 'parity.html'} has the details.")
+
+
+if __name__ == "__main__":
+    run_command_line(app)

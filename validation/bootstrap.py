@@ -1,0 +1,42 @@
+"""Confidence intervals of paired differences."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from validation.record import Number, Record
+
+RESAMPLES = 4000
+_SEED = 20240229
+
+
+class Interval(Record):
+    """A 95 % confidence interval."""
+
+    low: Number
+    high: Number
+
+
+def paired_differences(reference: npt.ArrayLike, values: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """values − reference, item by item; equal scores differ by 0, infinite ones too."""
+    first, second = np.asarray(reference, np.float64), np.asarray(values, np.float64)
+    difference = np.zeros(first.shape)
+    unequal = first != second
+    difference[unequal] = second[unequal] - first[unequal]
+    return difference
+
+
+def mean_interval(differences: npt.ArrayLike, resamples: int = RESAMPLES, seed: int = _SEED) -> Interval:
+    """Percentile bootstrap interval of the mean of [n] paired differences; the same seed gives the same interval.
+
+    Raises:
+        ValueError: there are no differences.
+    """
+    values = np.asarray(differences, np.float64)
+    if not values.size:
+        raise ValueError("no differences to resample")
+    picks = np.random.default_rng(seed).integers(0, values.size, (resamples, values.size))
+    means = values[picks].mean(axis=1)
+    low, high = np.percentile(means, [2.5, 97.5], method="nearest")
+    return Interval(low=float(low), high=float(high))

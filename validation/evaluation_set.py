@@ -1,0 +1,139 @@
+"""Evaluation sets: a folder with a manifest.json and int16 mono WAV files, checked before anything is measured on them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from export_specs.atomic import sha256
+from export_specs.errors import UserError
+
+Pcm = npt.NDArray[np.int16]
+
+
+class ManifestItem(BaseModel):
+    """One mixture. Paths are relative to the manifest; ``noise`` is a part of the mixture that is no source to separate."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    id: str
+    subset: str
+    mixture: str
+    sources: list[str] = Field(min_length=1)
+    noise: str | None = None
+    speakers: list[str] = []
+    samples: int = Field(gt=0)
+    snr_db: float | None = None
+
+
+class Manifest(BaseModel):
+    """What an evaluation set says of itself."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    name: str
+    sample_rate: int = Field(gt=0)
+    synthetic: bool
+    licence: str = ""
+    description: str = ""
+    items: list[ManifestItem] = Field(min_length=1)
+
+
+@dataclass(frozen=True)
+class Item:
+    """A mixture [T] and its sources [S, T], int16; ``mixture`` is exactly the sum of the sources (and of the noise, if any)."""
+
+    id: str
+    subset: str
+    snr_db: float | None
+    mixture: Pcm
+    sources: Pcm
+
+
+@dataclass(frozen=True)
+class EvaluationSet:
+    """A checked selection of an evaluation set. ``total`` is the number of items before the selection."""
+
+    folder: Path
+    manifest: Manifest
+    items: tuple[Item, ...]
+    total: int
+    manifest_sha256: str
+
+    @property
+    def seconds(self) -> float:
+        """Length of all selected mixtures."""
+        return sum(len(item.mixture) for item in self.items) / self.manifest.sample_rate
+
+
+def read_evaluation_set(folder: Path, count: int | None = None) -> EvaluationSet:
+    """Read and check an evaluation set.
+
+    Args:
+        count: take so many items, evenly spread over the manifest, so that every subset keeps its share; None takes all.
+
+    Raises:
+        UserError: no manifest, a broken one, fewer items than ``count``, a file that is missing, of another format or length, or a mixture
+        that is
+            not the sum of its parts.
+    """
+    path = folder / "manifest.json"
+    try:
+        manifest = Manifest.model_validate(json.loads(path.read_text()))
+    except OSError as error:
+        raise UserError(f"cannot read the evaluation set {path}: {error.strerror}") from error
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path} is not JSON: {error}") from error
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+        raise UserError(f"{path} is not a valid manifest: {faults}") from error
+    ids = [item.id for item in manifest.items]
+    doubled = sorted({name for name in ids if ids.count(name) > 1})
+    if doubled:
+        raise UserError(f"{path} names these items twice: {', '.join(doubled[:5])}")
+    chosen = manifest.items
+    if count is not None:
+        if count > len(ids):
+            raise UserError(f"{path} holds {len(ids)} items, {count} are wanted: lower the number or make a larger set")
+        chosen = [manifest.items[index * len(ids) // count] for index in range(count)]
+    items = tuple(_read_item(folder, manifest.sample_rate, item) for item in chosen)
+    return EvaluationSet(folder, manifest, items, len(ids), sha256(path))
+
+
+def _read_item(folder: Path, rate: int, item: ManifestItem) -> Item:
+    mixture = _read_pcm(folder / item.mixture, rate, item.samples)
+    sources = np.stack([_read_pcm(folder / name, rate, item.samples) for name in item.sources])
+    total = sources.sum(axis=0, dtype=np.int64)
+    if item.noise is not None:
+        total = total + _read_pcm(folder / item.noise, rate, item.samples)
+    if not np.array_equal(total, mixture):
+        raise UserError(
+            f"{folder / item.mixture} is not the sum of its parts (off by up to {np.abs(total - mixture).max()} codes): make the set again"
+        )
+    for name, source in zip(item.sources, sources, strict=True):
+        if source.min() == source.max():
+            raise UserError(f"{folder / name} is silent: SI-SDR is undefined for it")
+    return Item(item.id, item.subset, item.snr_db, mixture, sources)
+
+
+def _read_pcm(path: Path, rate: int, samples: int) -> Pcm:
+    if not path.is_file():
+        raise UserError(f"{path} is missing from the evaluation set: make the set again")
+    try:
+        with soundfile.SoundFile(path) as stream:
+            found = (stream.subtype, stream.channels, stream.samplerate, stream.frames)
+            if found != ("PCM_16", 1, rate, samples):
+                raise UserError(
+                    f"{path} is {found[0]}, {found[1]} channel(s), {found[2]} Hz, {found[3]} samples; "
+                    f"its manifest means PCM_16, 1 channel, {rate} Hz, {samples} samples"
+                )
+            pcm: Pcm = stream.read(dtype="int16")
+            return pcm
+    except soundfile.LibsndfileError as error:
+        raise UserError(f"{path} is not audio: {error.error_string}") from error

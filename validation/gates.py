@@ -1,0 +1,175 @@
+"""The gates: each rule of the target's spec against what was observed. A gate that could not be judged is not passed silently: it says
+why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from export_specs.schema import Gates, TargetSpec
+from validation.behaviour import RuntimeBehaviour
+from validation.golden_inputs import OpComparison
+from validation.ladder import StageResult, mean_difference
+from validation.layers import RuntimeComparison
+from validation.level import LevelPoint
+from validation.parity import Gate, Verdict
+from validation.structure import Structure
+from validation.theory import TheoryBin
+
+_MIN_BIN = 5
+_EMPTY_NOTE_LENGTH = 5
+
+
+def structure_gates(structure: Structure, behaviour: Sequence[RuntimeBehaviour]) -> list[Gate]:
+    """No float, no custom op, only allowed ops, int16 at both ends, no TRANSPOSE; runs everywhere, silent on silence, streamed = whole."""
+    broken = [f"{b.runtime}: {b.problem}" for b in behaviour if b.problem]
+    loud = [b.runtime for b in behaviour if b.silence_peak]
+    streamed = [b for b in behaviour if b.streamed_equals_whole is not None]
+    float_rule = "no float tensor" if structure.format == "tflite" else "no float constant but scales"
+    refused = [f"{name} ×{count}" for name, count in structure.refused_ops.items()]
+    total = sum(structure.ops.values())
+    return [
+        _none_of("structure.float", float_rule, structure.float_tensors, sum(structure.dtypes.values())),
+        _none_of("structure.custom", "no custom op", structure.custom_ops, total),
+        _none_of("structure.ops", "only ops that the target allows", refused, total),
+        _none_of("structure.transpose", "no TRANSPOSE", ["TRANSPOSE"] * structure.transposes, total),
+        _none_of("structure.int16", "int16 PCM in and out", [] if structure.io_int16 else [*structure.inputs, *structure.outputs], 2),
+        _none_of("structure.runs", "loads and runs in every runtime of the target", broken, len(behaviour)),
+        _none_of("structure.silence", "silence in, silence out", loud, len(behaviour)),
+        _none_of(
+            "structure.streamed", "streamed equals whole", [b.runtime for b in streamed if not b.streamed_equals_whole], len(streamed)
+        ),
+    ]
+
+
+def exact_gate(comparison: RuntimeComparison | None, ops: Mapping[str, str], exceptions: Mapping[str, str]) -> Gate:
+    """BUILTIN_REF = TFLM on every tensor, 0 LSB. ``ops`` names the operator of each tensor; operators in ``exceptions`` may differ."""
+    rule = "LiteRT BUILTIN_REF = TFLM, 0 LSB on every inner tensor and the output"
+    if comparison is None:
+        return Gate(id="exact.tflm", rule=rule, observed=None, limit=0, passed=False, n=0, note="TFLM did not run the file")
+    unequal = [name for name in (*comparison.unequal, *comparison.only_golden) if ops.get(name) not in exceptions]
+    excused = sorted({f"{ops[name]}: {exceptions[ops[name]]}" for name in comparison.unequal if ops.get(name) in exceptions})
+    gate = _none_of("exact.tflm", rule, unequal, len(comparison.tensors) + len(comparison.shapes_differ))
+    return gate.model_copy(update={"note": "; ".join(part for part in (gate.note, *excused) if part)}) if excused else gate
+
+
+def near_gate(runtime: str, found: Sequence[OpComparison], gates: Gates, exceptions: Mapping[str, str]) -> Gate:
+    """Op by op with golden inputs: at most ``near_max_lsb`` on at most ``near_max_share`` of the values; ``exceptions`` {op: reason} only
+    obey the first."""
+    rule = f"op by op with golden inputs: at most {gates.near_max_lsb} LSB on at most {gates.near_max_share:.1%} of the values ({runtime})"
+    bad = [
+        f"{f.tensor} ({f.op}): {f.max_lsb} LSB, {f.share:.2%}"
+        for f in sorted(found, key=lambda f: (-f.max_lsb, -f.share))
+        if f.max_lsb > gates.near_max_lsb or (f.share > gates.near_max_share and f.op not in exceptions)
+    ]
+    return _none_of(f"near.{runtime}", rule, bad, len(found))
+
+
+def task_gates(subject: StageResult, gates: Gates, profile: str) -> list[Gate]:
+    """Mean and 5th percentile of SI-SDR, STOI and the order of the speakers, int8 against float."""
+    found = subject.summary
+    limit = gates.mean_si_sdr_loss_db[profile]  # type: ignore[index]
+    interval = type(found.delta_interval)(low=-found.delta_interval.high, high=-found.delta_interval.low)
+    note = "" if interval.high <= limit else "the 95 % interval reaches beyond the limit: judge more mixtures to be sure"
+    return [
+        _at_most(
+            "task.mean", "mean SI-SDR loss against float, dB", -found.delta, limit, found.n, interval, note if -found.delta <= limit else ""
+        ),
+        _at_most("task.p5", "5th percentile of the SI-SDR loss, dB", -found.delta_p5, gates.p5_loss_db, found.n),
+        _at_most("task.stoi", "mean STOI loss", -found.stoi_delta, gates.stoi_loss, found.n),
+        _at_least("task.order", "same speaker order as float", found.order_agreement, gates.order_agreement, found.n),
+    ]
+
+
+def waveform_gate(litert: StageResult | None, onnx: StageResult | None, gates: Gates) -> Gate:
+    """LiteRT's waveform against ONNX Runtime's: size of the mean difference of their SI-SDR."""
+    rule = "mean difference of SI-SDR between LiteRT and ONNX Runtime, dB"
+    limit = gates.waveform_si_sdr_difference_db
+    if litert is None or onnx is None:
+        return Gate(
+            id="task.waveform", rule=rule, observed=None, limit=limit, passed=None, n=0, note="one of the two is no stage of the ladder"
+        )
+    mean, interval, n = mean_difference(onnx, litert)
+    return _at_most("task.waveform", rule, abs(mean), limit, n, interval)
+
+
+def theory_gates(bins: Sequence[TheoryBin], violations: Sequence[str], n: int, gates: Gates) -> list[Gate]:
+    """The loss in each bin of source SNR against the predicted one, and the theorem's bound itself (a check of the measurement)."""
+    judged = [b for b in bins if b.n >= _MIN_BIN]
+    rule = f"loss beyond 10·log10(1 + 10^((SDR − SQNR)/10)) in any SNR bin of at least {_MIN_BIN} estimates, dB"
+    if judged:
+        worst = max(judged, key=lambda b: b.loss - b.predicted)
+        note = f"worst bin: {worst.snr:g} dB SNR, loss {worst.loss:.3f} dB, predicted {worst.predicted:.3f} dB, {worst.n} estimates"
+        bin_gate = _at_most("theory.loss", rule, worst.loss - worst.predicted, gates.theory_slack_db, n, None, note)
+    else:
+        bin_gate = Gate(
+            id="theory.loss", rule=rule, observed=None, limit=gates.theory_slack_db, passed=None, n=n, note="no bin is large enough"
+        )
+    return [bin_gate, _none_of("theory.bound", "no mixture above the bound of Theorem III.1", list(violations), n)]
+
+
+def resource_gates(file_bytes: int, parameters: int, arena_bytes: int | None, gates: Gates) -> list[Gate]:
+    """Bytes of the file by its parameters, and TFLM's arena where the target limits it."""
+    limit = gates.bytes_per_parameter * parameters + gates.bytes_constant
+    rule = f"bytes of the file, at most {gates.bytes_per_parameter} a parameter + {gates.bytes_constant}"
+    found = [_at_most("resources.bytes", rule, file_bytes, limit, 1)]
+    if gates.arena_bytes is not None:
+        rule = "bytes of TFLM's arena on the host"
+        if arena_bytes is None:
+            found.append(
+                Gate(
+                    id="resources.arena",
+                    rule=rule,
+                    observed=None,
+                    limit=gates.arena_bytes,
+                    passed=False,
+                    n=0,
+                    note="TFLM did not run the file",
+                )
+            )
+        else:
+            found.append(_at_most("resources.arena", rule, arena_bytes, gates.arena_bytes, 1))
+    return found
+
+
+def level_gates(points: Sequence[LevelPoint], gates: Gates) -> list[Gate]:
+    """The same mixture softer: size of the mean change of SI-SDR."""
+    return [
+        _at_most(
+            f"level.{point.softer_db}", f"change of mean SI-SDR {point.softer_db} dB softer, dB", abs(point.change),
+            gates.soft_loss_db[point.softer_db],
+            point.n, point.interval,
+        )
+        for point in points
+        if point.softer_db in gates.soft_loss_db
+    ]  # fmt: skip
+
+
+def verdict(gates: Sequence[Gate], target: TargetSpec) -> Verdict:
+    """Failed if any gate failed; no verdict for a target without gates (a baseline)."""
+    failed = [gate.id for gate in gates if gate.passed is False]
+    return Verdict(passed=None if target.gates is None else not failed, failed=failed)
+
+
+def _none_of(name: str, rule: str, offenders: Sequence[str], n: int) -> Gate:
+    rest = f" and {len(offenders) - _EMPTY_NOTE_LENGTH} more" if len(offenders) > _EMPTY_NOTE_LENGTH else ""
+    if n == 0 and not offenders:
+        return Gate(id=name, rule=rule, observed=None, limit=0, passed=None, n=0, note="nothing was there to be judged")
+    return Gate(
+        id=name,
+        rule=rule,
+        observed=len(offenders),
+        limit=0,
+        passed=not offenders,
+        n=n,
+        note=", ".join(offenders[:_EMPTY_NOTE_LENGTH]) + rest,
+    )
+
+
+def _at_most(name: str, rule: str, observed: float, limit: float, n: int, ci: object = None, note: str = "") -> Gate:
+    return Gate.model_validate(
+        {"id": name, "rule": rule, "observed": observed, "limit": limit, "ci": ci, "passed": observed <= limit, "n": n, "note": note}
+    )
+
+
+def _at_least(name: str, rule: str, observed: float, limit: float, n: int) -> Gate:
+    return Gate(id=name, rule=rule, observed=observed, limit=limit, passed=observed >= limit, n=n)

@@ -1,0 +1,147 @@
+"""The parity ladder: the same mixtures through every stage, scored alike and compared with the float network item by item."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from export_specs.errors import UserError
+from validation.bootstrap import Interval, mean_interval, paired_differences
+from validation.evaluation_set import Item
+from validation.metrics import sdr, si_sdr, sqnr, stoi
+from validation.permutation import best_order
+from validation.record import Number, Record
+from validation.stages import FULL_SCALE, Estimates
+
+
+class ItemScore(Record):
+    """One mixture in one stage. Decibels are means over the sources; ``order`` says which estimate belongs to source 0, 1, …
+
+    ``sqnr`` is the float stage's waveform against its difference from this stage's, with each stage in its own order.
+    """
+
+    id: str
+    subset: str
+    si_sdr: Number
+    si_sdr_input: Number
+    sdr: Number
+    stoi: Number
+    order: tuple[int, ...]
+    sqnr: Number
+
+    @property
+    def si_sdr_improvement(self) -> float:
+        """SI-SDR over that of the unprocessed mixture, in dB."""
+        return self.si_sdr - self.si_sdr_input
+
+
+class Summary(Record):
+    """Means over ``n`` mixtures. ``delta`` is this stage − float in dB SI-SDR with its 95 % interval, ``delta_p5`` its 5th percentile."""
+
+    n: int
+    si_sdr: Number
+    si_sdr_improvement: Number
+    sdr: Number
+    stoi: Number
+    sqnr: Number
+    delta: Number
+    delta_interval: Interval
+    delta_p5: Number
+    stoi_delta: Number
+    order_agreement: Number
+
+
+class StageResult(Record):
+    """One stage on one evaluation set: all its items, their means, and the means of each subset."""
+
+    stage: str
+    beside: bool
+    set: str
+    runtime: str | None
+    seconds_per_second: Number | None
+    summary: Summary
+    subsets: dict[str, Summary]
+    items: list[ItemScore]
+
+
+def score_item(item: Item, estimates: Estimates, reference: Estimates, sample_rate: int) -> ItemScore:
+    """Score the [S, T] estimates of one mixture; ``reference`` holds the float stage's. Both float64, 1.0 = full scale.
+
+    Raises:
+        UserError: the mixture cannot be scored; it is named.
+    """
+    sources = item.sources / FULL_SCALE
+    mixture = item.mixture / FULL_SCALE
+    order, ratios = best_order(estimates, sources)
+    float_order, _ = best_order(reference, sources)
+    ordered = estimates[list(order)]
+    try:
+        intelligibility = float(np.mean([stoi(e, s, sample_rate) for e, s in zip(ordered, sources, strict=True)]))
+    except UserError as error:
+        raise UserError(f"item '{item.id}': {error}") from error
+    return ItemScore(
+        id=item.id,
+        subset=item.subset,
+        si_sdr=float(np.mean(ratios)),
+        si_sdr_input=float(np.mean([si_sdr(mixture, source) for source in sources])),
+        sdr=sdr(ordered, sources),
+        stoi=intelligibility,
+        order=order,
+        sqnr=sqnr(reference[list(float_order)], ordered),
+    )
+
+
+def summarise(scores: Sequence[ItemScore], reference: Mapping[str, ItemScore]) -> Summary:
+    """Means of the scores, and their paired differences from the float stage's scores (by item id)."""
+    paired = [reference[score.id] for score in scores]
+    delta = paired_differences([r.si_sdr for r in paired], [s.si_sdr for s in scores])
+    return Summary(
+        n=len(scores),
+        si_sdr=float(np.mean([s.si_sdr for s in scores])),
+        si_sdr_improvement=float(np.mean([s.si_sdr_improvement for s in scores])),
+        sdr=float(np.mean([s.sdr for s in scores])),
+        stoi=float(np.mean([s.stoi for s in scores])),
+        sqnr=float(np.mean([s.sqnr for s in scores])),
+        delta=float(delta.mean()),
+        delta_interval=mean_interval(delta),
+        delta_p5=float(np.percentile(delta, 5, method="lower")),
+        stoi_delta=float(np.mean([s.stoi - r.stoi for s, r in zip(scores, paired, strict=True)])),
+        order_agreement=float(np.mean([s.order == r.order for s, r in zip(scores, paired, strict=True)])),
+    )
+
+
+def judge_stage(
+    name: str,
+    scores: list[ItemScore],
+    reference: Mapping[str, ItemScore],
+    *,
+    set_name: str,
+    beside: bool = False,
+    runtime: str | None = None,
+    seconds_per_second: float | None = None,
+) -> StageResult:
+    """The result of one stage: whole set and each subset apart."""
+    subsets = sorted({score.subset for score in scores})
+    return StageResult(
+        stage=name,
+        beside=beside,
+        set=set_name,
+        runtime=runtime,
+        seconds_per_second=seconds_per_second,
+        summary=summarise(scores, reference),
+        subsets={subset: summarise([s for s in scores if s.subset == subset], reference) for subset in subsets},
+        items=scores,
+    )
+
+
+def mean_difference(first: StageResult, second: StageResult) -> tuple[float, Interval, int]:
+    """Mean of second − first in dB SI-SDR over the items that both have, its interval and their number.
+
+    Raises:
+        ValueError: they share no item.
+    """
+    scores = {score.id: score.si_sdr for score in first.items}
+    pairs = [(scores[score.id], score.si_sdr) for score in second.items if score.id in scores]
+    delta = paired_differences([a for a, _ in pairs], [b for _, b in pairs])
+    return float(delta.mean()), mean_interval(delta), len(pairs)

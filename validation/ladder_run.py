@@ -1,0 +1,105 @@
+"""Runs every stage on every evaluation set and gathers the scores, the sweep and the theory's points."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from rich.progress import Progress
+
+from validation.config import JudgeConfig, SetConfig, StageConfig
+from validation.evaluation_set import EvaluationSet, Item
+from validation.ladder import ItemScore, StageResult, judge_stage, score_item
+from validation.stages import Estimates, stage_outputs
+from validation.sweep import SweepPoint, sweep
+from validation.theory import EstimatePoint, estimate_points
+
+
+@dataclass
+class LadderRun:
+    """What the stages gave. ``reference`` and ``subject`` are the estimates [S, T] of the test sets by item id, ``items`` their items."""
+
+    results: list[StageResult] = field(default_factory=list)
+    sweep: list[SweepPoint] = field(default_factory=list)
+    points: list[EstimatePoint] = field(default_factory=list)
+    items: dict[str, Item] = field(default_factory=dict)
+    reference: dict[str, Estimates] = field(default_factory=dict)
+    subject: dict[str, Estimates] = field(default_factory=dict)
+
+    def test_result(self, stage: str, test_set: str) -> StageResult | None:
+        """The result of a stage on a set; None where it did not run."""
+        return next((result for result in self.results if result.stage == stage and result.set == test_set), None)
+
+
+def run_ladder(config: JudgeConfig, sets: Sequence[tuple[SetConfig, EvaluationSet]], progress: Progress) -> LadderRun:
+    """Run all stages on all sets, the reference stage first.
+
+    Raises:
+        UserError: a stage's file is missing or unfit, or a mixture cannot be scored.
+    """
+    run = LadderRun()
+    for entry, data in sets:
+        _run_set(config, entry, data, run, progress)
+    return run
+
+
+def _run_set(config: JudgeConfig, entry: SetConfig, data: EvaluationSet, run: LadderRun, progress: Progress) -> None:
+    chosen = [stage for stage in config.stages if entry.stages is None or stage.name in entry.stages]
+    first = next(stage for stage in chosen if stage.name == config.reference)
+    reference = _estimates(config, first, data, progress)
+    reference_scores = {item.id: score for item, score in _scores(first, data, reference[0], reference[0], progress)}
+    all_scores: dict[str, list[ItemScore]] = {}
+    points: list[EstimatePoint] = []
+    for stage in chosen:
+        if stage is first:
+            (estimates, seconds), scores = reference, list(reference_scores.values())
+        else:
+            estimates, seconds = _estimates(config, stage, data, progress)
+            scores = [score for _, score in _scores(stage, data, estimates, reference[0], progress)]
+        all_scores[stage.name] = scores
+        audio = sum(len(item.mixture) for item in data.items if item.id in estimates) / data.manifest.sample_rate
+        pace = None if seconds is None else seconds / audio
+        run.results.append(
+            judge_stage(
+                stage.name,
+                scores,
+                reference_scores,
+                set_name=data.manifest.name,
+                beside=stage.beside,
+                runtime=stage.runtime,
+                seconds_per_second=pace,
+            )
+        )
+        if stage.name == config.subject and entry.role != "extra":
+            for item in data.items:
+                if item.id in estimates:
+                    points += estimate_points(item, reference[0][item.id], estimates[item.id])
+        if stage.name == config.subject and entry.role == "test":
+            run.subject.update(estimates)
+    if entry.role == "test":
+        run.reference.update(reference[0])
+        run.items.update({item.id: item for item in data.items})
+    if entry.role == "sweep":
+        run.sweep += sweep(data.manifest.name, data.items, all_scores, reference_scores, config.subject, points)
+    run.points += points
+
+
+def _estimates(
+    config: JudgeConfig, stage: StageConfig, data: EvaluationSet, progress: Progress
+) -> tuple[dict[str, Estimates], float | None]:
+    count = len(data.items[: stage.items])
+    task = progress.add_task(f"{data.manifest.name}: {stage.name} runs", total=count)
+    outputs = stage_outputs(stage, data, config.workers, config.cache, lambda: progress.advance(task))
+    return dict(outputs.estimates), outputs.seconds
+
+
+def _scores(
+    stage: StageConfig, data: EvaluationSet, estimates: dict[str, Estimates], reference: dict[str, Estimates], progress: Progress
+) -> list[tuple[Item, ItemScore]]:
+    items = [item for item in data.items if item.id in estimates and item.id in reference]
+    task = progress.add_task(f"{data.manifest.name}: {stage.name} is scored", total=len(items))
+    found = []
+    for item in items:
+        found.append((item, score_item(item, estimates[item.id], reference[item.id], data.manifest.sample_rate)))
+        progress.advance(task)
+    return found

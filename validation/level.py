@@ -1,0 +1,65 @@
+"""The same mixtures, softer: a recording of low level must separate as well as a loud one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from edge_runtime.parallel import separate_many
+from validation.bootstrap import Interval, mean_interval, paired_differences
+from validation.evaluation_set import Item
+from validation.permutation import best_order
+from validation.record import Number, Record
+
+
+class LevelPoint(Record):
+    """``n`` mixtures made ``softer_db`` dB softer: mean change of SI-SDR against the level they have, in dB, and the largest fall of
+    one."""
+
+    softer_db: int
+    runtime: str
+    n: int
+    change: Number
+    interval: Interval
+    worst: Number
+
+
+def soften(mixture: npt.NDArray[np.int16], softer_db: float) -> npt.NDArray[np.int16]:
+    """The int16 mixture [T] at 10^(−dB/20) of its level, rounded: the low bits are lost, as in a soft recording."""
+    softer: npt.NDArray[np.int16] = np.rint(mixture * 10 ** (-softer_db / 20)).astype(np.int16)
+    return softer
+
+
+def level_sweep(
+    path: Path,
+    runtime: str,
+    items: Sequence[Item],
+    levels_db: Sequence[int],
+    sample_rate: int,
+    workers: int | None = None,
+    on_item: Callable[[], None] = lambda: None,
+) -> list[LevelPoint]:
+    """Separate the items at full level and at each of ``levels_db`` below it."""
+    clips = [soften(item.mixture, level) for level in (0, *levels_db) for item in items]
+    scores = []
+    for number, estimates in enumerate(separate_many(path, runtime, clips, workers, sample_rate=sample_rate)):
+        scores.append(float(np.mean(best_order(estimates, items[number % len(items)].sources)[1])))
+        on_item()
+    rows = np.array(scores).reshape(-1, len(items))
+    points = []
+    for level, row in zip(levels_db, rows[1:], strict=True):
+        change = paired_differences(rows[0], row)
+        points.append(
+            LevelPoint(
+                softer_db=level,
+                runtime=runtime,
+                n=len(items),
+                change=float(change.mean()),
+                interval=mean_interval(change),
+                worst=float(change.min()),
+            )
+        )
+    return points

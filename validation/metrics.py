@@ -1,0 +1,103 @@
+"""Waveform metrics in float64. Waveforms are [T] or [S, T] in any one unit; results are decibels, or 0 to 1 for STOI.
+
+A perfect estimate has +inf dB and a silent one −inf dB: nothing is added to a denominator to hide either.
+"""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import numpy.typing as npt
+from pystoi import stoi as pystoi_stoi
+
+from export_specs.errors import UserError
+
+Waveform = npt.NDArray[np.float64]
+
+
+def ratio_db(signal: float, noise: float) -> float:
+    """10·log10(signal / noise) of two energies; +inf without noise, −inf without signal.
+
+    Raises:
+        ValueError: both are zero, so that there is nothing to compare.
+    """
+    if signal == 0 and noise == 0:
+        raise ValueError("signal and noise are both silent: their ratio is undefined")
+    with np.errstate(divide="ignore"):
+        return float(10 * (np.log10(signal) - np.log10(noise)))
+
+
+def si_sdr(estimate: npt.ArrayLike, source: npt.ArrayLike) -> float:
+    """Scale-invariant SDR of zero-mean signals in dB (Le Roux et al. 2019, "SDR: half-baked or well done?").
+
+    Args:
+        estimate, source: [T].
+
+    Raises:
+        ValueError: the lengths differ, or the source is constant.
+    """
+    target, residual = split_by_projection(estimate, source)
+    signal, noise = _energy(target), _energy(residual)
+    return -np.inf if signal == 0 else ratio_db(signal, noise)
+
+
+def split_by_projection(estimate: npt.ArrayLike, source: npt.ArrayLike) -> tuple[Waveform, Waveform]:
+    """The zero-mean estimate [T] as (part along the zero-mean source, rest at right angles to it).
+
+    Raises:
+        ValueError: the lengths differ, or the source is constant.
+    """
+    first, second = _pair(estimate, source)
+    first, second = first - first.mean(), second - second.mean()
+    energy = _energy(second)
+    if energy == 0:
+        raise ValueError("the source is silent: SI-SDR is undefined")
+    target = (float(np.dot(first, second)) / energy) * second
+    return target, first - target
+
+
+def sdr(estimates: npt.ArrayLike, sources: npt.ArrayLike) -> float:
+    """Plain SDR of eq. (2) of the FQSS paper: the mean over the S sources of 10·log10(‖s‖² / ‖ŝ − s‖²). Both are [S, T] in one unit."""
+    first, second = _pair(estimates, sources)
+    return float(np.mean([ratio_db(_energy(s), _energy(e - s)) for e, s in zip(first, second, strict=True)]))
+
+
+def sqnr(reference: npt.ArrayLike, quantized: npt.ArrayLike) -> float:
+    """10·log10(‖reference‖² / ‖quantized − reference‖²) in dB, of arrays of one shape; +inf where they are equal, silence too."""
+    first, second = _pair(reference, quantized)
+    noise = _energy(second - first)
+    return np.inf if noise == 0 else ratio_db(_energy(first), noise)
+
+
+def stoi(estimate: npt.ArrayLike, source: npt.ArrayLike, sample_rate: int) -> float:
+    """Classic (not extended) STOI of [T] waveforms, by pystoi.
+
+    Raises:
+        UserError: the source holds too little speech for STOI (30 frames of 25.6 ms after silence is cut).
+    """
+    first, second = _pair(estimate, source)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        try:
+            return float(pystoi_stoi(second, first, sample_rate, extended=False))
+        except RuntimeWarning as error:
+            raise UserError(f"STOI cannot be computed: {error}. Take longer recordings into the evaluation set.") from error
+
+
+def source_snr(sources: npt.ArrayLike, mixture: npt.ArrayLike) -> list[float]:
+    """SNR of each of the [S, T] sources against the rest of the mixture [T], in dB (FQSS paper, III-B)."""
+    signals = np.asarray(sources, np.float64)
+    whole = np.asarray(mixture, np.float64)
+    return [ratio_db(_energy(s), _energy(whole - s)) for s in signals]
+
+
+def _energy(waveform: Waveform) -> float:
+    return float(np.sum(np.square(waveform)))
+
+
+def _pair(first: npt.ArrayLike, second: npt.ArrayLike) -> tuple[Waveform, Waveform]:
+    a, b = np.asarray(first, np.float64), np.asarray(second, np.float64)
+    if a.shape != b.shape:
+        raise ValueError(f"waveforms of different shapes: {list(a.shape)} and {list(b.shape)}")
+    return a, b

@@ -1,0 +1,103 @@
+"""Rendering parity.json for people: parity.html (one file, no network) and summary.md."""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import jinja2
+
+from export_specs.atomic import write_text
+from export_specs.errors import UserError
+from validation.golden_inputs import OpComparison
+from validation.layers import LSB_LABELS, TensorComparison
+from validation.parity import Clip, Gate, Parity
+from validation.plots import ladder_plot, layer_plot, loss_plot, lsb_plot
+
+_SUMMARY_LINES = 40
+_PLAYED = ("worst", "median")
+
+
+def render(parity: Parity, folder: Path, out: Path | None = None) -> None:
+    """Write parity.html and summary.md into ``out`` (by default ``folder``); the players take the recordings from ``folder``/audio.
+
+    Raises:
+        UserError: a recording that parity.json names is missing from the folder.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("validation"), autoescape=jinja2.select_autoescape(["html.j2"]), undefined=jinja2.StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters.update(number=number, state=state, sign=sign)
+    shared = {
+        "parity": parity,
+        "headline": headline(parity),
+        "lsb_labels": LSB_LABELS,
+        "worst_ops": {name: worst_ops(found) for name, found in parity.layers.golden_inputs.items()},
+        "worst_tensors": {c.runtime: worst_tensors(c.tensors) for c in parity.layers.free},
+    }
+    plots = {
+        "ladder": ladder_plot(parity),
+        "loss": loss_plot(parity) if parity.points else "",
+        "layers": layer_plot(parity),
+        "lsb": lsb_plot(parity),
+    }
+    page = environment.get_template("parity.html.j2").render(**shared, plots=plots, players=_players(parity.audio, folder))
+    summary = environment.get_template("summary.md.j2").render(**shared)
+    lines = summary.rstrip().splitlines()
+    if len(lines) > _SUMMARY_LINES:
+        lines = [*lines[: _SUMMARY_LINES - 1], f"… {len(lines) - _SUMMARY_LINES + 1} more lines in parity.html"]
+    write_text((out or folder) / "parity.html", page)
+    write_text((out or folder) / "summary.md", "\n".join(lines) + "\n")
+
+
+def headline(parity: Parity) -> str:
+    """The report's first line: what was not tested."""
+    return f"Not tested: {'; '.join(parity.not_tested)}."
+
+
+def worst_ops(found: Sequence[OpComparison], count: int = 10) -> list[OpComparison]:
+    """The operators that differ most from golden: by LSB, then by share."""
+    return sorted((f for f in found if f.max_lsb), key=lambda f: (-f.max_lsb, -f.share))[:count]
+
+
+def worst_tensors(found: Sequence[TensorComparison], count: int = 10) -> list[TensorComparison]:
+    """The tensors of the lowest SQNR."""
+    return sorted((t for t in found if t.max_lsb), key=lambda t: t.sqnr)[:count]
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A number for people: a dash for what was not measured, thousands apart, infinity by its sign."""
+    if value is None:
+        return "—"
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    if float(value).is_integer() and abs(value) >= 1:
+        return f"{int(value):,}".replace("-", "−")
+    return f"{value:,.{digits}f}".replace("-", "−")
+
+
+def sign(value: float, digits: int = 3) -> str:
+    """As :func:`number`, with a plus for gains."""
+    return ("+" if value > 0 else "") + number(value, digits)
+
+
+def state(gate: Gate) -> str:
+    """passed, failed or not judged."""
+    return {True: "passed", False: "failed", None: "not judged"}[gate.passed]
+
+
+def _players(clips: Sequence[Clip], folder: Path) -> list[dict[str, object]]:
+    groups: dict[str, list[dict[str, object]]] = {}
+    for clip in clips:
+        if clip.rank not in _PLAYED:
+            continue
+        path = folder / clip.path
+        if not path.is_file():
+            raise UserError(f"{path} is missing: parity.json needs the audio folder beside it")
+        title = clip.kind if clip.source is None else f"{clip.kind} {clip.source + 1}"
+        data = base64.b64encode(path.read_bytes()).decode()
+        groups.setdefault(clip.item, []).append({"title": title, "data": data, "rank": clip.rank, "loss": clip.loss_db})
+    return [{"item": item, "rank": found[0]["rank"], "loss": found[0]["loss"], "clips": found} for item, found in groups.items()]

@@ -1,0 +1,151 @@
+"""A TFLite flatbuffer as it is written, read without any runtime: operators, tensors, constants."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import flatbuffers
+import numpy as np
+import numpy.typing as npt
+from ai_edge_litert import schema_py_generated as schema
+
+from export_specs.errors import UserError
+
+_TYPES = {value: name.lower() for name, value in vars(schema.TensorType).items() if isinstance(value, int)}
+_OPS = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """One tensor: index, name, shape, dtype name; ``constant_bytes`` is 0 for a computed one."""
+
+    index: int
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    scale: tuple[float, ...]
+    zero_point: tuple[int, ...]
+    constant_bytes: int
+
+    @property
+    def size(self) -> int:
+        """Number of values."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+
+@dataclass(frozen=True)
+class Operator:
+    """One operator: its builtin name, the names of its custom code if any, tensor indices (−1 for an absent input) and options."""
+
+    number: int
+    name: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    options: Any
+
+
+class TfliteGraph:
+    """The first subgraph of a TFLite file."""
+
+    def __init__(self, content: bytes, where: str = "the file") -> None:
+        """Raises UserError where the bytes are no TFLite flatbuffer, or hold more than one subgraph."""
+        if content[4:8] != b"TFL3":
+            raise UserError(f"{where} is not a TFLite file (its identifier is missing): make or copy it again")
+        self.content = content
+        self.model = schema.ModelT.InitFromPackedBuf(bytearray(content), 0)
+        if len(self.model.subgraphs) != 1:
+            raise UserError(f"{where} holds {len(self.model.subgraphs)} subgraphs; one is expected")
+
+    @classmethod
+    def read(cls, path: Path) -> TfliteGraph:
+        """The graph of a file."""
+        try:
+            return cls(path.read_bytes(), str(path))
+        except OSError as error:
+            raise UserError(f"cannot read {path}: {error.strerror}") from error
+
+    @cached_property
+    def tensors(self) -> list[Tensor]:
+        """Every tensor, by index."""
+        return [self._tensor(index, tensor) for index, tensor in enumerate(self.model.subgraphs[0].tensors)]
+
+    @cached_property
+    def operators(self) -> list[Operator]:
+        """Every operator, in the order of execution."""
+        found = []
+        for number, operator in enumerate(self.model.subgraphs[0].operators):
+            code = self.model.operatorCodes[operator.opcodeIndex]
+            name = _OPS[max(code.builtinCode, code.deprecatedBuiltinCode)]
+            if name == "CUSTOM":
+                name = f"CUSTOM:{(code.customCode or b'?').decode()}"
+            found.append(Operator(number, name, _indices(operator.inputs), _indices(operator.outputs), operator.builtinOptions))
+        return found
+
+    @property
+    def inputs(self) -> list[Tensor]:
+        """The graph's inputs."""
+        return [self.tensors[index] for index in _indices(self.model.subgraphs[0].inputs)]
+
+    @property
+    def outputs(self) -> list[Tensor]:
+        """The graph's outputs."""
+        return [self.tensors[index] for index in _indices(self.model.subgraphs[0].outputs)]
+
+    @cached_property
+    def computed(self) -> dict[int, Operator]:
+        """The operator that computes each tensor, by the tensor's index."""
+        return {index: operator for operator in self.operators for index in operator.outputs}
+
+    def forced(self) -> tuple[bytes, dict[int, int], dict[int, int]]:
+        """A copy whose operators are all cut apart: each reads its activations from graph inputs of their own.
+
+        Returns:
+            The file's bytes; the input tensor that stands for each activation (old index: new index); the output tensor that each
+            operator writes (old index: index). Feeding golden activations runs every operator on golden inputs in one invocation.
+        """
+        model = schema.ModelT.InitFromPackedBuf(bytearray(self.content), 0)
+        graph = model.subgraphs[0]
+        fed: dict[int, int] = {}
+        for operator in graph.operators:
+            renamed = []
+            for index in _indices(operator.inputs):
+                if index >= 0 and not self.tensors[index].constant_bytes:
+                    if index not in fed:
+                        copy = schema.TensorT()
+                        original = graph.tensors[index]
+                        copy.__dict__.update(original.__dict__)
+                        copy.name = original.name + b"/golden"
+                        graph.tensors.append(copy)
+                        fed[index] = len(graph.tensors) - 1
+                    index = fed[index]
+                renamed.append(index)
+            operator.inputs = np.array(renamed, np.int32)
+        written = {index: index for index in self.computed}
+        graph.inputs = np.array(list(fed.values()), np.int32)
+        graph.outputs = np.array(list(written.values()), np.int32)
+        model.signatureDefs = None
+        builder = flatbuffers.Builder(len(self.content))
+        builder.Finish(model.Pack(builder), b"TFL3")
+        return bytes(builder.Output()), fed, written
+
+    def _tensor(self, index: int, tensor: Any) -> Tensor:
+        grid = tensor.quantization
+        scaled = grid is not None and grid.scale is not None and len(grid.scale) > 0
+        data = self.model.buffers[tensor.buffer].data
+        return Tensor(
+            index,
+            tensor.name.decode(),
+            _indices(tensor.shape),
+            _TYPES[tensor.type],
+            tuple(float(value) for value in grid.scale) if scaled else (),
+            tuple(int(value) for value in grid.zeroPoint) if scaled and grid.zeroPoint is not None else (),
+            0 if data is None else len(data),
+        )
+
+
+def _indices(vector: Sequence[int] | npt.NDArray[np.int32] | None) -> tuple[int, ...]:
+    return () if vector is None else tuple(int(index) for index in vector)
