@@ -22,6 +22,7 @@ from export_specs.schema import ModelSpec
 from pipeline.models import layers
 from pipeline.models.build import build_network
 from pipeline.models.checkpoint import load_network
+from pipeline.quantization.attach import trace
 
 OPSET = 17  # the newest that onnx2tf 1.29 reads without loss: axes are attributes up to here
 
@@ -52,9 +53,8 @@ def export_float(spec: ModelSpec, weights: Path, out: Path, segment_samples: int
 def float_graph(network: nn.Module, samples: int, sources: int) -> onnx.ModelProto:
     """The ONNX model of a network made of the layers of ``pipeline.models.layers``; the checker has passed it."""
     graph = _Graph()
-    tracer = _LayerTracer()
     names: dict[fx.Node, str] = {}
-    for node in tracer.trace(network).nodes:
+    for node in trace(network).nodes:
         if node.op == "placeholder":
             names[node] = graph.add("Reshape", ["mixture", graph.constant("waveform_shape", np.array([1, 1, samples]))], "waveform")
         elif node.op == "call_module":
@@ -73,13 +73,6 @@ def float_graph(network: nn.Module, samples: int, sources: int) -> onnx.ModelPro
     model = helper.make_model(proto, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8)
     onnx.checker.check_model(model, full_check=True)
     return model
-
-
-class _LayerTracer(fx.Tracer):
-    """Takes each layer of ``pipeline.models.layers`` as one node."""
-
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return type(m).__module__ == layers.__name__
 
 
 class _Graph:

@@ -1,0 +1,113 @@
+# Every command of the project. `make help` prints the settings. The stages themselves and what of them is done already
+# are known to pipeline/stages: a Makefile cannot compare content, only times (docs/adr/0003-stage-keys.md).
+
+MODEL      ?= convtasnet
+TARGET     ?= tflite-int8
+PROFILE    ?= quick
+DATA       ?= embedded
+CHECKPOINT ?=
+SPEC       ?=
+OUT        ?=
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+SHELL  := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help deploy train qat export convert validate report bench lint test test-slow lock onnx2tf clean
+.NOTPARALLEL:
+
+key = $(firstword $(shell cat $(1) | sha256sum | cut -c1-12))
+MAIN    := .venv/.installed-$(call key,requirements/main.lock pyproject.toml)
+TEST    := .venv/.installed-test-$(call key,requirements/main.lock requirements/test.lock pyproject.toml)
+ONNX2TF := .venv-onnx2tf/.installed-$(call key,requirements/onnx2tf.lock)
+
+BIN    := .venv/bin
+STAGES := $(BIN)/python -m pipeline.stages
+SETTINGS = --model '$(MODEL)' --target '$(TARGET)' --profile '$(PROFILE)' --data '$(DATA)' \
+           --checkpoint '$(CHECKPOINT)' --spec '$(SPEC)' --out '$(OUT)'
+
+# onnx2tf and tensorflow are installed only for what needs them
+NEEDED := $(MAIN) $(if $(filter tflite-float32 tflite-int8-ptq,$(TARGET))$(filter full,$(PROFILE)),$(ONNX2TF))
+
+BENCH := tflite-float32 tflite-int8 tflite-int8-ptq  # the first is the baseline
+
+help: ## this list
+	@echo "make deploy MODEL=convtasnet TARGET=tflite-int8"
+	@echo
+	@echo "settings (now):"
+	@echo "  MODEL=$(MODEL)         $(notdir $(basename $(wildcard export_specs/models/*.yaml)))"
+	@echo "  TARGET=$(TARGET)       $(notdir $(basename $(wildcard export_specs/targets/*.yaml)))"
+	@echo "  PROFILE=$(PROFILE)            ptq (no training) quick (minutes of training) full (hours)"
+	@echo "  DATA=$(DATA)            embedded debian-voices librimix:DIR folder:DIR"
+	@echo "  CHECKPOINT=$(CHECKPOINT)              your own float weights: .safetensors, or a torch file"
+	@echo "  SPEC=$(SPEC)                    your own model spec (YAML), instead of MODEL"
+	@echo "  OUT=$(OUT)                     folder of the result; dist/<model>-<target> by default"
+	@echo
+	@echo "targets:"
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1|\2/p' Makefile | while IFS='|' read -r name text; do printf '%-12s %s\n' "$$name" "$$text"; done
+
+deploy: $(NEEDED) ## everything: data, quantization, export, conversion, parity report; the result lies in dist/
+	@$(STAGES) deploy $(SETTINGS)
+
+train: $(MAIN) ## train the float network of MODEL or SPEC (hours; goes on where it stopped)
+	@$(STAGES) train $(SETTINGS)
+
+qat: $(MAIN) ## quantization-aware training by PROFILE
+	@$(STAGES) qat $(SETTINGS)
+
+export: $(MAIN) ## the QDQ ONNX file
+	@$(STAGES) export $(SETTINGS)
+
+convert: $(NEEDED) ## the TFLite file
+	@$(STAGES) convert $(SETTINGS)
+
+validate report: $(NEEDED) ## the parity report, without packaging
+	@$(STAGES) validate $(SETTINGS)
+
+bench: $(MAIN) $(ONNX2TF) ## time and memory: int8 beside float32 and post-training TFLite, QAT step beside float step
+	@for target in $(BENCH); do $(STAGES) convert $(SETTINGS) --target $$target; done
+	@$(BIN)/python -m validation.bench --out build/bench.json \
+	  $(foreach target,$(BENCH),"$(target)=$$($(STAGES) convert $(SETTINGS) --target $(target) | tail -n 1)/model.tflite")
+	@$(BIN)/python -m pipeline.training.step_time --model '$(or $(SPEC),$(MODEL))' --out build/step-time.json
+
+lint: $(TEST) ## ruff, mypy and the import rules
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+test: $(TEST) ## the fast tests
+	@$(BIN)/pytest -n 2
+
+test-slow: $(TEST) ## the tests that take minutes
+	@$(BIN)/pytest -m slow
+
+lock: $(MAIN) ## resolve requirements/*.in anew (needs the network)
+	@for name in main test onnx2tf; do $(BIN)/python requirements/lock.py $$name; done
+
+onnx2tf: $(ONNX2TF) ## the environment of onnx2tf and tensorflow
+
+clean: ## remove results (build, dist), not the environments
+	rm -rf build dist
+
+define make_venv
+	@test -n "$(PYTHON)" || { echo "error: no python3.11 found; install Python 3.11 (Debian: python3 and python3-venv)" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "error: $(PYTHON) is not Python 3.11; name one with PYTHON=" >&2; exit 1; }
+	@test -x $(1)/bin/pip || $(PYTHON) -m venv $(1)
+	@rm -f $(1)/.installed*
+endef
+
+# the stamps' names carry the locks' content, so a fresh checkout's file times reinstall nothing
+$(MAIN):
+	$(call make_venv,.venv)
+	$(BIN)/python -m pip install --quiet -r requirements/main.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(TEST): | $(MAIN)
+	$(BIN)/python -m pip install --quiet --no-deps -r requirements/test.lock
+	@touch $@
+
+$(ONNX2TF):
+	$(call make_venv,.venv-onnx2tf)
+	.venv-onnx2tf/bin/python -m pip install --quiet -r requirements/onnx2tf.lock
+	@touch $@

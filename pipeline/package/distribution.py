@@ -1,0 +1,56 @@
+"""The folder that a user takes away: ``dist/<model>-<target>`` with the artefacts, the report and a manifest of digests."""
+
+from __future__ import annotations
+
+import json
+import platform
+import shutil
+import tempfile
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from export_specs.atomic import sha256
+from export_specs.errors import UserError
+
+MANIFEST = "manifest.json"
+PACKAGES = ("ai-edge-litert", "numpy", "onnx", "onnxruntime", "tflite_micro", "torch")
+
+
+def write_distribution(out: Path, artefacts: Mapping[str, Path], report: Path, facts: Mapping[str, Any]) -> bool:
+    """Put artefacts and report into ``out``, whole or not at all; an older folder of the same content is left alone.
+
+    Args:
+        artefacts: file name in ``out`` to its source.
+        report: folder with the parity report's files, ``audio/`` and ``golden_vectors.npz``.
+        facts: what else the manifest tells (parents' digests, command).
+
+    Returns:
+        Whether anything was written.
+
+    Raises:
+        UserError: ``out`` is there and is no such folder: it would be replaced.
+    """
+    if out.exists() and not (out / MANIFEST).is_file() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"{out} exists and is not a folder that this command made; name another with OUT=")
+    sources = {**{str(path.relative_to(report)): path for path in sorted(report.rglob("*")) if path.is_file()}, **artefacts}
+    manifest = {
+        **facts,
+        "files": {name: sha256(path) for name, path in sorted(sources.items())},
+        "versions": {"python": platform.python_version(), **{package: version(package).split("+")[0] for package in PACKAGES}},
+    }
+    text = json.dumps(manifest, indent=1, sort_keys=True) + "\n"
+    if (out / MANIFEST).is_file() and (out / MANIFEST).read_text() == text and all((out / name).is_file() for name in sources):
+        return False
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as name:
+        fresh = Path(name) / "new"
+        for file, source in sources.items():
+            (fresh / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, fresh / file)
+        (fresh / MANIFEST).write_text(text)
+        if out.exists():
+            out.rename(Path(name) / "old")
+        fresh.rename(out)
+    return True

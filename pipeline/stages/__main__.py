@@ -1,0 +1,90 @@
+"""``python -m pipeline.stages``: run a deployment up to a stage; what is done already is not done again."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from export_specs.errors import UserError, choice_error, run_command_line
+from export_specs.load import spec_sha256
+from pipeline.package.distribution import write_distribution
+from pipeline.stages.deployment import Choice, Deployment
+from pipeline.stages.graph import Stage, StageRunner
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+UNTIL: dict[str, Callable[[Deployment], Stage | None]] = {
+    "train": Deployment.trained_teacher,
+    "qat": lambda deployment: deployment.quantized,
+    "export": lambda deployment: deployment.onnx or deployment.float_export,
+    "convert": lambda deployment: deployment.tflite,
+    "validate": lambda deployment: deployment.report,
+}
+
+
+@app.command()
+def run(
+    stage: Annotated[str, typer.Argument(help="train, qat, export, convert, validate, or deploy for all of it.")],
+    model: Annotated[str, typer.Option(help="Model that ships with the product.")] = "convtasnet",
+    target: Annotated[str, typer.Option(help="What to make.")] = "tflite-int8",
+    profile: Annotated[str, typer.Option(help="ptq, quick or full.")] = "quick",
+    data: Annotated[str, typer.Option(help="embedded, debian-voices, librimix:DIR or folder:DIR.")] = "embedded",
+    checkpoint: Annotated[str, typer.Option(help="Your own float weights.")] = "",
+    spec: Annotated[str, typer.Option(help="Your own spec (YAML); instead of --model.")] = "",
+    out: Annotated[str, typer.Option(help="Folder of the result; dist/<model>-<target> by default.")] = "",
+) -> None:
+    """Make everything up to STAGE for the chosen model and target."""
+    if stage != "deploy" and stage not in UNTIL:
+        raise choice_error("stage", stage, ["deploy", *UNTIL])
+    choice = Choice.of(model, target, profile, data, checkpoint, spec)
+    deployment, runner = Deployment(choice), StageRunner(Path("build"), typer.echo)
+    if stage != "deploy":
+        wanted = UNTIL[stage](deployment)
+        if wanted is None:
+            raise UserError(f"target '{choice.target.name}' has no stage '{stage}'")
+        typer.echo(runner.run(wanted))
+        if stage == "validate":
+            _pass_judgement(runner.run(wanted) / "report")
+        return
+    _deploy(choice, deployment, runner, Path(out) if out else Path("dist") / f"{choice.spec.name}-{choice.target.name}")
+
+
+def _deploy(choice: Choice, deployment: Deployment, runner: StageRunner, out: Path) -> None:
+    report = runner.run(deployment.report) / "report"
+    artefacts = {
+        name: runner.run(stage) / name
+        for name, stage in {"model.tflite": deployment.tflite, "model.qdq.onnx": deployment.onnx}.items()
+        if stage is not None
+    }
+    settings = {"MODEL": choice.spec.name, "TARGET": choice.target.name, "PROFILE": choice.profile, "DATA": choice.data}
+    parents = {"float weights": runner.digests(deployment.teacher), "evaluation data": _manifests(runner.digests(deployment.evaluation))}
+    if deployment.quantized is not None:
+        parents["quantized weights"] = runner.digests(deployment.quantized)
+    facts: dict[str, Any] = {
+        "command": "make deploy " + " ".join(f"{name}={shlex.quote(value)}" for name, value in settings.items()),
+        "spec_sha256": spec_sha256(choice.spec),
+        "target_sha256": spec_sha256(choice.target),
+        "parents": parents,
+    }
+    written = write_distribution(out, artefacts, report, facts)
+    typer.echo(f"{'made' if written else 'up to date'}: {out}")
+    _pass_judgement(report)
+
+
+def _manifests(digests: dict[str, str]) -> dict[str, str]:
+    return {name: digest for name, digest in digests.items() if name.endswith("manifest.json")}
+
+
+def _pass_judgement(report: Path) -> None:
+    """Exit code 1 when a gate failed: the report and the files are there all the same."""
+    verdict = json.loads((report / "parity.json").read_text())["verdict"]
+    if verdict["failed"]:
+        raise UserError(f"{len(verdict['failed'])} gates failed: {', '.join(verdict['failed'])}. See {report / 'summary.md'}.")
+
+
+if __name__ == "__main__":
+    run_command_line(app)

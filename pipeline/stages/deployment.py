@@ -1,0 +1,170 @@
+"""The stages of one deployment and how they hang together. Nothing here imports torch: a finished deployment is found to be so at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from export_specs.errors import UserError, choice_error
+from export_specs.load import load_model, load_target, model_names, target_names
+from export_specs.schema import ModelSpec, TargetSpec, TrainingSpec
+from pipeline.stages.code_version import ROOT
+from pipeline.stages.data_choice import DEFAULT_DATA, data_identity
+from pipeline.stages.graph import Stage
+
+ProfileName = Literal["ptq", "quick", "full"]
+WEIGHTS = ROOT / "pipeline" / "weights"
+PROFILES: tuple[ProfileName, ...] = ("ptq", "quick", "full")
+BASELINES = {"ptq": (), "quick": ("ptq",), "full": ("ptq", "vanilla")}  # shown beside ours in the report
+EVALUATION_SETS = ("test", "sweep", "dev", "calibration")
+VALIDATION_FILES = {f"validation/{path.name}": path for pattern in ("*.json", "templates/*") for path in (ROOT / "validation").glob(pattern)}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What the user asked for, checked: names that exist, and the specs behind them."""
+
+    spec: ModelSpec
+    target: TargetSpec
+    profile: ProfileName
+    data: str
+    checkpoint: Path | None
+
+    @classmethod
+    def of(cls, model: str, target: str, profile: str, data: str, checkpoint: str, spec_file: str) -> Choice:
+        """Check the settings as the command line gives them; "" stands for not given.
+
+        Raises:
+            UserError: an unknown name, with the right ones; a missing file; a spec that breaks the schema.
+        """
+        if target not in target_names():
+            raise choice_error("target", target, target_names())
+        if profile not in PROFILES:
+            raise choice_error("profile", profile, list(PROFILES))
+        if not spec_file and model not in model_names():
+            raise choice_error("model", model, model_names())
+        if checkpoint and not Path(checkpoint).is_file():
+            raise UserError(f"the checkpoint {checkpoint} does not exist; CHECKPOINT names a .safetensors, .pth or .ckpt file of float weights")
+        spec, profile = load_model(spec_file or model), cast(ProfileName, profile)
+        if profile not in spec.profiles:
+            raise UserError(f"the spec of {spec.name} has no profile '{profile}'. It has: {', '.join(sorted(spec.profiles))}.")
+        data_identity(data)
+        return cls(spec, load_target(target), profile, data, Path(checkpoint) if checkpoint else None)
+
+
+class Deployment:
+    """The stages of a :class:`Choice`, by name; those that a target does not need are absent."""
+
+    def __init__(self, choice: Choice) -> None:
+        self.choice = choice
+        self._data = {"name": choice.data, "fingerprint": data_identity(choice.data)}
+        self._spec = choice.spec.model_dump(mode="json")
+        self.teacher = self._teacher()
+        self.float_export = self._stage("float-onnx", "float_export", ("float.onnx",), {"spec": self._spec}, teacher=self.teacher)
+        self.evaluation = self._evaluation()
+        self.quantized: Stage | None = None
+        self.onnx: Stage | None = None
+        self.tflite: Stage | None = None
+        if choice.target.converter in ("own", "none"):
+            self.quantized = self._quantized("fqss", choice.profile)
+            self.onnx = self._qdq("fqss", choice.profile)
+            if choice.target.converter == "own":
+                allowed = {"allowed_ops": list(choice.target.allowed_ops)}
+                self.tflite = self._stage("tflite", "conversion", ("model.tflite",), allowed, onnx=self.onnx)
+        else:
+            self.tflite = self._onnx2tf(choice.target.converter == "onnx2tf-int8")
+        self.report = self._report()
+
+    def _stage(self, name: str, module: str, results: tuple[str, ...], settings: Mapping[str, Any], **parents: Stage) -> Stage:
+        return Stage(f"{self.choice.spec.name}/{name}", f"pipeline.stages.{module}", results, settings, parents)
+
+    def _teacher(self) -> Stage:
+        name, results = f"{self.choice.spec.name}/teacher", ("float.safetensors",)
+        checkpoint = self.choice.checkpoint or self._committed("float.safetensors")
+        if checkpoint is not None:
+            spec = self._without_training(self.choice.spec)
+            return Stage(name, "pipeline.stages.teacher_weights", results, {"spec": spec}, files={"checkpoint": checkpoint})
+        return self.trained_teacher()
+
+    def trained_teacher(self) -> Stage:
+        """The stage that trains the float network from the data, whether or not weights are committed."""
+        settings = {"spec": self._spec, "data": self._data}
+        return self._stage("training", "trained_teacher", ("float.safetensors",), settings)
+
+    def _committed(self, file: str) -> Path | None:
+        """A file of the weights that ship for this model; none for a user's own spec of another network."""
+        name = self.choice.spec.name
+        if name not in model_names() or load_model(name).network != self.choice.spec.network:
+            return None
+        path = WEIGHTS / name / file
+        return path if path.is_file() else None
+
+    def _evaluation(self) -> Stage:
+        spec = self.choice.spec
+        mixtures = spec.profiles[self.choice.profile].validation_mixtures
+        settings = {"data": self._data, "spec": self._without_training(spec), "mixtures": mixtures}
+        return self._stage("evaluation", "evaluation_data", EVALUATION_SETS, settings)
+
+    def _recipe(self, variant: str) -> dict[str, str]:
+        return {"variant": variant, "norm": self.choice.target.norm_recipe}
+
+    def _quantized(self, variant: str, profile: str) -> Stage:
+        norm = self.choice.target.norm_recipe
+        name, results = f"qat-{variant}-{norm}-{profile}", ("quantized.safetensors",)
+        ours = self.choice.checkpoint is None and self.choice.data == DEFAULT_DATA and profile != "ptq"
+        committed = self._committed(f"{name}.safetensors") if ours else None  # trained from the committed float weights, on our data
+        if committed is not None:
+            return Stage(f"{self.choice.spec.name}/{name}", "pipeline.stages.committed_weights", results, files={"weights": committed})
+        settings = {
+            "spec": self._for_training(profile),
+            "recipe": self._recipe(variant),
+            "profile": profile,
+            "data": self._data,
+        }
+        return self._stage(name, "quantized_weights", results, settings, teacher=self.teacher)
+
+    def _qdq(self, variant: str, profile: str) -> Stage:
+        settings = {"spec": self._spec, "recipe": self._recipe(variant), "target": self.choice.target.name}
+        name = f"onnx-{variant}-{self.choice.target.norm_recipe}-{profile}"
+        return self._stage(name, "qdq_export", ("model.qdq.onnx",), settings, quantized=self._quantized(variant, profile))
+
+    def _onnx2tf(self, int8: bool) -> Stage:
+        settings = {"int8": int8, "segment_samples": self.choice.spec.segment_samples}
+        parents = {"float": self.float_export, **({"evaluation": self.evaluation} if int8 else {})}
+        stage = self._stage(f"onnx2tf-{'int8' if int8 else 'float32'}", "onnx2tf_conversion", ("model.tflite",), settings, **parents)
+        return replace(stage, files={"program": ROOT / "pipeline/convert/onnx2tf_program.py"})
+
+    def _report(self) -> Stage:
+        choice = self.choice
+        parents = {"evaluation": self.evaluation, "float": self.float_export}
+        if self.onnx is not None and self.quantized is not None:
+            settings = {"spec": self._spec, "recipe": self._recipe("fqss"), "sets": ["test", "sweep"]}
+            simulation = {"quantized": self.quantized, "evaluation": self.evaluation}
+            parents["fake"] = self._stage("simulation", "simulation", ("outputs",), settings, **simulation)
+            parents["onnx"] = self.onnx
+            for baseline in BASELINES[choice.profile]:
+                variant, profile = ("vanilla", choice.profile) if baseline == "vanilla" else ("fqss", "ptq")
+                parents[f"beside-{baseline}"] = self._qdq(variant, profile)
+            if choice.profile == "full":
+                parents["beside-onnx2tf"] = self._onnx2tf(True)
+        if self.tflite is not None:
+            parents["tflite"] = self.tflite
+        settings = {"target": choice.target.model_dump(mode="json"), "model": choice.spec.name, "profile": choice.profile}
+        stage = self._stage(f"report-{choice.target.name}-{choice.profile}", "report", ("report",), settings, **parents)
+        return replace(stage, files=VALIDATION_FILES, code=("validation.__main__",))
+
+    @staticmethod
+    def _without_training(spec: ModelSpec) -> dict[str, Any]:
+        """The spec with the settings of training put back to one value: what does not train does not depend on them."""
+        neutral = TrainingSpec(steps=1, batch_size=1, learning_rate=1.0, segment_seconds=1.0)
+        return spec.model_copy(update={"training": neutral, "profiles": {}, "description": ""}).model_dump(mode="json")
+
+    def _for_training(self, profile: str) -> dict[str, Any]:
+        """The spec with one profile, and of the float training only the seed."""
+        spec = self._without_training(self.choice.spec)
+        spec["training"]["seed"] = self.choice.spec.training.seed
+        spec["profiles"] = {profile: self._spec["profiles"][profile]}
+        return spec
+

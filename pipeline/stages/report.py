@@ -1,0 +1,78 @@
+"""Stage: the parity report, made by ``python -m validation judge`` in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from export_specs.atomic import write_text
+from export_specs.errors import UserError
+from export_specs.schema import TargetSpec
+from pipeline.stages.graph import RECORD
+
+SUBJECTS = ("litert-ref", "litert-xnnpack", "onnxruntime")  # what ships is judged on the first of these that the target has
+BESIDE = {"vanilla": "vanilla QAT", "ptq": "ptq", "onnx2tf": "onnx2tf int8"}
+
+
+def run(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, Path]) -> None:
+    """``inputs``: evaluation, float, and those of fake, onnx, tflite and beside-* that there are. Makes the folder ``report``.
+
+    ``settings``: model, target, profile. A failed gate is no failure of this stage: the verdict stands in ``report/parity.json``.
+
+    Raises:
+        UserError: no report was made.
+    """
+    config = judge_config(settings, inputs)
+    write_text(folder / "judge.json", json.dumps(config, indent=1))
+    command = [sys.executable, "-m", "validation", "judge", "--config", str(folder / "judge.json"), "--out", str(folder / "report")]
+    code = subprocess.run(command, check=False).returncode
+    if not (folder / "report" / "parity.json").is_file():
+        raise UserError(f"the parity report was not made (exit code {code}); its messages are above, its settings in {folder / 'judge.json'}")
+
+
+def judge_config(settings: Mapping[str, Any], inputs: Mapping[str, Path]) -> dict[str, Any]:
+    """The settings of the judge (``validation.config.JudgeConfig``): the ladder from the float network to every runtime of the target."""
+    target = TargetSpec.model_validate(settings["target"])
+    files = {name: str(folder.resolve()) for name, folder in inputs.items()}
+    float_onnx = f"{files['float']}/float.onnx"
+    stages = [_model("float", float_onnx, "onnxruntime")]
+    for name, label in BESIDE.items():
+        if f"beside-{name}" in files:
+            file, runtime = ("model.tflite", "litert-xnnpack") if name == "onnx2tf" else ("model.qdq.onnx", "onnxruntime")
+            stages.append({**_model(label, f"{files[f'beside-{name}']}/{file}", runtime), "beside": True})
+    if "fake" in files:
+        stages.append({"name": "fake-quantized", "kind": "outputs", "path": f"{files['fake']}/outputs/{{set}}.npz"})
+    onnx = f"{files['onnx']}/model.qdq.onnx" if "onnx" in files else None
+    tflite = f"{files['tflite']}/model.tflite" if "tflite" in files else None
+    stages += [_model(runtime, onnx if runtime == "onnxruntime" else tflite, runtime) for runtime in target.runtimes]
+    return {
+        "model": settings["model"],
+        "target": target.name,
+        "profile": settings["profile"],
+        "tflite": tflite,
+        "onnx": onnx,
+        "float_onnx": float_onnx,
+        "subject": next(runtime for runtime in SUBJECTS if runtime in target.runtimes),
+        "stages": stages,
+        "sets": [{"path": f"{files['evaluation']}/{role}", "role": role} for role in ("test", "sweep")],
+        "reproduce": f"make deploy MODEL={settings['model']} TARGET={target.name} PROFILE={settings['profile']}",
+        "provenance": {"digests": _digests(inputs)},
+    }
+
+
+def _model(name: str, path: str | None, runtime: str) -> dict[str, Any]:
+    return {"name": name, "kind": "model", "path": path, "runtime": runtime}
+
+
+def _digests(inputs: Mapping[str, Path]) -> dict[str, str]:
+    """Digests of single-file parents, by ``stage/file``."""
+    found = {}
+    for name, folder in inputs.items():
+        if (folder / RECORD).is_file() and name != "evaluation":
+            results = json.loads((folder / RECORD).read_text())["results"]
+            found.update({f"{name}/{file}": digest for file, digest in results.items()})
+    return found

@@ -1,0 +1,22 @@
+"""Stage: what the fake-quantized network gives in torch on each evaluation set, a rung of the parity ladder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from export_specs.schema import ModelSpec
+from pipeline.export.simulate import write_outputs
+from pipeline.quantization.attach import Recipe
+from pipeline.training.qat import load_quantized
+
+EVERY_ITEM = 1_000_000
+
+
+def run(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, Path]) -> None:
+    """``inputs``: quantized, evaluation. ``settings``: spec, recipe, sets. Makes ``outputs/<set>.npz``."""
+    spec = ModelSpec.model_validate(settings["spec"])
+    network = load_quantized(spec, Recipe(**settings["recipe"]), inputs["quantized"] / "quantized.safetensors")
+    for name in settings["sets"]:
+        write_outputs(network, inputs["evaluation"] / name, spec.segment_samples, EVERY_ITEM, folder / "outputs" / f"{name}.npz")

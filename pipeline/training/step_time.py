@@ -1,0 +1,82 @@
+"""``python -m pipeline.training.step_time``: seconds of a training step of the float network and of its quantized twin, in turns."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import time
+from pathlib import Path
+from typing import Annotated
+
+import lightning
+import torch
+import typer
+from rich.console import Console
+from rich.table import Table
+from torch import nn
+
+from export_specs.atomic import write_text
+from export_specs.errors import run_command_line
+from export_specs.load import load_model
+from export_specs.schema import ModelSpec
+from pipeline.losses.si_sdr import negative_si_sdr
+from pipeline.models.build import build_network
+from pipeline.quantization.attach import Recipe, observe, quantize
+from pipeline.training.qat import QuantizedTask
+from pipeline.training.teacher import segment_samples
+
+WARM_UP = 2
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+def step_seconds(spec: ModelSpec, profile: str, steps: int) -> dict[str, float]:
+    """Median seconds of a step (forward, backward, Adam) on random examples of the profile's size, without torch.compile.
+
+    Keys: ``float``; ``vanilla`` QAT on the task's loss; ``fqss``, with splitter, reconstructor and the teacher's forward pass.
+    """
+    lightning.seed_everything(0, verbose=False)
+    settings = next(value for name, value in spec.profiles.items() if name == profile)
+    samples = segment_samples(spec, settings.segment_seconds)
+    sources = 0.1 * torch.randn(settings.batch_size, spec.n_src, samples)
+    mixture = sources.sum(1)
+    teacher = build_network(spec)
+    tasks: dict[str, nn.Module] = {"float": build_network(spec)}
+    losses = {"float": lambda: negative_si_sdr(tasks["float"](mixture), sources)}
+    for variant in ("vanilla", "fqss"):
+        student = quantize(teacher, Recipe(variant, "c23"))
+        observe(student, [mixture])
+        task = QuantizedTask(student.train(), spec.training, False, teacher if variant == "fqss" else None)
+        tasks[variant] = student
+        losses[variant] = lambda task=task: task.loss(mixture, sources)  # type: ignore[misc]
+    optimizers = {name: torch.optim.Adam([p for p in network.parameters() if p.requires_grad], 1e-5) for name, network in tasks.items()}
+    taken: dict[str, list[float]] = {name: [] for name in tasks}
+    for _ in range(WARM_UP + steps):
+        for name, optimizer in optimizers.items():
+            start = time.perf_counter()
+            optimizer.zero_grad()
+            losses[name]().mean().backward()
+            optimizer.step()
+            taken[name].append(time.perf_counter() - start)
+    return {name: statistics.median(values[WARM_UP:]) for name, values in taken.items()}
+
+
+@app.command()
+def run(
+    model: Annotated[str, typer.Option(help="Model name or spec file.")] = "convtasnet",
+    profile: Annotated[str, typer.Option(help="Profile whose batch and segment are used.")] = "quick",
+    steps: Annotated[int, typer.Option(min=3, help="Measured steps of each.")] = 15,
+    out: Annotated[Path, typer.Option(help="JSON file to write.")] = Path("step-time.json"),
+) -> None:
+    """Time a step of quantization-aware training beside a float one."""
+    seconds = step_seconds(load_model(model), profile, steps)
+    write_text(out, json.dumps({"seconds": seconds, "ratio_to_float": {name: value / seconds["float"] for name, value in seconds.items()}}, indent=1))
+    table = Table(title=f"training step, median of {steps} taken in turns ({torch.get_num_threads()} threads)")
+    for column in ("step", "seconds", "× float"):
+        table.add_column(column)
+    for name, value in seconds.items():
+        table.add_row(name, f"{value:.3f}", f"{value / seconds['float']:.2f}")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    run_command_line(app)

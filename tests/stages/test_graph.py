@@ -1,0 +1,106 @@
+import json
+import sys
+import types
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pipeline.stages import graph
+from pipeline.stages.graph import RECORD, Stage, StageRunner
+
+
+@pytest.fixture
+def work(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Two stage modules: the first writes its setting, the second the length of what the first wrote."""
+    done: list[str] = []
+
+    def first(folder: Path, settings: dict[str, str], inputs: dict[str, Path]) -> None:
+        done.append("first")
+        (folder / "text").write_text(settings["text"])
+
+    def second(folder: Path, settings: dict[str, str], inputs: dict[str, Path]) -> None:
+        done.append("second")
+        (folder / "length").write_text(str(len((inputs["first"] / "text").read_text())))
+
+    for name, run in {"fake_first": first, "fake_second": second}.items():
+        module = types.ModuleType(name)
+        module.run = run  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, name, module)
+    monkeypatch.setattr(graph, "code_digest", lambda *names: "code of " + " ".join(names))
+    yield done
+
+
+def chain(text: str) -> Stage:
+    first = Stage("first", "fake_first", ("text",), {"text": text})
+    return Stage("second", "fake_second", ("length",), parents={"first": first})
+
+
+def run(build: Path, stage: Stage) -> Path:
+    return StageRunner(build, lambda line: None).run(stage)
+
+
+def test_finished_stages_are_not_run_again(tmp_path: Path, work: list[str]) -> None:
+    assert run(tmp_path, chain("abc")) == run(tmp_path, chain("abc"))
+    assert work == ["first", "second"]
+
+
+def test_changed_setting_redoes_what_depends_on_it(tmp_path: Path, work: list[str]) -> None:
+    run(tmp_path, chain("abc"))
+    assert (run(tmp_path, chain("abcd")) / "length").read_text() == "4"
+    assert work == ["first", "second"] * 2
+    run(tmp_path, chain("abc"))  # the old result is still there
+    assert len(work) == 4
+
+
+def test_same_result_of_a_changed_parent_spares_the_child(tmp_path: Path, work: list[str]) -> None:
+    run(tmp_path, chain("abc"))
+    other = chain("abc")
+    other = replace(other, parents={"first": replace(other.parents["first"], settings={"text": "abc", "unused": 1})})
+    run(tmp_path, other)
+    assert work == ["first", "second", "first"]
+
+
+def test_changed_file_and_changed_code_redo_the_stage(tmp_path: Path, work: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "weights"
+    folders = set()
+    for content in ("a", "b"):
+        file.write_text(content)
+        folders.add(run(tmp_path, Stage("first", "fake_first", ("text",), {"text": "x"}, files={"weights": file})))
+    monkeypatch.setattr(graph, "code_digest", lambda *names: "edited")
+    folders.add(run(tmp_path, Stage("first", "fake_first", ("text",), {"text": "x"}, files={"weights": file})))
+    assert len(folders) == len(work) == 3
+
+
+def test_interrupted_stage_goes_on_in_its_folder(tmp_path: Path, work: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    folders = []
+
+    def interrupted(folder: Path, settings: dict[str, str], inputs: dict[str, Path]) -> None:
+        folders.append(folder)
+        if len(folders) == 1:
+            (folder / "last.ckpt").write_text("half")
+            raise KeyboardInterrupt
+        (folder / "text").write_text((folder / "last.ckpt").read_text() + " done")
+
+    monkeypatch.setattr(sys.modules["fake_first"], "run", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, chain("abc"))
+    assert not (folders[0] / RECORD).exists()
+    assert (run(tmp_path, chain("abc")) / "length").read_text() == "9"
+    assert folders[0] == folders[1]
+
+
+def test_lost_result_is_made_again(tmp_path: Path, work: list[str]) -> None:
+    folder = run(tmp_path, chain("abc"))
+    (folder / "length").unlink()
+    assert (run(tmp_path, chain("abc")) / "length").read_text() == "3"
+    assert work == ["first", "second", "second"]
+
+
+def test_record_tells_digests_of_the_results(tmp_path: Path, work: list[str]) -> None:
+    import hashlib
+
+    record = json.loads((run(tmp_path, chain("abc")) / RECORD).read_text())
+    assert record["results"] == {"length": hashlib.sha256(b"3").hexdigest()}
+    assert record["depends_on"]["parents"] == {"first": {"text": hashlib.sha256(b"abc").hexdigest()}}
