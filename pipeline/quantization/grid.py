@@ -17,6 +17,7 @@ QMIN, QMAX = -128, 127
 WEIGHT_QMAX = 127
 OBSERVED_BATCHES = 50
 EMA = 0.9
+TIE_BREAK = 2.0**-9
 
 
 def round_mantissa(scale: Tensor) -> Tensor:
@@ -84,11 +85,11 @@ class ActivationQuantizer(nn.Module):
             return scale, zero_point
 
     def ratio(self) -> Tensor:
-        """The odd whole number m nearest to 256 * scale / scale of ``tied_to``."""
+        """256 * scale / scale of ``tied_to``: the nearest odd whole number, and a trifle so that no product is a tie."""
         with torch.no_grad():
             low, high = self.minimum.clamp(max=0), self.maximum.clamp(min=0)
             ratio = 256 * (high - low) / (QMAX - QMIN) / self.tied_to[0].grid()[0]
-            return (2 * torch.round((ratio - 1) / 2) + 1).clamp(1, 32767)
+            return (2 * torch.round((ratio - 1) / 2) + 1).clamp(1, 32767) + TIE_BREAK
 
     def forward(self, x: Tensor) -> Tensor:
         if self.observing:

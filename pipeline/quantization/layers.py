@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pipeline.models import layers as float_layers
-from pipeline.quantization.grid import ActivationQuantizer, FixedQuantizer, WeightQuantizer, straight_through
+from pipeline.quantization.grid import TIE_BREAK, ActivationQuantizer, FixedQuantizer, WeightQuantizer, straight_through
 
 Quantizer = ActivationQuantizer | FixedQuantizer
 
@@ -77,7 +77,8 @@ class Prelu(QuantizedLayer):
     """PReLU between two int8 grids, as the kernel LEAKY_RELU computes it.
 
     Both of its multipliers (scale_in / scale_out, and slope times that) are odd multiples of 1/256: XNNPACK holds them
-    in 8 fractional bits, and odd numerators make ties, which runtimes round differently, rare.
+    in 8 fractional bits. Odd numerators leave a tie at code 128 alone, and a trifle more or less than the odd number breaks
+    that one as XNNPACK does, so that single and double precision round alike.
     """
 
     def __init__(self, layer: float_layers.Prelu) -> None:
@@ -88,9 +89,9 @@ class Prelu(QuantizedLayer):
         self.input_quantizer.tied_to = [self.output_quantizer]
 
     def slope(self) -> Tensor:
-        """The slope as shipped: n / m with m = 256 * scale_in / scale_out."""
+        """The slope as shipped: n / m with m = 256 * scale_in / scale_out and n odd."""
         ratio = self.input_quantizer.ratio()
-        numerator = 2 * torch.round((self.weight.detach() * ratio - 1) / 2) + 1
+        numerator = 2 * torch.round((self.weight.detach() * ratio - 1) / 2) + 1 - TIE_BREAK
         return numerator / ratio
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,0 +1,121 @@
+"""Quantization-aware training: ranges are observed for 50 batches, then trained with the weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from torch import Tensor, nn
+
+from export_specs.schema import ModelSpec, QatProfile, TrainingSpec
+from pipeline.data.training_set import TrainingMixtures
+from pipeline.losses.sakd import sakd_loss
+from pipeline.losses.si_sdr import best_permutation, negative_si_sdr, reorder
+from pipeline.models.build import build_network
+from pipeline.models.checkpoint import load_network, save_network
+from pipeline.quantization.attach import Recipe, freeze_statistics, observe, quantize
+from pipeline.quantization.grid import OBSERVED_BATCHES
+from pipeline.training.loop import Mixtures, SeparationTask, compiler_available, fit
+from pipeline.training.teacher import VALIDATION_MIXTURES, segment_samples
+
+COMPILE_FROM_STEPS = 1000  # compiling takes longer than it saves in a shorter run
+
+
+class QuantizedTask(SeparationTask):
+    """Trains the quantized network; with a ``teacher`` by SAKD, without one on the task alone (vanilla QAT)."""
+
+    def __init__(self, network: nn.Module, training: TrainingSpec, compiled: bool, teacher: nn.Module | None) -> None:
+        super().__init__(network, training, compiled)
+        self.teacher = None if teacher is None else [teacher.eval().requires_grad_(False)]  # in a list: not a part of the checkpoint
+
+    def loss(self, mixture: Tensor, sources: Tensor) -> Tensor:
+        student = self.run_network(mixture)
+        if self.teacher is None:
+            return negative_si_sdr(student, sources)
+        with torch.no_grad():
+            teacher = self.teacher[0](mixture)
+        return sakd_loss(student, teacher, sources)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["observed_batches"] = OBSERVED_BATCHES
+
+
+def match_output_level(network: nn.Module, mixtures: Tensor, sources: Tensor) -> float:
+    """Scale the decoder so that the outputs have the sources' level, which SI-SDR training leaves open.
+
+    Args:
+        mixtures: [B, T]; ``sources``: [B, S, T].
+
+    Returns:
+        The factor (least squares over all samples), already multiplied into the decoder's filters.
+    """
+    with torch.no_grad():
+        estimate = network.eval()(mixtures)
+        estimate = reorder(estimate, best_permutation(estimate, sources))
+        factor = float((estimate * sources).sum() / estimate.square().sum().clamp(min=1e-12))
+        network.get_parameter("decoder.filterbank._filters").mul_(factor)
+    return factor
+
+
+def train_quantized(
+    spec: ModelSpec,
+    recipe: Recipe,
+    profile: QatProfile,
+    float_weights: Path,
+    train_files: list[tuple[str, Path]],
+    dev_files: list[tuple[str, Path]],
+    folder: Path,
+    workers: int = 0,
+    devices: int = 1,
+) -> Path:
+    """Observe ranges and, unless ``profile.steps`` is 0 (post-training), train; an interrupted run goes on.
+
+    Args:
+        float_weights: the teacher, which is also where the student starts.
+        folder: checkpoints, ``curve.csv`` and the result ``quantized.safetensors``.
+
+    Returns:
+        The path of the quantized network's state: weights, ranges, statistics and the number of observed batches.
+    """
+    training = TrainingSpec(
+        steps=max(1, profile.steps),
+        batch_size=profile.batch_size,
+        learning_rate=profile.learning_rate,
+        segment_seconds=profile.segment_seconds,
+        cooldown_steps=profile.steps // 2,
+        epoch_steps=max(1, min(500, profile.steps)),
+        seed=spec.training.seed + 2,
+    )
+    lightning.seed_everything(training.seed, verbose=False)
+    samples = segment_samples(spec, profile.segment_seconds)
+    whole = TrainingMixtures(train_files, spec.sample_rate, spec.segment_samples, OBSERVED_BATCHES * 4, training.seed, False)
+    batches = [[torch.stack(part) for part in zip(*(whole[4 * step + row] for row in range(4)), strict=True)] for step in range(OBSERVED_BATCHES)]
+    teacher = build_network(spec)
+    load_network(teacher, float_weights)
+    match_output_level(teacher, *(torch.cat(part) for part in zip(*batches[:8], strict=True)))
+    student = quantize(teacher, recipe)
+    observe(student, [mixture for mixture, _ in batches])
+    if profile.steps:
+        train = TrainingMixtures(train_files, spec.sample_rate, samples, training.epoch_steps * profile.batch_size * devices, training.seed, True)
+        validation = TrainingMixtures(dev_files, spec.sample_rate, samples, VALIDATION_MIXTURES, training.seed + 1, False)
+        compiled = profile.steps >= COMPILE_FROM_STEPS and compiler_available()
+        task = QuantizedTask(student, training, compiled, teacher if recipe.variant == "fqss" else None)
+        fit(task, Mixtures(train, validation, profile.batch_size, workers), folder, training.epoch_steps, training.precision, devices)
+    freeze_statistics(student, True)
+    result = folder / "quantized.safetensors"
+    save_network(student, result, {"model": spec.name, "variant": recipe.variant, "norm": recipe.norm, "observed_batches": str(OBSERVED_BATCHES)})
+    return result
+
+
+def load_quantized(spec: ModelSpec, recipe: Recipe, path: Path) -> nn.Module:
+    """The quantized network of a checkpoint, in eval mode.
+
+    Raises:
+        UserError: the checkpoint does not fit.
+    """
+    network = quantize(build_network(spec), recipe)
+    load_network(network, path)
+    return network.eval()
