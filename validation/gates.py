@@ -4,6 +4,7 @@ why."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 
 from export_specs.schema import Gates, TargetSpec
 from validation.behaviour import RuntimeBehaviour
@@ -16,7 +17,7 @@ from validation.structure import Structure
 from validation.theory import TheoryBin
 
 _MIN_BIN = 5
-_EMPTY_NOTE_LENGTH = 5
+_NAMED = 5
 
 
 def structure_gates(structure: Structure, behaviour: Sequence[RuntimeBehaviour]) -> list[Gate]:
@@ -52,16 +53,25 @@ def exact_gate(comparison: RuntimeComparison | None, ops: Mapping[str, str], exc
     return gate.model_copy(update={"note": "; ".join(part for part in (gate.note, *excused) if part)}) if excused else gate
 
 
-def near_gate(runtime: str, found: Sequence[OpComparison], gates: Gates, exceptions: Mapping[str, str]) -> Gate:
-    """Op by op with golden inputs: at most ``near_max_lsb`` on at most ``near_max_share`` of the values; ``exceptions`` {op: reason} only
-    obey the first."""
+def near_gate(runtime: str, found: Sequence[OpComparison], ops: Mapping[str, str], gates: Gates, exceptions: Mapping[str, str]) -> Gate:
+    """Op by op with golden inputs: at most ``near_max_lsb`` on at most ``near_max_share`` of the values.
+
+    ``ops`` names the TFLite operator of each tensor. ``exceptions`` {operator or tensor, * and ? allowed: reason} may differ on more of
+    the values, never by more.
+    """
     rule = f"op by op with golden inputs: at most {gates.near_max_lsb} LSB on at most {gates.near_max_share:.1%} of the values ({runtime})"
-    bad = [
-        f"{f.tensor} ({f.op}): {f.max_lsb} LSB, {f.share:.2%}"
-        for f in sorted(found, key=lambda f: (-f.max_lsb, -f.share))
-        if f.max_lsb > gates.near_max_lsb or (f.share > gates.near_max_share and f.op not in exceptions)
-    ]
-    return _none_of(f"near.{runtime}", rule, bad, len(found))
+    bad: list[str] = []
+    excused: dict[str, int] = {}
+    for comparison in sorted(found, key=lambda f: (-f.max_lsb, -f.share)):
+        names = (ops.get(comparison.tensor, comparison.op), comparison.tensor)
+        pattern = next((p for p in exceptions if any(fnmatchcase(name, p) for name in names)), None)
+        if comparison.max_lsb > gates.near_max_lsb or (comparison.share > gates.near_max_share and pattern is None):
+            bad.append(f"{comparison.tensor} ({comparison.op}): {comparison.max_lsb} LSB, {comparison.share:.2%}")
+        elif comparison.share > gates.near_max_share and pattern is not None:
+            excused[pattern] = excused.get(pattern, 0) + 1
+    gate = _none_of(f"near.{runtime}", rule, bad, len(found))
+    reasons = "; ".join(f"{count} excepted as {pattern}: {exceptions[pattern]}" for pattern, count in excused.items())
+    return gate.model_copy(update={"note": "; ".join(part for part in (gate.note, reasons) if part)})
 
 
 def task_gates(subject: StageResult, gates: Gates, profile: str) -> list[Gate]:
@@ -109,7 +119,7 @@ def theory_gates(bins: Sequence[TheoryBin], violations: Sequence[str], n: int, g
 
 def resource_gates(file_bytes: int, parameters: int, arena_bytes: int | None, gates: Gates) -> list[Gate]:
     """Bytes of the file by its parameters, and TFLM's arena where the target limits it."""
-    limit = gates.bytes_per_parameter * parameters + gates.bytes_constant
+    limit = int(gates.bytes_per_parameter * parameters) + gates.bytes_constant
     rule = f"bytes of the file, at most {gates.bytes_per_parameter} a parameter + {gates.bytes_constant}"
     found = [_at_most("resources.bytes", rule, file_bytes, limit, 1)]
     if gates.arena_bytes is not None:
@@ -151,7 +161,7 @@ def verdict(gates: Sequence[Gate], target: TargetSpec) -> Verdict:
 
 
 def _none_of(name: str, rule: str, offenders: Sequence[str], n: int) -> Gate:
-    rest = f" and {len(offenders) - _EMPTY_NOTE_LENGTH} more" if len(offenders) > _EMPTY_NOTE_LENGTH else ""
+    rest = f" and {len(offenders) - _NAMED} more" if len(offenders) > _NAMED else ""
     if n == 0 and not offenders:
         return Gate(id=name, rule=rule, observed=None, limit=0, passed=None, n=0, note="nothing was there to be judged")
     return Gate(
@@ -161,7 +171,7 @@ def _none_of(name: str, rule: str, offenders: Sequence[str], n: int) -> Gate:
         limit=0,
         passed=not offenders,
         n=n,
-        note=", ".join(offenders[:_EMPTY_NOTE_LENGTH]) + rest,
+        note=", ".join(offenders[:_NAMED]) + rest,
     )
 
 

@@ -16,9 +16,7 @@ import numpy.typing as npt
 
 from export_specs.atomic import atomic_path
 from export_specs.errors import choice_error
-from validation.layers import Codes
-
-_OUTPUT = "output pcm"
+from validation.layers import OUTPUT, Codes
 
 
 def write_golden_vectors(
@@ -29,7 +27,7 @@ def write_golden_vectors(
     Raises:
         UserError: a name is no inner tensor.
     """
-    available = [name for name in golden[0] if name != _OUTPUT]
+    available = [name for name in golden[0] if name != OUTPUT]
     for name in names or []:
         if name not in available:
             raise choice_error("inner tensor", name, available)
@@ -38,7 +36,7 @@ def write_golden_vectors(
     arrays: dict[str, npt.NDArray[np.generic]] = {}
     for number, (clip, tensors) in enumerate(zip(clips, golden, strict=True)):
         arrays[f"input_{number}"] = clip
-        arrays[f"output_{number}"] = tensors[_OUTPUT]
+        arrays[f"output_{number}"] = tensors[OUTPUT]
         for position, name in enumerate(chosen):
             arrays[f"tensor_{number}_{position}"] = tensors[name]
     arrays = {key: np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"), copy=False) for key, array in arrays.items()}

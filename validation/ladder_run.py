@@ -90,6 +90,9 @@ def _estimates(
     count = len(data.items[: stage.items])
     task = progress.add_task(f"{data.manifest.name}: {stage.name} runs", total=count)
     outputs = stage_outputs(stage, data, config.workers, config.cache, lambda: progress.advance(task))
+    progress.remove_task(task)
+    took = "read" if outputs.seconds is None else f"run in {outputs.seconds:.0f} s"
+    progress.console.print(f"judging: {data.manifest.name}: {stage.name}, {count} mixtures {took}")
     return dict(outputs.estimates), outputs.seconds
 
 
@@ -102,4 +105,5 @@ def _scores(
     for item in items:
         found.append((item, score_item(item, estimates[item.id], reference[item.id], data.manifest.sample_rate)))
         progress.advance(task)
+    progress.remove_task(task)
     return found

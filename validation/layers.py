@@ -18,6 +18,7 @@ from validation.record import Number, Record
 Codes = npt.NDArray[np.generic]
 LSB_LABELS = ("0", "1", "2", "3", "4-7", "8+")
 _EDGES = (0, 1, 2, 3, 4, 8)
+OUTPUT = "output pcm"
 _GOLDEN = "litert-ref"
 
 
@@ -52,6 +53,11 @@ class RuntimeComparison(Record):
     def unequal(self) -> list[str]:
         """Names of the tensors that differ in any value, or in shape."""
         return [*(t.tensor for t in self.tensors if t.max_lsb), *self.shapes_differ]
+
+    @property
+    def output_sqnr(self) -> float | None:
+        """SQNR of the output waveform against the golden one in dB; None where it could not be compared."""
+        return next((t.sqnr for t in self.tensors if t.tensor == OUTPUT), None)
 
     @property
     def histogram(self) -> list[int]:
@@ -150,5 +156,5 @@ def _taps(runtime: FileRuntime, clips: Sequence[npt.NDArray[np.int16]]) -> list[
     found = []
     for clip in clips:
         output, taps = runtime.run_with_taps(clip)
-        found.append({**taps, "output pcm": output})
+        found.append({**taps, OUTPUT: output})
     return found

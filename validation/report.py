@@ -17,6 +17,7 @@ from validation.parity import Clip, Gate, Parity
 from validation.plots import ladder_plot, layer_plot, loss_plot, lsb_plot
 
 _SUMMARY_LINES = 40
+_TOLD = ("task.", "theory.", "resources.", "exact.")
 _PLAYED = ("worst", "median")
 
 
@@ -31,7 +32,10 @@ def render(parity: Parity, folder: Path, out: Path | None = None) -> None:
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     environment.filters.update(number=number, state=state, sign=sign)
+    told = [gate for gate in parity.gates if not gate.passed or gate.id.startswith(_TOLD)]
     shared = {
+        "told_gates": told,
+        "other_gates": [gate.id for gate in parity.gates if gate not in told],
         "parity": parity,
         "headline": headline(parity),
         "lsb_labels": LSB_LABELS,
@@ -74,7 +78,7 @@ def number(value: float | None, digits: int = 3) -> str:
         return "—"
     if math.isinf(value):
         return "∞" if value > 0 else "−∞"
-    if float(value).is_integer() and abs(value) >= 1:
+    if float(value).is_integer():
         return f"{int(value):,}".replace("-", "−")
     return f"{value:,.{digits}f}".replace("-", "−")
 

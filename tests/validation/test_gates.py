@@ -94,8 +94,11 @@ def test_exact_gate() -> None:
 @pytest.mark.parametrize(("max_lsb", "share", "passed"), [(0, 0.0, True), (1, 0.005, True), (1, 0.006, False), (2, 0.0001, False)])
 def test_near_gate(max_lsb: int, share: float, passed: bool) -> None:
     found = [OpComparison(tensor="t", op="ADD", values=1000, max_lsb=max_lsb, share=share)]
-    assert near_gate("litert-xnnpack", found, GATES, {}).passed is passed
-    assert near_gate("litert-xnnpack", found, GATES, {"ADD": "why"}).passed is (max_lsb <= 1)
+    assert near_gate("litert-xnnpack", found, {}, GATES, {}).passed is passed
+    assert near_gate("litert-xnnpack", found, {"t": "MUL"}, GATES, {"ADD": "why"}).passed is passed
+    for pattern in ("ADD", "t*", "A?D"):
+        gate = near_gate("litert-xnnpack", found, {}, GATES, {pattern: "why"})
+        assert gate.passed is (max_lsb <= 1) and ("why" in gate.note) is (max_lsb == 1 and not passed)
 
 
 def _results(loss_db: float, swap: bool = False) -> tuple[StageResult, StageResult]:
@@ -168,7 +171,7 @@ def test_level_gates(change: float, passed: bool) -> None:
 
 def test_verdict() -> None:
     target = TargetSpec(name="t", format="tflite", gates=GATES)
-    good = near_gate("r", [OpComparison(tensor="t", op="ADD", values=1, max_lsb=0, share=0)], GATES, {})
+    good = near_gate("r", [OpComparison(tensor="t", op="ADD", values=1, max_lsb=0, share=0)], {}, GATES, {})
     bad = good.model_copy(update={"passed": False, "id": "bad"})
     assert verdict([good], target).passed is True
     assert verdict([good, bad], target).model_dump() == {"passed": False, "failed": ["bad"]}

@@ -170,4 +170,35 @@ def test_softer_is_softer() -> None:
 
 
 def test_numbers_for_people() -> None:
-    assert [number(v) for v in (None, float("inf"), -0.5, 12345.0, 0.0)] == ["—", "∞", "−0.500", "12,345", "0.000"]
+    assert [number(v) for v in (None, float("inf"), -0.5, 12345.0, 0.0)] == ["—", "∞", "−0.500", "12,345", "0"]
+
+
+def test_failed_gate_fails_the_command_after_the_report_is_written(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(judging, "load_target", lambda name: TARGET)
+    result = CliRunner().invoke(app, ["judge", "--config", str(folder / "judge.json"), "--out", str(tmp_path / "out")])
+    assert result.exit_code != 0 and isinstance(result.exception, UserError)
+    assert (tmp_path / "out/parity.html").is_file() and (tmp_path / "out/parity.json").is_file()
+
+
+@pytest.mark.parametrize("gates", [LIMITS, None])
+def test_onnx_target_and_baseline(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gates: Gates | None) -> None:
+    target = TargetSpec(name="tiny-onnx", format="onnx", runtimes=["onnxruntime"], gates=gates)
+    monkeypatch.setattr(judging, "load_target", lambda name: target)
+    config = read_config(folder / "judge.json")
+    kept = [stage for stage in config.stages if stage.name in ("float", "onnxruntime")]
+    changes = {"tflite": None, "subject": "onnxruntime", "stages": kept, "sets": config.sets[:1], "audio_items": 1, "parameters": None}
+    parity = judging.judge(config.model_copy(update=changes), tmp_path / "out", Console(quiet=True))
+    assert parity.structure.format == "onnx" and parity.layers.free == [] and parity.verdict.passed is (None if gates is None else True)
+    assert not any(gate.id.startswith(("exact", "near", "task.waveform")) for gate in parity.gates) and bool(parity.gates) == (
+        gates is not None
+    )
+    assert "no sweep over the SNR" in parity.not_tested
+    verdict = (tmp_path / "out/summary.md").read_text().splitlines()[2]
+    assert ("NOT JUDGED" in verdict) if gates is None else ("PASSED" in verdict)
+
+
+def test_target_must_fit_the_file(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(judging, "load_target", lambda name: TARGET)
+    config = read_config(folder / "judge.json").model_copy(update={"tflite": None})
+    with pytest.raises(UserError, match="must name it as 'tflite'"):
+        judging.judge(config, tmp_path, Console(quiet=True))
