@@ -147,8 +147,7 @@ def _multiply(graph: _Graph, layer: layers.Multiply, inputs: list[str], name: st
 
 def _select(graph: _Graph, layer: layers.SelectSource, inputs: list[str], name: str) -> str:
     bounds = [
-        graph.constant(f"{name}.{key}", np.array([value]))
-        for key, value in {"start": layer.start, "stop": layer.stop, "axis": 1}.items()
+        graph.constant(f"{name}.{key}", np.array([value])) for key, value in {"start": layer.start, "stop": layer.stop, "axis": 1}.items()
     ]
     return graph.add("Slice", [inputs[0], *bounds], name)
 

@@ -1,4 +1,4 @@
-"""The data sets that DATA can name, as the stages see them: which files train, and what identifies the set. Imports nothing heavy."""
+"""The data sets that DATA can name, and what identifies each. Imports nothing heavy."""
 
 from __future__ import annotations
 

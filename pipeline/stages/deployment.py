@@ -19,7 +19,9 @@ WEIGHTS = ROOT / "pipeline" / "weights"
 PROFILES: tuple[ProfileName, ...] = ("ptq", "quick", "full")
 BASELINES = {"ptq": (), "quick": ("ptq",), "full": ("ptq", "vanilla")}  # shown beside ours in the report
 EVALUATION_SETS = ("test", "sweep", "dev", "calibration")
-VALIDATION_FILES = {f"validation/{path.name}": path for pattern in ("*.json", "templates/*") for path in (ROOT / "validation").glob(pattern)}
+VALIDATION_FILES = {
+    f"validation/{path.name}": path for pattern in ("*.json", "templates/*") for path in (ROOT / "validation").glob(pattern)
+}
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,9 @@ class Choice:
         if not spec_file and model not in model_names():
             raise choice_error("model", model, model_names())
         if checkpoint and not Path(checkpoint).is_file():
-            raise UserError(f"the checkpoint {checkpoint} does not exist; CHECKPOINT names a .safetensors, .pth or .ckpt file of float weights")
+            raise UserError(
+                f"the checkpoint {checkpoint} does not exist; CHECKPOINT names a .safetensors, .pth or .ckpt file of float weights"
+            )
         spec, profile = load_model(spec_file or model), cast(ProfileName, profile)
         if profile not in spec.profiles:
             raise UserError(f"the spec of {spec.name} has no profile '{profile}'. It has: {', '.join(sorted(spec.profiles))}.")
@@ -81,12 +85,12 @@ class Deployment:
         return Stage(f"{self.choice.spec.name}/{name}", f"pipeline.stages.{module}", results, settings, parents)
 
     def _teacher(self) -> Stage:
-        name, results = f"{self.choice.spec.name}/teacher", ("float.safetensors",)
+        settings = {"spec": self._without_training(self.choice.spec), "data": self._data}
+        stage = self._stage("teacher", "teacher_weights", ("float.safetensors",), settings)
         checkpoint = self.choice.checkpoint or self._committed("float.safetensors")
         if checkpoint is not None:
-            spec = self._without_training(self.choice.spec)
-            return Stage(name, "pipeline.stages.teacher_weights", results, {"spec": spec}, files={"checkpoint": checkpoint})
-        return self.trained_teacher()
+            return replace(stage, files={"checkpoint": checkpoint})
+        return replace(stage, parents={"checkpoint": self.trained_teacher()})
 
     def trained_teacher(self) -> Stage:
         """The stage that trains the float network from the data, whether or not weights are committed."""
@@ -167,4 +171,3 @@ class Deployment:
         spec["training"]["seed"] = self.choice.spec.training.seed
         spec["profiles"] = {profile: self._spec["profiles"][profile]}
         return spec
-

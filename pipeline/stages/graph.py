@@ -56,7 +56,7 @@ class StageRunner:
 
     def __init__(self, build: Path, tell: Callable[[str], None]) -> None:
         self._build, self._tell = build, tell
-        self._finished: dict[int, tuple[Path, dict[str, str]]] = {}
+        self._finished: dict[Path, dict[str, str]] = {}
 
     def run(self, stage: Stage) -> Path:
         """The folder of the stage's result, made now if need be."""
@@ -67,19 +67,19 @@ class StageRunner:
         return self._run(stage)[1]
 
     def _run(self, stage: Stage) -> tuple[Path, dict[str, str]]:
-        if id(stage) not in self._finished:
-            parents = {name: self._run(parent) for name, parent in stage.parents.items()}
-            depends = {
-                "settings": dict(stage.settings),
-                "parents": {name: digests for name, (_, digests) in parents.items()},
-                "files": {name: sha256(path) for name, path in stage.files.items()},
-                "code": code_digest(stage.module, *stage.code),
-            }
-            key = hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()[:KEY_LENGTH]
-            folder = self._build / f"{stage.name}-{key}"
+        parents = {name: self._run(parent) for name, parent in stage.parents.items()}
+        depends = {
+            "settings": dict(stage.settings),
+            "parents": {name: digests for name, (_, digests) in parents.items()},
+            "files": {name: sha256(path) for name, path in stage.files.items()},
+            "code": code_digest(stage.module, *stage.code),
+        }
+        key = hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()[:KEY_LENGTH]
+        folder = self._build / f"{stage.name}-{key}"
+        if folder not in self._finished:
             inputs = {**{name: path for name, (path, _) in parents.items()}, **stage.files}
-            self._finished[id(stage)] = folder, self._make(stage, folder, inputs, depends)
-        return self._finished[id(stage)]
+            self._finished[folder] = self._make(stage, folder, inputs, depends)
+        return folder, self._finished[folder]
 
     def _make(self, stage: Stage, folder: Path, inputs: Mapping[str, Path], depends: Settings) -> dict[str, str]:
         folder.mkdir(parents=True, exist_ok=True)

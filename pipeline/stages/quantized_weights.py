@@ -8,7 +8,7 @@ from typing import Any
 
 from export_specs.schema import ModelSpec
 from pipeline.quantization.attach import Recipe
-from pipeline.stages.data_choice import training_files
+from pipeline.stages.training_data import training_files
 from pipeline.training.qat import train_quantized
 
 

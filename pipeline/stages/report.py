@@ -31,7 +31,7 @@ def run(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, Path]) -
     command = [sys.executable, "-m", "validation", "judge", "--config", str(folder / "judge.json"), "--out", str(folder / "report")]
     code = subprocess.run(command, check=False).returncode
     if not (folder / "report" / "parity.json").is_file():
-        raise UserError(f"the parity report was not made (exit code {code}); its messages are above, its settings in {folder / 'judge.json'}")
+        raise UserError(f"the parity report was not made (exit code {code}); see above and {folder / 'judge.json'}")
 
 
 def judge_config(settings: Mapping[str, Any], inputs: Mapping[str, Path]) -> dict[str, Any]:

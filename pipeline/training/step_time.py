@@ -69,7 +69,8 @@ def run(
 ) -> None:
     """Time a step of quantization-aware training beside a float one."""
     seconds = step_seconds(load_model(model), profile, steps)
-    write_text(out, json.dumps({"seconds": seconds, "ratio_to_float": {name: value / seconds["float"] for name, value in seconds.items()}}, indent=1))
+    ratios = {name: value / seconds["float"] for name, value in seconds.items()}
+    write_text(out, json.dumps({"seconds": seconds, "ratio_to_float": ratios}, indent=1))
     table = Table(title=f"training step, median of {steps} taken in turns ({torch.get_num_threads()} threads)")
     for column in ("step", "seconds", "× float"):
         table.add_column(column)

@@ -1,7 +1,6 @@
 import json
 import sys
 import types
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from pipeline.stages.graph import RECORD, Stage, StageRunner
 
 
 @pytest.fixture
-def work(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+def work(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Two stage modules: the first writes its setting, the second the length of what the first wrote."""
     done: list[str] = []
 
@@ -29,7 +28,7 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
         module.run = run  # type: ignore[attr-defined]
         monkeypatch.setitem(sys.modules, name, module)
     monkeypatch.setattr(graph, "code_digest", lambda *names: "code of " + " ".join(names))
-    yield done
+    return done
 
 
 def chain(text: str) -> Stage:
