@@ -1,4 +1,4 @@
-"""The data sets that DATA can name, and what identifies each. Imports nothing heavy."""
+"""The data sets that DATA can name, and what identifies each."""
 
 from __future__ import annotations
 
@@ -7,12 +7,9 @@ from pathlib import Path
 
 from export_specs.atomic import sha256
 from export_specs.errors import UserError, choice_error
-from pipeline.stages.code_version import ROOT
+from pipeline.data.sources import CHOICES, EMBEDDED
 
 DEFAULT_DATA = "embedded"
-NAMED = (DEFAULT_DATA, "debian-voices")
-WITH_FOLDER = ("librimix", "folder")
-EMBEDDED = ROOT / "data"
 
 
 def data_identity(name: str) -> str:
@@ -26,14 +23,14 @@ def data_identity(name: str) -> str:
     if name == DEFAULT_DATA:
         for path in _files(EMBEDDED):
             digest.update(f"{path.relative_to(EMBEDDED)} {sha256(path)}\n".encode())
-    elif kind in WITH_FOLDER and folder:
+    elif f"{kind}:DIR" in CHOICES and folder:
         if not Path(folder).is_dir():
             raise UserError(f"DATA={name}: there is no folder {folder}")
         for path in _files(Path(folder)):
             status = path.stat()
             digest.update(f"{path.relative_to(folder)} {status.st_size} {status.st_mtime_ns}\n".encode())
-    elif name not in NAMED:
-        raise choice_error("data set", name, [*NAMED, *(f"{kind}:DIR" for kind in WITH_FOLDER)])
+    elif name not in CHOICES or name.endswith(":DIR"):
+        raise choice_error("data set", name, CHOICES)
     return digest.hexdigest()
 
 

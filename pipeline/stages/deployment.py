@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from export_specs.errors import UserError, choice_error
 from export_specs.load import load_model, load_target, model_names, target_names
@@ -51,7 +51,7 @@ class Choice:
             raise UserError(
                 f"the checkpoint {checkpoint} does not exist; CHECKPOINT names a .safetensors, .pth or .ckpt file of float weights"
             )
-        spec, profile = load_model(spec_file or model), cast(ProfileName, profile)
+        spec = load_model(spec_file or model)
         if profile not in spec.profiles:
             raise UserError(f"the spec of {spec.name} has no profile '{profile}'. It has: {', '.join(sorted(spec.profiles))}.")
         data_identity(data)
@@ -107,8 +107,13 @@ class Deployment:
 
     def _evaluation(self) -> Stage:
         spec = self.choice.spec
-        mixtures = spec.profiles[self.choice.profile].validation_mixtures
-        settings = {"data": self._data, "spec": self._without_training(spec), "mixtures": mixtures}
+        settings = {
+            "data": self._data,
+            "sample_rate": spec.sample_rate,
+            "segment_samples": spec.segment_samples,
+            "task": spec.task,
+            "mixtures": spec.profiles[self.choice.profile].validation_mixtures,
+        }
         return self._stage("evaluation", "evaluation_data", EVALUATION_SETS, settings)
 
     def _recipe(self, variant: str) -> dict[str, str]:

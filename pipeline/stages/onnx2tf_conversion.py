@@ -19,7 +19,7 @@ def run(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, Path]) -
     convert_with_onnx2tf(inputs["float"] / "float.onnx", folder / "model.tflite", mixtures)
 
 
-def _segments(evaluation_set: Path, samples: int) -> np.ndarray:  # type: ignore[type-arg]
+def _segments(evaluation_set: Path, samples: int) -> np.ndarray:
     """The first segment [T] of each mixture, at the level the device works on: [N, T]."""
     segments = []
     for path in sorted(evaluation_set.rglob("*mix*.wav")):

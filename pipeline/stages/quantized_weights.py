@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from export_specs.schema import ModelSpec
+from pipeline.data.sources import training_files
 from pipeline.quantization.attach import Recipe
-from pipeline.stages.training_data import training_files
 from pipeline.training.qat import train_quantized
 
 

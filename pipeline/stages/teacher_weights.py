@@ -9,10 +9,10 @@ from typing import Any
 import torch
 
 from export_specs.schema import ModelSpec
+from pipeline.data.sources import training_files
 from pipeline.data.training_set import TrainingMixtures
 from pipeline.models.build import build_network
 from pipeline.models.checkpoint import load_network, save_network
-from pipeline.stages.training_data import training_files
 from pipeline.training.qat import match_output_level
 
 MIXTURES = 32

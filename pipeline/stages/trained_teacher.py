@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from export_specs.schema import ModelSpec
-from pipeline.stages.training_data import training_files
+from pipeline.data.sources import training_files
 from pipeline.training.teacher import train_teacher
 
 

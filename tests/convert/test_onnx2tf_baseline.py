@@ -1,0 +1,53 @@
+import subprocess
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+from ai_edge_litert.interpreter import Interpreter
+
+from export_specs.atomic import sha256
+from export_specs.errors import UserError
+from export_specs.load import load_model
+from pipeline.convert import onnx2tf_baseline
+from pipeline.export.float_onnx import export_float
+from pipeline.models.build import build_network
+from pipeline.models.checkpoint import save_network
+
+
+@pytest.fixture(scope="module")
+def float_onnx(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("float")
+    spec = load_model("convtasnet")
+    spec = spec.model_copy(update={"network": spec.network.model_copy(update={"n_blocks": 2, "n_repeats": 1})})
+    save_network(build_network(spec), folder / "float.safetensors", {})
+    return export_float(spec, folder / "float.safetensors", folder / "float.onnx", 3232)
+
+
+def test_missing_environment_names_the_command(tmp_path: Path, float_onnx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onnx2tf_baseline, "PYTHON", tmp_path / "nowhere")
+    with pytest.raises(UserError, match="make onnx2tf"):
+        onnx2tf_baseline.convert_with_onnx2tf(float_onnx, tmp_path / "out.tflite")
+    assert not (tmp_path / "out.tflite").exists()
+
+
+@pytest.mark.slow
+def test_float_and_post_training_files(tmp_path: Path, float_onnx: Path) -> None:
+    subprocess.run(["make", "onnx2tf"], cwd=onnx2tf_baseline.ROOT, check=True)
+    before = sha256(float_onnx)
+    mixtures = np.random.default_rng(0).normal(0, 0.2, (8, 3232)).astype(np.float32)
+    expected = onnxruntime.InferenceSession(float_onnx.read_bytes()).run(None, {"mixture": mixtures[:1]})[0]
+    plain = onnx2tf_baseline.convert_with_onnx2tf(float_onnx, tmp_path / "float.tflite")
+    quantized = onnx2tf_baseline.convert_with_onnx2tf(float_onnx, tmp_path / "int8.tflite", mixtures)
+    assert sha256(float_onnx) == before
+    interpreter = Interpreter(str(plain))
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], mixtures[:1])
+    interpreter.invoke()
+    result = interpreter.get_tensor(interpreter.get_output_details()[0]["index"]).transpose(0, 2, 1)
+    assert 10 * np.log10(np.square(expected).sum() / np.square(result - expected).sum()) > 100
+    interpreter = Interpreter(str(quantized))
+    interpreter.allocate_tensors()
+    types = Counter(np.dtype(tensor["dtype"]).name for tensor in interpreter.get_tensor_details())
+    assert types["int8"] > 10 * types["float32"]

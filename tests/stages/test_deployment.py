@@ -1,0 +1,82 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from export_specs.errors import UserError
+from pipeline.stages.deployment import Choice, Deployment
+from pipeline.stages.graph import Stage
+
+MODEL = Path(__file__).parents[2] / "export_specs" / "models" / "convtasnet.yaml"
+
+
+def deployment(target: str = "tflite-int8", profile: str = "quick", spec: str = "", checkpoint: str = "") -> Deployment:
+    return Deployment(Choice.of("convtasnet", target, profile, "embedded", checkpoint, spec))
+
+
+def ancestors(stage: Stage) -> set[str]:
+    return {stage.module, *(name for parent in stage.parents.values() for name in ancestors(parent))}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "listed"),
+    [
+        (("nope", "tflite-int8", "quick", "embedded", "", ""), "convtasnet, convtasnet-paper"),
+        (("convtasnet", "nope", "quick", "embedded", "", ""), "onnx-qdq, tflite-float32"),
+        (("convtasnet", "tflite-int8", "fast", "embedded", "", ""), "full, ptq, quick"),
+        (("convtasnet", "tflite-int8", "quick", "nope", "", ""), "librimix:DIR"),
+        (("convtasnet", "tflite-int8", "quick", "folder:/nowhere", "", ""), "no folder /nowhere"),
+        (("convtasnet", "tflite-int8", "quick", "embedded", "lost.pth", ""), "lost.pth does not exist"),
+        (("convtasnet", "tflite-int8", "quick", "embedded", "", "lost.yaml"), "lost.yaml"),
+    ],
+)
+def test_wrong_setting_lists_the_right_ones(arguments: tuple[str, ...], listed: str) -> None:
+    with pytest.raises(UserError, match=listed):
+        Choice.of(*arguments)
+
+
+def test_float_target_needs_no_quantized_training() -> None:
+    found = ancestors(deployment("tflite-float32").report)
+    assert "pipeline.stages.onnx2tf_conversion" in found
+    assert "pipeline.stages.quantized_weights" not in found
+
+
+def test_onnx_target_is_not_converted() -> None:
+    assert "pipeline.stages.conversion" not in ancestors(deployment("onnx-qdq").report)
+
+
+def test_full_report_shows_the_baselines_beside() -> None:
+    parents = deployment(profile="full").report.parents
+    assert {"beside-ptq", "beside-vanilla", "beside-onnx2tf"} <= set(parents)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "redoes_qat"),
+    [
+        (("training", "steps"), 7, False),
+        (("description",), "another", False),
+        (("profiles", "full", "steps"), 7, False),
+        (("profiles", "quick", "steps"), 7, True),
+        (("training", "seed"), 7, True),
+        (("network", "hid_chan"), 96, True),
+    ],
+)
+def test_quantized_training_depends_on_what_it_reads_alone(tmp_path: Path, path: tuple[str, ...], value: object, redoes_qat: bool) -> None:
+    content = yaml.safe_load(MODEL.read_text())
+    place = content
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    changed = tmp_path / "changed.yaml"
+    changed.write_text(yaml.safe_dump(content))
+    before, after = deployment().quantized, deployment(spec=str(changed)).quantized
+    assert before is not None and after is not None
+    assert (before.settings != after.settings) is redoes_qat
+
+
+def test_committed_weights_do_not_serve_another_network(tmp_path: Path) -> None:
+    content = yaml.safe_load(MODEL.read_text())
+    content["network"]["hid_chan"] = 96
+    changed = tmp_path / "changed.yaml"
+    changed.write_text(yaml.safe_dump(content))
+    assert deployment(spec=str(changed)).teacher.parents["checkpoint"].module == "pipeline.stages.trained_teacher"
