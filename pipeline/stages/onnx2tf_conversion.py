@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,8 @@ def run(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, Path]) -
 def _segments(evaluation_set: Path, samples: int) -> np.ndarray:
     """The first segment [T] of each mixture, at the level the device works on: [N, T]."""
     segments = []
-    for path in sorted(evaluation_set.rglob("*mix*.wav")):
-        waveform, _ = soundfile.read(path, dtype="float32")
+    for item in json.loads((evaluation_set / "manifest.json").read_text())["items"]:
+        waveform, _ = soundfile.read(evaluation_set / item["mixture"], dtype="float32")
         waveform = np.pad(waveform[:samples], (0, max(0, samples - len(waveform))))
         segments.append(waveform * np.float32(power_of_two_gain(float(np.abs(waveform).max()))))
     return np.stack(segments)
