@@ -1,0 +1,100 @@
+"""The data sets that DATA can name: ``embedded``, ``debian-voices``, ``librimix:DIR``, ``folder:DIR``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from export_specs.errors import UserError, choice_error
+from pipeline.data.debian_voices import open_debian_voices
+from pipeline.data.librimix import open_librimix
+from pipeline.data.speech import MIN_SECONDS, Speech, Utterance, audio_files, seconds_of
+from pipeline.data.split import Split, split_of
+
+EMBEDDED = Path(__file__).parents[2] / "data" / "embedded"
+CHOICES = ["embedded", "debian-voices", "librimix:DIR", "folder:DIR"]
+
+
+def open_speech(name: str, sample_rate: int) -> Speech:
+    """The data set of a DATA setting.
+
+    Args:
+        sample_rate: of the model, Hz; it chooses among LibriMix's versions. Files are resampled when they are read.
+
+    Raises:
+        UserError: an unknown name (the right ones are listed), a folder that is missing or in another layout, a file that is not audio.
+    """
+    kind, _, folder = name.partition(":")
+    if name == "embedded":
+        return open_embedded()
+    if name == "debian-voices":
+        return open_debian_voices()
+    if kind not in ("librimix", "folder") or not folder:
+        raise choice_error("data set", name, CHOICES)
+    if not Path(folder).is_dir():
+        raise UserError(f"DATA={name}: there is no folder {folder}")
+    return open_librimix(Path(folder), sample_rate) if kind == "librimix" else open_folder(Path(folder))
+
+
+def training_files(name: str, sample_rate: int) -> tuple[list[Utterance], list[Utterance]]:
+    """(speaker, path) of the training utterances, and of those that watch the training.
+
+    Raises:
+        UserError: see :func:`open_speech`; or one of the two has fewer than two speakers.
+    """
+    speech = open_speech(name, sample_rate)
+    for split in (Split.TRAIN, Split.DEV):
+        speakers = {speaker for speaker, _ in speech.utterances[split]}
+        if len(speakers) < 2:
+            raise UserError(f"DATA={name} has {len(speakers)} speaker(s) in its {split} part and needs two: add speakers or utterances")
+    return list(speech.utterances[Split.TRAIN]), list(speech.utterances[Split.DEV])
+
+
+def open_embedded(root: Path = EMBEDDED) -> Speech:
+    """The selection of synthetic speech that lies in the repository.
+
+    Raises:
+        UserError: it is not there.
+    """
+    if not (root / "voices").is_dir():
+        raise UserError(f"the embedded data set is missing: {root / 'voices'} should hold it; check the repository out again")
+    return Speech(
+        name="embedded",
+        synthetic=True,
+        licence="Apache-2.0 (synthetic speech, made with Kokoro-82M)",
+        description="Synthetic speech of 54 voices of the Kokoro-82M text-to-speech model",
+        utterances=_split(root / "voices"),
+    )
+
+
+def open_folder(root: Path) -> Speech:
+    """A user's own speech: one folder a speaker, with audio at any depth in it. What is shorter than 2 s is left out.
+
+    Which speakers and utterances are for testing is decided by their names (``pipeline.data.split``).
+
+    Raises:
+        UserError: no folder of a speaker, no audio long enough, or a file that is empty or not audio.
+    """
+    utterances = _split(root)
+    speakers = {speaker for part in utterances.values() for speaker, _ in part}
+    if not speakers:
+        raise UserError(f"{root} holds no speech: it needs one folder a speaker with audio files of {MIN_SECONDS:g} s or more")
+    return Speech(
+        name="folder",
+        synthetic=False,
+        licence="the user's own",
+        description=f"Speech of a user's folder {root.name}, {len(speakers)} speakers",
+        utterances=utterances,
+    )
+
+
+def _split(root: Path) -> dict[Split, list[Utterance]]:
+    utterances: dict[Split, list[Utterance]] = {split: [] for split in Split}
+    for folder in sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")):
+        for path in audio_files(folder):
+            seconds = seconds_of(path)
+            if not seconds:
+                raise UserError(f"{path} is empty; remove it from the data set")
+            if seconds >= MIN_SECONDS:
+                name = path.relative_to(folder).with_suffix("").as_posix()
+                utterances[split_of(folder.name, name)].append((folder.name, path))
+    return utterances
