@@ -30,7 +30,7 @@ def open_librimix(folder: Path, sample_rate: int) -> Speech:
     return Speech(
         name="librimix",
         synthetic=False,
-        licence="CC BY 4.0 (LibriSpeech)",
+        licence="CC BY 4.0 (LibriSpeech); noise CC BY-NC 4.0 (WHAM!)",
         description=f"Libri2Mix as published, {train.name}, dev and test; its speakers of test are in no other part",
         utterances={
             Split.TRAIN: _sources(train),
