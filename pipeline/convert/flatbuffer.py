@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
+
+from pipeline.convert.sharing import Once, SharingBuilder
 
 TENSOR_TYPES = {
     np.dtype(np.int8): schema.TensorType.INT8,
@@ -62,6 +65,8 @@ class FlatbufferBuilder:
         self._model.subgraphs = [self._graph]
         self._codes: dict[str, int] = {}
         self._names: set[str] = set()
+        self._contents: dict[bytes, int] = {}
+        self._constants: dict[Hashable, int] = {}
         self.op_counts: Counter[str] = Counter()
 
     @property
@@ -79,18 +84,32 @@ class FlatbufferBuilder:
         quantized_dimension: int = 0,
         data: np.ndarray | None = None,
     ) -> int:
-        """Add a tensor and return its index. ``data`` makes it a constant. Names are made unique by a suffix."""
-        tensor = schema.TensorT()
-        tensor.name = self._unique(name)
-        tensor.shape = np.array(shape, np.int32)
-        tensor.type = TENSOR_TYPES[np.dtype(dtype)]
-        tensor.buffer = 0 if data is None else self._buffer(np.ascontiguousarray(data, dtype).tobytes())
+        """Add a tensor and return its index.
+
+        Names of computed tensors are made unique by a suffix. ``data`` makes the tensor a constant, which takes the last part of the name
+        only; one that equals an earlier one in type, shape, content and grid is that one.
+        """
+        grid = None
         if scale is not None and zero_point is not None:
             grid = schema.QuantizationParametersT()
             grid.scale = scale.astype(np.float32)
             grid.zeroPoint = zero_point.astype(np.int64)
             grid.quantizedDimension = quantized_dimension
-            tensor.quantization = grid
+        if data is None:
+            return self._add(self._unique(name), shape, dtype, grid, 0)
+        buffer = self._buffer(np.ascontiguousarray(data, dtype).tobytes())
+        key = (buffer, np.dtype(dtype), tuple(shape), None if grid is None else Once(grid).key)
+        if key not in self._constants:
+            self._constants[key] = self._add(re.split(r"[./]", name)[-1], shape, dtype, grid, buffer)
+        return self._constants[key]
+
+    def _add(self, name: str, shape: Sequence[int], dtype: np.dtype[Any] | type, grid: Any, buffer: int) -> int:
+        tensor = schema.TensorT()
+        tensor.name = name
+        tensor.shape = np.array(shape, np.int32)
+        tensor.type = TENSOR_TYPES[np.dtype(dtype)]
+        tensor.buffer = buffer
+        tensor.quantization = None if grid is None else Once(grid)
         self._graph.tensors.append(tensor)
         return self.tensor_count - 1
 
@@ -109,7 +128,7 @@ class FlatbufferBuilder:
         operator.inputs = np.array(inputs, np.int32)
         operator.outputs = np.array(outputs, np.int32)
         if table is not None:
-            operator.builtinOptions = table
+            operator.builtinOptions = Once(table)
             operator.builtinOptionsType = getattr(schema.BuiltinOptions, type(table).__name__.removesuffix("T"))
         self._graph.operators.append(operator)
         self.op_counts[name] += 1
@@ -128,15 +147,18 @@ class FlatbufferBuilder:
         entry.name = METADATA_NAME
         entry.buffer = self._buffer(json.dumps(dict(metadata), sort_keys=True).encode())
         self._model.metadata.append(entry)
-        builder = flatbuffers.Builder(1 << 16)
+        builder = SharingBuilder()
         builder.Finish(self._model.Pack(builder), b"TFL3")
         return bytes(builder.Output())
 
     def _buffer(self, content: bytes) -> int:
-        buffer = _AlignedBuffer()
-        buffer.data = content
-        self._model.buffers.append(buffer)
-        return len(self._model.buffers) - 1
+        """The buffer of this content, which all constants of the same bytes share."""
+        if content not in self._contents:
+            buffer = _AlignedBuffer()
+            buffer.data = content
+            self._model.buffers.append(buffer)
+            self._contents[content] = len(self._model.buffers) - 1
+        return self._contents[content]
 
     def _unique(self, name: str) -> str:
         candidate, number = name, 1

@@ -50,7 +50,7 @@ def test_parameters_are_verbatim_and_layout_is_channels_last(tmp_path: Path) -> 
     stored = np.asarray(model.buffers[kernel.buffer].data, np.uint8).view(np.int8).reshape(5, 3, 1, 3)
     np.testing.assert_array_equal(stored[:, :, 0].transpose(0, 2, 1), codes)
     assert bias.type == schema.TensorType.INT32
-    np.testing.assert_array_equal(bias.quantization.scale, np.float32(0.0371) * scales)
+    np.testing.assert_array_equal(bias.quantization.scale, np.ones(5, np.float32))  # steps of the accumulator
     assert (y.quantization.scale[0], y.quantization.zeroPoint[0]) == (np.float32(0.0213), -100)
     types = {tensor.type for tensor in tensors.values()}
     assert types <= {schema.TensorType.INT8, schema.TensorType.INT16, schema.TensorType.INT32}
@@ -93,6 +93,22 @@ def _positions(content: bytes, part: bytes) -> list[int]:
         found.append(start)
         start = content.find(part, start + 1)
     return found
+
+
+def test_equal_parts_lie_in_the_file_once(tmp_path: Path) -> None:
+    rng, g = np.random.default_rng(2), QdqGraph()
+    codes, scales = rng.integers(-127, 128, (64, 64, 1)).astype(np.int8), rng.uniform(0.003, 0.02, 64).astype(np.float32)
+    x = g.dq(g.input("x", (1, 64, 12)), 0.0371, -17)
+    for name in ("a", "b", "c"):
+        bias = g.dq(g.const(np.arange(64), np.int32), np.float32(0.0371) * scales, 0, "int32")
+        g.q(g.op("Conv", x, g.dq(g.const(codes), scales, 0), bias), 0.0213, -100, out=name)
+    source = g.save(tmp_path / "m.onnx", dict.fromkeys(("a", "b", "c"), ("int8", (1, 64, 12))))
+    summary = convert(source, tmp_path / "m.tflite")
+    content = (tmp_path / "m.tflite").read_bytes()
+    for part in (codes.tobytes(), scales.tobytes(), np.arange(64, dtype=np.int32).tobytes(), np.zeros(64, np.int64).tobytes()):
+        assert content.count(part) == 1
+    assert summary.tensors == 6
+    assert set(Interpreter(model_content=content).get_signature_runner("serving_default").get_output_details()) == {"a", "b", "c"}
 
 
 def test_same_file_twice(tmp_path: Path) -> None:

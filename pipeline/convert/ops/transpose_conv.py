@@ -14,7 +14,7 @@ from onnx import NodeProto
 from pipeline.convert.flatbuffer import options
 from pipeline.convert.layout import Layout
 from pipeline.convert.lowering import Lowering, Operand, Result
-from pipeline.convert.ops.convolution import Window, bias_tensor, pad_time, read_window, static_weight, weight_operand
+from pipeline.convert.ops.convolution import Window, accumulator_grid, bias_tensor, pad_time, read_window, static_weight, weight_operand
 from pipeline.convert.quantization import Quantization
 
 
@@ -66,15 +66,13 @@ def _as_convolution(
 
 
 def _frame_bias(lowering: Lowering, node: NodeProto, source: Operand, weight: Operand, outputs: int, stride: int) -> int:
-    scales = (source.grid.scales() * weight.grid.expanded(outputs).scales()).tolist()
-    grid = Quantization(tuple(scales) * stride, (0,) * (outputs * stride))
     value = np.zeros(outputs, np.int32)
     if len(node.input) > 2 and node.input[2]:
         bias = lowering.dequantized(node, 2)
         lowering.require(node, bias.name in lowering.graph.constants, "its bias is computed at run time", "make it an initializer")
         bias_tensor(lowering, node, source, weight, outputs)  # checks type, shape and scale
         value = lowering.graph.constants[bias.name]
-    return lowering.constant(f"{weight.name}/frames_bias", np.tile(value, stride), grid)
+    return lowering.constant(f"{weight.name}/frames_bias", np.tile(value, stride), accumulator_grid(outputs * stride))
 
 
 def _as_transpose_conv(
