@@ -118,7 +118,7 @@ class TargetSpec(Strict):
     description: str = ""
     format: Literal["onnx", "tflite"]
     converter: Literal["none", "own", "onnx2tf-float32", "onnx2tf-int8"] = "own"
-    norm_recipe: Literal["c23", "b14"] = "c23"
+    norm_recipe: Literal["c23", "c25", "b14"] = "c25"
     runtimes: list[str] = []
     allowed_ops: list[str] = []
     exact_exceptions: dict[str, str] = Field(default_factory=dict, description="op: reason why it may differ between LiteRT and TFLM")

@@ -22,10 +22,12 @@ from pipeline.export.ops.elementwise import emit_add, emit_multiply, emit_prelu,
 from pipeline.export.ops.encoder import emit_byte_encoder, emit_split_encoder
 from pipeline.export.ops.norm_b14 import emit_norm_b14
 from pipeline.export.ops.norm_c23 import emit_norm_c23
+from pipeline.export.ops.norm_c25 import emit_norm_c25
 from pipeline.quantization import layers
 from pipeline.quantization.attach import trace
 from pipeline.quantization.norm_b14 import NormB14
 from pipeline.quantization.norm_c23 import NormC23
+from pipeline.quantization.norm_c25 import NormC25
 from pipeline.quantization.reconstructor import ByteDecoder, ReconstructingDecoder
 from pipeline.quantization.splitter import ByteEncoder, SplitEncoder
 
@@ -42,6 +44,7 @@ EMITTERS: dict[type[nn.Module], Emitter] = {
     layers.SelectSource: emit_select_source,
     layers.StackSources: emit_stack_sources,
     NormC23: emit_norm_c23,
+    NormC25: emit_norm_c25,
     NormB14: emit_norm_b14,
     ReconstructingDecoder: emit_reconstructing_decoder,
     ByteDecoder: emit_byte_decoder,
@@ -63,8 +66,7 @@ def build_model(network: nn.Module, segment_samples: int, metadata: dict[str, st
     network.eval()
     for node in trace(network).nodes:
         if node.op == "placeholder":
-            shape = graph.const("pcm/shape", [1, 1, segment_samples], np.int64)
-            values[node] = Value(graph.node("Reshape", ["pcm", shape], "pcm/frames"), 1, segment_samples)
+            values[node] = Value("pcm", 1, segment_samples)
         elif node.op == "call_module":
             target = str(node.target)
             layer = network.get_submodule(target)

@@ -16,6 +16,7 @@ from pipeline.quantization.grid import ActivationQuantizer, FixedQuantizer
 from pipeline.quantization.norm import QuantizedNorm
 from pipeline.quantization.norm_b14 import NormB14
 from pipeline.quantization.norm_c23 import NormC23
+from pipeline.quantization.norm_c25 import NormC25, fold_affine
 from pipeline.quantization.reconstructor import ByteDecoder, ReconstructingDecoder
 from pipeline.quantization.splitter import ByteEncoder, SplitEncoder
 
@@ -27,7 +28,7 @@ class Recipe:
     """``fqss``: splitter and reconstructor; ``vanilla``: 8-bit input and output. ``norm``: the target's integer norm."""
 
     variant: Variant
-    norm: Literal["c23", "b14"]
+    norm: Literal["c23", "c25", "b14"]
 
 
 class LayerTracer(fx.Tracer):
@@ -45,10 +46,12 @@ def trace(network: nn.Module) -> fx.Graph:
 def quantize(network: nn.Module, recipe: Recipe) -> nn.Module:
     """The quantized twin of a float network (which is left alone), with ranges still to be observed."""
     twin = copy.deepcopy(network)
+    if recipe.norm == "c25":
+        fold_affine(twin, trace(twin))
     kinds: dict[type[nn.Module], Any] = {
         float_layers.Encoder: SplitEncoder if recipe.variant == "fqss" else ByteEncoder,
         float_layers.Decoder: ReconstructingDecoder if recipe.variant == "fqss" else ByteDecoder,
-        float_layers.GlobalLayerNorm: {"c23": NormC23, "b14": NormB14}[recipe.norm],
+        float_layers.GlobalLayerNorm: {"c23": NormC23, "c25": NormC25, "b14": NormB14}[recipe.norm],
         float_layers.Pointwise: layers.Pointwise,
         float_layers.Depthwise: layers.Depthwise,
         float_layers.Prelu: layers.Prelu,

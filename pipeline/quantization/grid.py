@@ -8,6 +8,7 @@ and LiteRT and TFLM, which multiply scales in different precision, agree to the 
 
 from __future__ import annotations
 
+import shutil
 from typing import Any
 
 import torch
@@ -31,26 +32,35 @@ def straight_through(value: Tensor, gradient_of: Tensor) -> Tensor:
     return gradient_of + (value - gradient_of).detach()
 
 
+def _quantize_kernel(x: Tensor, scale: Tensor, zero_point: Tensor) -> Tensor:
+    return (torch.round(x / scale) + zero_point).clamp(QMIN, QMAX).sub(zero_point) * scale
+
+
+def _gradient_kernel(gradient: Tensor, x: Tensor, scale: Tensor, zero_point: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    ratio = x / scale
+    code = torch.round(ratio) + zero_point
+    below, above = code < QMIN, code > QMAX
+    inside = torch.where(below | above, 0.0, gradient)
+    step = (inside * (code - zero_point - ratio)).sum() / (QMAX - QMIN)
+    return inside, torch.where(below, gradient, 0.0).sum() - step, torch.where(above, gradient, 0.0).sum() + step
+
+
+if shutil.which("g++"):  # fused into one pass each; without a compiler the same functions run op by op
+    _quantize_kernel = torch.compile(_quantize_kernel, dynamic=True)
+    _gradient_kernel = torch.compile(_gradient_kernel, dynamic=True)
+
+
 class _FakeQuantize(torch.autograd.Function):
     """x -> scale * (clip(round(x / scale) + zero_point) - zero_point), with gradients for x and for the ends of the range."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, minimum: Tensor, maximum: Tensor, scale: Tensor, zero_point: Tensor) -> Tensor:
         ctx.save_for_backward(x, scale, zero_point)
-        return torch.round(x / scale).add_(zero_point).clamp_(QMIN, QMAX).sub_(zero_point).mul_(scale)
+        return _quantize_kernel(x.detach(), scale, zero_point)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
-        (gradient,) = gradients
-        x, scale, zero_point = ctx.saved_tensors
-        ratio = x / scale
-        code = torch.round(ratio) + zero_point
-        below, above = code < QMIN, code > QMAX
-        inside = gradient.masked_fill(below | above, 0.0)
-        step = (inside * (code - zero_point - ratio)).sum() / (QMAX - QMIN)
-        to_minimum = gradient.masked_fill(~below, 0.0).sum() - step
-        to_maximum = gradient.masked_fill(~above, 0.0).sum() + step
-        return inside, to_minimum, to_maximum, None, None
+        return *_gradient_kernel(gradients[0], *ctx.saved_tensors), None, None
 
 
 class ActivationQuantizer(nn.Module):

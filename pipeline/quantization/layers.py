@@ -98,7 +98,7 @@ class Prelu(QuantizedLayer):
         x = self.input_quantizer(x)
         observing = self.input_quantizer.observing
         slope = self.weight if observing else straight_through(self.slope(), self.weight)
-        result: Tensor = self.output_quantizer(torch.where(x >= 0, x, slope * x))
+        result: Tensor = self.output_quantizer(functional.prelu(x, slope))
         return result
 
 

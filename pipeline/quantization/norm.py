@@ -40,15 +40,16 @@ class QuantizedNorm(QuantizedLayer):
         mean = x.mean((1, 2), keepdim=True)
         variance = (x.square().mean((1, 2), keepdim=True) - mean.square()).clamp(min=1e-12)
         rstd = torch.rsqrt(variance)
-        observing = isinstance(self.output_quantizer, nn.Module) and bool(getattr(self.output_quantizer, "observing", False))
+        observing = bool(getattr(self.output_quantizer, "observing", False))
         if self.training and not self.frozen:
             self._observe(x, mean, variance)
-        if observing:
-            y = (x - mean) * (rstd * self.gamma) + self.beta
-        else:
-            y = self.integer_norm(x, mean, rstd)
+        y = self.float_norm(x, mean, rstd) if observing else self.integer_norm(x, mean, rstd)
         result: Tensor = self.output_quantizer(y)
         return result
+
+    def float_norm(self, x: Tensor, mean: Tensor, rstd: Tensor) -> Tensor:
+        """The same in float, while ranges are being observed."""
+        return (x - mean) * (rstd * self.gamma) + self.beta
 
     def integer_norm(self, x: Tensor, mean: Tensor, rstd: Tensor) -> Tensor:
         """The normalised tensor before its output quantizer, computed as the integer ops do."""

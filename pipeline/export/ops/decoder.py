@@ -20,12 +20,14 @@ def emit_reconstructing_decoder(graph: GraphBuilder, layer: ReconstructingDecode
     edge = graph.node("Sub", [graph.read(features), graph.read(reanalysed)], f"{name}/residue_sub")
     residue = graph.write(edge, f"{name}/residue", features.channels, features.frames, layer.residue_quantizer)
     correction = _transposed(graph, layer, residue, weight, f"{name}/correction", layer.correction_quantizer)
-    wide = [graph.node("Cast", [value.name], f"{value.name}/wide", to=INT32) for value in (high, correction)]
-    shifted = graph.node("Mul", [wide[0], graph.const("reconstructor/256", 256, np.int32)], f"{name}/high_shifted")
+    shape = graph.const("separated/shape", [1, 1, high.frames], np.int64)  # out of the body's layout, where int32 is slow
+    waveforms = [graph.node("Reshape", [value.name, shape], f"{value.name}/waveform") for value in (high, correction)]
+    wide = [graph.node("Cast", [waveform], f"{waveform}/wide", to=INT32) for waveform in waveforms]
+    shifted = graph.node("Mul", [wide[0], graph.const("reconstructor/256", [256], np.int32)], f"{name}/high_shifted")
     total = graph.node("Add", [shifted, wide[1]], f"{name}/sum")
-    top = graph.node("Min", [total, graph.const("reconstructor/32767", 32767, np.int32)], f"{name}/limited")
+    top = graph.node("Min", [total, graph.const("reconstructor/32767", [32767], np.int32)], f"{name}/limited")
     # 256 * -128 - 128 is below the int16 range too
-    both = graph.node("Max", [top, graph.const("reconstructor/-32768", -32768, np.int32)], f"{name}/saturated")
+    both = graph.node("Max", [top, graph.const("reconstructor/-32768", [-32768], np.int32)], f"{name}/saturated")
     return Value(graph.node("Cast", [both], name, to=INT16), 1, high.frames)
 
 
@@ -33,7 +35,9 @@ def emit_byte_decoder(graph: GraphBuilder, layer: ByteDecoder, inputs: list[Valu
     """8-bit waveform on its learned grid, requantized to int16 codes of full scale."""
     (features,) = inputs
     byte = _transposed(graph, layer, features, _synthesis(graph, layer, name), f"{name}/byte", layer.output_quantizer)
-    graph.quantize(graph.read(byte), name, np.float32(1 / 32768), 0, np.int16)
+    graph.quantize(graph.read(byte), f"{name}/wide", np.float32(1 / 32768), 0, np.int16)
+    shape = graph.const("separated/shape", [1, 1, byte.frames], np.int64)
+    graph.node("Reshape", [f"{name}/wide", shape], name)
     return Value(name, 1, byte.frames)
 
 

@@ -39,9 +39,6 @@ def emit_select_source(graph: GraphBuilder, layer: layers.SelectSource, inputs: 
 
 
 def emit_stack_sources(graph: GraphBuilder, _: layers.StackSources, inputs: list[Value], name: str) -> Value:
-    """Concat of the int16 waveforms, each brought to the layout of the output, [1, 1, T], first."""
-    frames = inputs[0].frames
-    shape = graph.const("separated/shape", [1, 1, frames], np.int64)
-    waveforms = [graph.node("Reshape", [value.name, shape], f"{name}/{source}") for source, value in enumerate(inputs)]
-    graph.node("Concat", waveforms, name, axis=1)
-    return Value(name, len(inputs), frames)
+    """Concat of the int16 waveforms [1, 1, T]."""
+    graph.node("Concat", [value.name for value in inputs], name, axis=1)
+    return Value(name, len(inputs), inputs[0].frames)

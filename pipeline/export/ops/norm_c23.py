@@ -12,30 +12,9 @@ def emit_norm_c23(graph: GraphBuilder, layer: NormC23, inputs: list[Value], name
     """The ops of :class:`pipeline.quantization.norm_c23.NormC23`."""
     (x,) = inputs
     c = layer.constants()
-    x_scale, channels = x.grid(), x.channels
-    square = np.float32(x_scale * x_scale)
-    divisor = int(c.energy_divisor.item())
     sign = layer.gamma_sign().numpy()
-
-    mean = _mean_of_channels(graph, x, name)
-    energy_scale = np.float32(square * channels * divisor / 128)
-    squares = graph.node("ReduceSumSquare", [graph.read(x), graph.const("axes/channels", [1], np.int64)], f"{name}/squares", keepdims=1)
-    energy = Value(graph.quantize(squares, f"{name}/energy", energy_scale, -128), 1, x.frames, energy_scale, -128)
-    energy_mean = _scalar_mean(graph, graph.read(energy), f"{name}/energy", np.float32(energy_scale / 128))
-
-    product = graph.node("Mul", [mean, mean], f"{name}/mean_squared")
-    centre = graph.node("Div", [product, graph.const(f"{name}/divisor", [divisor], np.int32)], f"{name}/mean_energy")
-    difference = graph.node("Sub", [energy_mean, centre], f"{name}/variance_raw")
-    floor = graph.const(f"{name}/variance_floor", [int(c.variance_floor.item())], np.int32)
-    variance32 = graph.node("Max", [difference, floor], f"{name}/variance_wide")
-    edge = graph.dequantize(variance32, np.float32(square * divisor / 16384), dtype=np.int32)
-    variance_scale = np.float32(c.variance_scale.item() * square)
-    graph.quantize(edge, f"{name}/variance", variance_scale, -128)
-    root = graph.node("Sqrt", [graph.dequantize(f"{name}/variance", variance_scale, -128)], f"{name}/deviation")
-    rstd_scale = np.float32(c.rstd_scale.item() / x_scale)
-    graph.quantize(graph.node("Reciprocal", [root], f"{name}/reciprocal"), f"{name}/rstd", rstd_scale, 0)
-    rstd = graph.node("Cast", [f"{name}/rstd"], f"{name}/rstd_wide", to=INT32)
-
+    mean_code, rstd_code = emit_statistics(graph, layer, x, name)
+    mean, rstd = widen(graph, mean_code), widen(graph, rstd_code)
     signed = graph.node("Mul", [rstd, graph.const(f"{name}/sign_filter", sign.reshape(-1, 1, 1), np.int32)], f"{name}/gain_wide")
     gain = graph.node("Cast", [signed], f"{name}/gain", to=INT8)
     gain_scale = c.gain_scale.numpy().astype(np.float32)
@@ -47,14 +26,45 @@ def emit_norm_c23(graph: GraphBuilder, layer: NormC23, inputs: list[Value], name
     operands = [
         graph.read(x),
         graph.dequantize(gain, gain_scale, axis=0),
-        graph.dequantize(bias, (x_scale * gain_scale).astype(np.float32), dtype=np.int32, axis=0),
+        graph.dequantize(bias, (x.grid() * gain_scale).astype(np.float32), dtype=np.int32, axis=0),
     ]
-    edge = graph.node("Conv", operands, f"{name}/affine", group=channels)
-    return graph.write(edge, name, channels, x.frames, layer.output_quantizer)
+    edge = graph.node("Conv", operands, f"{name}/affine", group=x.channels)
+    return graph.write(edge, name, x.channels, x.frames, layer.output_quantizer)
+
+
+def emit_statistics(graph: GraphBuilder, layer: NormC23, x: Value, name: str) -> tuple[str, str]:
+    """(int16 [1] mean at x_scale / 128, int8 [1] reciprocal deviation at rstd_scale / x_scale): the names of the codes."""
+    c = layer.constants()
+    square = np.float32(x.grid() * x.grid())
+    divisor = int(c.energy_divisor.item())
+    mean_code = _mean_of_channels(graph, x, name)
+    mean = widen(graph, mean_code)
+    energy_scale = np.float32(square * x.channels * divisor / 128)
+    squares = graph.node("ReduceSumSquare", [graph.read(x), graph.const("axes/channels", [1], np.int64)], f"{name}/squares", keepdims=1)
+    energy = Value(graph.quantize(squares, f"{name}/energy", energy_scale, -128), 1, x.frames, energy_scale, -128)
+    energy_mean = widen(graph, _scalar_mean(graph, graph.read(energy), f"{name}/energy", np.float32(energy_scale / 128)))
+
+    product = graph.node("Mul", [mean, mean], f"{name}/mean_squared")
+    centre = graph.node("Div", [product, graph.const(f"{name}/divisor", [divisor], np.int32)], f"{name}/mean_energy")
+    difference = graph.node("Sub", [energy_mean, centre], f"{name}/variance_raw")
+    floor = graph.const(f"{name}/variance_floor", [int(c.variance_floor.item())], np.int32)
+    variance32 = graph.node("Max", [difference, floor], f"{name}/variance_wide")
+    edge = graph.dequantize(variance32, np.float32(square * divisor / 16384), dtype=np.int32)
+    variance_scale = np.float32(c.variance_scale.item() * square)
+    graph.quantize(edge, f"{name}/variance", variance_scale, -128)
+    root = graph.node("Sqrt", [graph.dequantize(f"{name}/variance", variance_scale, -128)], f"{name}/deviation")
+    rstd_scale = np.float32(c.rstd_scale.item() / x.grid())
+    reciprocal = graph.node("Reciprocal", [root], f"{name}/reciprocal")
+    return mean_code, graph.quantize(reciprocal, f"{name}/rstd", rstd_scale, 0)
+
+
+def widen(graph: GraphBuilder, code: str) -> str:
+    """The codes as int32."""
+    return graph.node("Cast", [code], f"{code}/wide", to=INT32)
 
 
 def _mean_of_channels(graph: GraphBuilder, x: Value, name: str) -> str:
-    """int32 [1]: 128 times the mean code of x."""
+    """int16 [1]: 128 times the mean code of x."""
     time = graph.const("axes/time", [2], np.int64)
     over_time = graph.node("ReduceMean", [graph.read(x), time], f"{name}/mean_time_float", keepdims=1)
     per_channel = Value(graph.quantize(over_time, f"{name}/mean_time", x.grid(), x.zero_point), x.channels, 1, x.scale, x.zero_point)
@@ -62,7 +72,7 @@ def _mean_of_channels(graph: GraphBuilder, x: Value, name: str) -> str:
 
 
 def _scalar_mean(graph: GraphBuilder, edge: str, name: str, scale: np.float32) -> str:
-    """int32 [1]: the mean of a tensor, at an int16 ``scale``."""
+    """int16 [1]: the mean of a tensor, at an int16 ``scale``."""
     wide = graph.dequantize(graph.quantize(edge, f"{name}16", scale, 0, np.int16), scale, dtype=np.int16)
     mean = graph.node("ReduceMean", [wide, graph.const("axes/all", [1, 2], np.int64)], f"{name}_float", keepdims=0)
-    return graph.node("Cast", [graph.quantize(mean, f"{name}_code", scale, 0, np.int16)], f"{name}_wide", to=INT32)
+    return graph.quantize(mean, f"{name}_code", scale, 0, np.int16)

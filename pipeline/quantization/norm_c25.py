@@ -1,0 +1,82 @@
+"""Integer gLN for CPUs, the fast one ("C25"): statistics as in C23, then ``(x - mean) * rstd`` as one int8 difference and one
+int8 product with scalars, which every vector unit has kernels for. gamma and beta are folded into the convolutions that
+follow (``fold_affine``), so that nothing of the size of x is computed at run time but these two.
+
+The convolution's zero padding then stands for the mean, and not for minus beta over gamma: frames at the very ends of a
+segment differ a little from the float network's, which training makes up for.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, fx, nn
+
+from pipeline.models import layers as float_layers
+from pipeline.quantization.grid import QMAX, QMIN, ActivationQuantizer
+from pipeline.quantization.norm import FORGET, HEADROOM, corrected
+from pipeline.quantization.norm_c23 import NormC23
+
+
+class NormC25(NormC23):
+    """gLN without affine on int8; ``mean_low`` and ``mean_high`` are the running extremes of the mean."""
+
+    mean_low: Tensor
+    mean_high: Tensor
+
+    def __init__(self, layer: float_layers.GlobalLayerNorm) -> None:
+        super().__init__(layer)
+        self.gamma.requires_grad_(False)
+        self.beta.requires_grad_(False)
+        self.centred_quantizer = ActivationQuantizer()
+        self.register_buffer("mean_low", torch.zeros(()))
+        self.register_buffer("mean_high", torch.zeros(()))
+
+    def mean_grid(self) -> tuple[Tensor, Tensor]:
+        """(scale, zero_point) of the int8 mean."""
+        low, high = HEADROOM * self.mean_low, HEADROOM * self.mean_high
+        scale = ((high - low) / (QMAX - QMIN)).clamp(min=1e-7)
+        return scale, torch.round(QMIN - low / scale).clamp(QMIN, QMAX)
+
+    def float_norm(self, x: Tensor, mean: Tensor, rstd: Tensor) -> Tensor:
+        centred: Tensor = self.centred_quantizer(x - mean)
+        return centred * rstd
+
+    def integer_norm(self, x: Tensor, mean: Tensor, rstd: Tensor) -> Tensor:
+        with torch.no_grad():
+            c = self.constants()
+            mean_code, rstd_code = self.statistics(x, c)
+            scale, zero_point = self.mean_grid()
+            centre = torch.round(mean_code * (c.x_scale / 128) / scale) + zero_point
+            centre = (centre.clamp(QMIN, QMAX) - zero_point) * scale
+            gain = rstd_code * (c.rstd_scale / c.x_scale)
+        centred: Tensor = self.centred_quantizer(x - corrected(mean, centre))
+        return centred * corrected(rstd, gain)
+
+    def _observe(self, x: Tensor, mean: Tensor, variance: Tensor) -> None:
+        super()._observe(x, mean, variance)
+        with torch.no_grad():
+            low, high = mean.min().clamp(max=0), mean.max().clamp(min=0)
+            self.mean_low.copy_(torch.minimum(low, self.mean_low + FORGET * (low - self.mean_low)))
+            self.mean_high.copy_(torch.maximum(high, self.mean_high + FORGET * (high - self.mean_high)))
+
+
+def fold_affine(network: nn.Module, graph: fx.Graph) -> None:
+    """Move gamma and beta of every norm of a float network into the convolutions that read it, in place."""
+    for node in graph.nodes:
+        norm = network.get_submodule(str(node.target)) if node.op == "call_module" else None
+        if not isinstance(norm, float_layers.GlobalLayerNorm):
+            continue
+        with torch.no_grad():
+            for user in node.users:
+                convolution = network.get_submodule(str(user.target))
+                assert isinstance(convolution, float_layers.Pointwise | float_layers.Depthwise)
+                if convolution.bias is None:
+                    convolution.bias = nn.Parameter(torch.zeros(convolution.out_channels))
+                if isinstance(convolution, float_layers.Pointwise):
+                    convolution.bias += convolution.weight[:, :, 0] @ norm.beta
+                    convolution.weight *= norm.gamma[:, None]
+                else:
+                    convolution.bias += convolution.weight.sum((1, 2)) * norm.beta
+                    convolution.weight *= norm.gamma[:, None, None]
+            norm.gamma.fill_(1)
+            norm.beta.zero_()
