@@ -17,7 +17,8 @@ from export_specs.errors import UserError
 class SegmentSeparator:
     """Separates a stream: :meth:`push` samples as they come, :meth:`finish` at the end.
 
-    Streamed in pieces or whole, the result is the same. Each segment of T samples is brought to level, run, and brought back.
+    Streamed in pieces or whole, the result is the same. Each segment of T samples is brought to level, run, and brought back; one of
+    zeros alone gives zeros.
     A segment overlaps its predecessor by round(T · overlap) samples; there its sources take the order in which they differ least
     from the predecessor's, that is the one-to-one order of the largest correlation, and the two are cross-faded linearly.
     The tail is zero padded.
@@ -64,13 +65,19 @@ class SegmentSeparator:
         return result
 
     def _joined(self, segment: Pcm) -> Pcm:
-        shift = choose_shift(segment)
-        result = undo_shift(self._runtime.run(apply_shift(segment, shift)), shift)
+        result = self._at_level(segment)
         if self._held is None:
             return result
         result = result[align(self._held, result[:, : self._overlap])]
         result[:, : self._overlap] = cross_fade(self._held, result[:, : self._overlap])
         return result
+
+    def _at_level(self, segment: Pcm) -> Pcm:
+        """The runtime's output at the segment's own level. Silence has none: it gives silence, and the network is not run."""
+        if not segment.any():
+            return np.zeros((self._runtime.sources, self._length), np.int16)
+        shift = choose_shift(segment)
+        return undo_shift(self._runtime.run(apply_shift(segment, shift)), shift)
 
 
 def separate(runtime: Runtime, pcm: Pcm, overlap: float = 0.25, on_progress: Callable[[int], None] | None = None) -> Pcm:

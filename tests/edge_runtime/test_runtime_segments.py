@@ -129,7 +129,21 @@ def test_cross_fade_is_linear_and_symmetric():
     assert np.array_equal(cross_fade(full, full), full)
 
 
-def test_silence_in_is_silence_out(tflite_network):
+def test_a_silent_segment_is_not_run_and_fades_its_predecessor_out():
+    runtime = Fake(lambda pcm: np.stack([pcm + 100, pcm - 100]))
+    assert not separate(runtime, np.zeros(50, np.int16)).any()
+    assert not runtime.seen
+    pcm = np.concatenate([np.full(16, 20000, np.int16), np.zeros(40, np.int16)])
+    whole = separate(runtime, pcm, 0.25)
+    assert [segment.any() for segment in runtime.seen] == [True, True]
+    assert whole[0, :12].tolist() == [20100] * 12
+    assert not whole[:, 28:].any()
+    separator = SegmentSeparator(runtime, 0.25)
+    pieces = [separator.push(pcm[start : start + 7]) for start in range(0, len(pcm), 7)]
+    assert np.array_equal(np.concatenate([*pieces, separator.finish()], axis=1), whole)
+
+
+def test_silence_in_is_silence_out():
     assert not separate(Fake(identity), np.zeros(50, np.int16)).any()
 
 
