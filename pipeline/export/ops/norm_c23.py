@@ -14,7 +14,7 @@ def emit_norm_c23(graph: GraphBuilder, layer: NormC23, inputs: list[Value], name
     c = layer.constants()
     sign = layer.gamma_sign().numpy()
     mean_code, rstd_code = emit_statistics(graph, layer, x, name)
-    mean, rstd = widen(graph, mean_code), widen(graph, rstd_code)
+    mean, rstd = f"{mean_code}/wide", widen(graph, rstd_code)  # the statistics have widened the mean
     signed = graph.node("Mul", [rstd, graph.const(f"{name}/sign_filter", sign.reshape(-1, 1, 1), np.int32)], f"{name}/gain_wide")
     gain = graph.node("Cast", [signed], f"{name}/gain", to=INT8)
     gain_scale = c.gain_scale.numpy().astype(np.float32)
