@@ -37,7 +37,9 @@ class TrainingMixtures(Dataset[tuple[torch.Tensor, torch.Tensor]]):
         augment: random speeds; off for validation.
     """
 
-    def __init__(self, files: list[tuple[str, Path]], sample_rate: int, segment_samples: int, length: int, seed: int, augment: bool) -> None:
+    def __init__(
+        self, files: list[tuple[str, Path]], sample_rate: int, segment_samples: int, length: int, seed: int, augment: bool
+    ) -> None:
         self.utterances = measured_utterances(files, sample_rate)
         if len({speaker for speaker, _, _ in self.utterances}) < 2:
             raise UserError("training needs utterances of at least two speakers; the data set has fewer")
@@ -59,12 +61,17 @@ class TrainingMixtures(Dataset[tuple[torch.Tensor, torch.Tensor]]):
         return torch.from_numpy(sources.sum(axis=0)), torch.from_numpy(sources)
 
     def _source(self, utterance: Waveform, lufs: float, random: np.random.Generator) -> Waveform:
-        speed = random.uniform(*SPEED_RANGE) if self.augment else 1.0
-        wanted = int(self.segment_samples * speed) + 32
-        start = int(random.integers(max(1, len(utterance) - wanted + 1)))
-        crop = utterance[start : start + wanted]
-        if self.augment:
-            crop = soxr.resample(crop, speed, 1.0, quality="HQ")
-        crop = crop[: self.segment_samples]
-        crop = np.pad(crop, (0, self.segment_samples - len(crop)))
+        crop = random_crop(utterance, self.segment_samples, self.augment, random)
         return at_loudness(crop, lufs, random.uniform(*LOUDNESS_LUFS))
+
+
+def random_crop(utterance: Waveform, samples: int, augment: bool, random: np.random.Generator) -> Waveform:
+    """A random place of an utterance, [samples], with zeros after it where the utterance is shorter; at a random speed if ``augment``."""
+    speed = random.uniform(*SPEED_RANGE) if augment else 1.0
+    wanted = int(samples * speed) + 32
+    start = int(random.integers(max(1, len(utterance) - wanted + 1)))
+    crop = utterance[start : start + wanted]
+    if augment:
+        crop = soxr.resample(crop, speed, 1.0, quality="HQ")
+    crop = crop[:samples]
+    return np.pad(crop, (0, samples - len(crop)))

@@ -1,17 +1,25 @@
-"""Weights in and out of networks: safetensors, or torch checkpoints loaded without running their code."""
+"""Weights in and out of networks: safetensors, torch checkpoints loaded without running their code, or somebody's ONNX export."""
 
 from __future__ import annotations
 
 import pickle
+import re
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.torch_version import TorchVersion
 
 from export_specs.atomic import atomic_path
 from export_specs.errors import UserError
+from pipeline.models.convtasnet import ConvTasNet
+from pipeline.models.onnx_weights import check_against_onnx, read_onnx_state
+
+PREFIXES = ("model.", "network.", "module.")
+NAMED_FAULTS = 6
 
 
 def save_network(network: nn.Module, path: Path, metadata: dict[str, str]) -> None:
@@ -22,44 +30,28 @@ def save_network(network: nn.Module, path: Path, metadata: dict[str, str]) -> No
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
-    """The tensors of a checkpoint: ``.safetensors``, or a torch file with ``weights_only=True``.
+    """The tensors of a checkpoint, in Asteroid's names.
 
-    Asteroid's and lightning's files keep the tensors under ``state_dict``; a common prefix such as ``model.`` is dropped.
+    ``.safetensors``, ``.onnx`` (:mod:`pipeline.models.onnx_weights`), or a torch file, read with ``weights_only=True``. Asteroid's
+    and lightning's files keep the tensors under ``state_dict``. A prefix that all names share, such as ``model.``, is dropped,
+    and so is the place that a causal depthwise convolution has beside the layer that cuts its end off.
 
     Raises:
         UserError: missing, truncated, not a checkpoint, or a pickle that wants to run code.
     """
-    if not path.is_file():
-        raise UserError(f"the checkpoint {path} does not exist")
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except SafetensorError as error:
-        raise UserError(f"{path} is not a whole safetensors file ({error}); copy it again") from error
-    except pickle.UnpicklingError as error:
-        raise UserError(
-            f"{path} is refused: it is a pickle that could run code, or not a checkpoint. Save its state_dict as safetensors. ({str(error).splitlines()[0]})"
-        ) from error
-    except (RuntimeError, EOFError, OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read as a torch checkpoint ({str(error).splitlines()[0]}); is it whole?") from error
-    state = content.get("state_dict", content) if isinstance(content, dict) else None
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()) or not state:
-        raise UserError(f"{path} holds no state_dict of tensors")
-    return state
+    return _state_of(_read(path), path)
 
 
 def load_network(network: nn.Module, path: Path) -> None:
-    """Load a checkpoint into a network by key; every key and shape must fit.
+    """Load a checkpoint into a network by key; every key and shape must fit, and whatever the file tells of its network.
 
     Raises:
-        UserError: what :func:`read_state` raises, or keys that are missing, unknown or of another shape (named).
+        UserError: what :func:`read_state` raises; keys that are missing, unknown or of another shape, NaN or infinity (named);
+            a file whose network has other settings, or computes something else.
     """
-    state = read_state(path)
+    content = _read(path)
+    state = _state_of(content, path)
     expected = network.state_dict()
-    for prefix in ("model.", "network.", "module."):
-        if all(key.startswith(prefix) for key in state):
-            state = {key.removeprefix(prefix): value for key, value in state.items()}
     faults = [f"missing: {key}" for key in expected if key not in state]
     faults += [f"unknown: {key}" for key in state if key not in expected]
     faults += [
@@ -68,7 +60,62 @@ def load_network(network: nn.Module, path: Path) -> None:
         if key in state and state[key].shape != expected[key].shape
     ]
     faults += [f"{key} holds NaN or infinity" for key, value in state.items() if value.is_floating_point() and not value.isfinite().all()]
+    if isinstance(network, ConvTasNet):
+        faults += _other_settings(network.asteroid_arguments(), content.get("model_args"))
     if faults:
-        more = f"; and {len(faults) - 6} more" if len(faults) > 6 else ""
-        raise UserError(f"the checkpoint {path} does not fit the network: {'; '.join(faults[:6])}{more}")
+        more = f"; and {len(faults) - NAMED_FAULTS} more" if len(faults) > NAMED_FAULTS else ""
+        raise UserError(f"the checkpoint {path} does not fit the network: {'; '.join(faults[:NAMED_FAULTS])}{more}")
     network.load_state_dict(state)
+    if path.suffix == ".onnx" and isinstance(network, ConvTasNet):
+        check_against_onnx(network, path, network.encoder.kernel_size, network.encoder.stride)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise UserError(f"the checkpoint {path} does not exist")
+    if path.suffix == ".onnx":
+        return dict(read_onnx_state(path))
+    try:
+        if path.suffix == ".safetensors":
+            return dict(load_file(path))
+        with torch.serialization.safe_globals([TorchVersion]):  # a string that Asteroid's packages hold
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except SafetensorError as error:
+        raise UserError(f"{path} is not a whole safetensors file ({error}); copy it again") from error
+    except pickle.UnpicklingError as error:
+        raise UserError(
+            f"{path} is refused: it is a pickle that could run code when it is read, or no checkpoint at all. "
+            f"If you trust where it comes from, save its state_dict alone: torch.save(torch.load(path, weights_only=False)"
+            f"['state_dict'], 'weights.pth'). ({_cause(error)})"
+        ) from error
+    except Exception as error:  # of bytes that are no pickle, the reader of pickles raises whatever they lead it to
+        raise UserError(f"{path} cannot be read as a torch checkpoint ({_cause(error)}); is it whole?") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path} holds a {type(content).__name__}, no state_dict of tensors")
+    return content
+
+
+def _state_of(content: dict[str, Any], path: Path) -> dict[str, Tensor]:
+    state = content.get("state_dict", content)
+    if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
+        raise UserError(f"{path} holds no state_dict of tensors")
+    for prefix in PREFIXES:
+        if all(key.startswith(prefix) for key in state):
+            state = {key.removeprefix(prefix): value for key, value in state.items()}
+    return {re.sub(r"(shared_block\.3)\.0\.(weight|bias)$", r"\1.\2", key): value for key, value in state.items()}
+
+
+def _other_settings(ours: dict[str, Any], theirs: object) -> list[str]:
+    """Faults of an Asteroid package whose ``model_args`` ask for another network with the same weights."""
+    if not isinstance(theirs, dict):
+        return []
+    return [
+        f"the file's network has {name} {theirs[name]!r}, the spec's {value!r}"
+        for name, value in ours.items()
+        if name in theirs and (theirs[name] or "linear") != (value or "linear")
+    ]
+
+
+def _cause(error: Exception) -> str:
+    wanted = re.search(r"GLOBAL (\S+)", str(error))
+    return f"it asks for {wanted[1]}" if wanted else (str(error).splitlines() or [type(error).__name__])[0]

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 
 from export_specs.schema import ModelSpec
+from pipeline.data.examples import training_examples
 from pipeline.data.sources import training_files
-from pipeline.data.training_set import TrainingMixtures
 from pipeline.models.build import build_network
 from pipeline.models.checkpoint import load_network, save_network
 from pipeline.training.qat import match_output_level
@@ -29,7 +29,7 @@ def run(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, Path]) -
     checkpoint = inputs["checkpoint"]
     load_network(network, checkpoint / "float.safetensors" if checkpoint.is_dir() else checkpoint)
     train, _ = training_files(settings["data"]["name"], spec.sample_rate)
-    examples = TrainingMixtures(train, spec.sample_rate, spec.segment_samples, MIXTURES, spec.training.seed, False)
+    examples = training_examples(spec, train, spec.segment_samples, MIXTURES, spec.training.seed, False)
     mixtures, sources = (torch.stack(part) for part in zip(*(examples[index] for index in range(MIXTURES)), strict=True))
     factor = match_output_level(network, mixtures, sources)
     save_network(network, folder / "float.safetensors", {"model": spec.name, "level_factor": f"{factor:.6g}"})

@@ -15,14 +15,14 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from export_specs.schema import TrainingSpec
-from pipeline.data.training_set import TrainingMixtures
+from pipeline.data.examples import Examples
 from pipeline.losses.si_sdr import negative_si_sdr, si_sdr
 
 
 class Mixtures(lightning.LightningDataModule):
     """Training examples that depend on (seed, epoch, index) alone, and a fixed validation set."""
 
-    def __init__(self, train: TrainingMixtures, validation: TrainingMixtures, batch_size: int, workers: int) -> None:
+    def __init__(self, train: Examples, validation: Examples, batch_size: int, workers: int) -> None:
         super().__init__()
         self.train, self.validation, self.batch_size, self.workers = train, validation, batch_size, workers
 

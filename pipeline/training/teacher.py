@@ -7,7 +7,7 @@ from pathlib import Path
 import lightning
 
 from export_specs.schema import ModelSpec
-from pipeline.data.training_set import TrainingMixtures
+from pipeline.data.examples import training_examples
 from pipeline.models.build import build_network
 from pipeline.models.checkpoint import save_network
 from pipeline.training.loop import Mixtures, SeparationTask, compiler_available, fit
@@ -31,8 +31,8 @@ def train_teacher(
     training = spec.training
     lightning.seed_everything(training.seed, verbose=False)
     samples = segment_samples(spec, training.segment_seconds)
-    train = TrainingMixtures(train_files, spec.sample_rate, samples, training.epoch_steps * training.batch_size * devices, training.seed, True)
-    validation = TrainingMixtures(dev_files, spec.sample_rate, samples, VALIDATION_MIXTURES, training.seed + 1, False)
+    train = training_examples(spec, train_files, samples, training.epoch_steps * training.batch_size * devices, training.seed, True)
+    validation = training_examples(spec, dev_files, samples, VALIDATION_MIXTURES, training.seed + 1, False)
     task = SeparationTask(build_network(spec), training, compiler_available())
     fit(task, Mixtures(train, validation, training.batch_size, workers), folder, training.epoch_steps, training.precision, devices)
     weights = folder / "float.safetensors"
