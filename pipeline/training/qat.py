@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from export_specs.schema import ModelSpec, QatProfile, TrainingSpec
-from pipeline.data.training_set import TrainingMixtures
+from pipeline.data.examples import training_examples
 from pipeline.losses.sakd import sakd_loss
 from pipeline.losses.si_sdr import best_permutation, negative_si_sdr, reorder
 from pipeline.models.build import build_network
@@ -91,16 +91,18 @@ def train_quantized(
     )
     lightning.seed_everything(training.seed, verbose=False)
     samples = segment_samples(spec, profile.segment_seconds)
-    whole = TrainingMixtures(train_files, spec.sample_rate, spec.segment_samples, OBSERVED_BATCHES * 4, training.seed, False)
-    batches = [[torch.stack(part) for part in zip(*(whole[4 * step + row] for row in range(4)), strict=True)] for step in range(OBSERVED_BATCHES)]
+    rows = min(4, profile.batch_size)
+    whole = training_examples(spec, train_files, spec.segment_samples, OBSERVED_BATCHES * rows, training.seed, False)
+    examples = ([whole[rows * step + row] for row in range(rows)] for step in range(OBSERVED_BATCHES))
+    batches = [[torch.stack(part) for part in zip(*batch, strict=True)] for batch in examples]
     teacher = build_network(spec)
     load_network(teacher, float_weights)
     match_output_level(teacher, *(torch.cat(part) for part in zip(*batches[:8], strict=True)))
     student = quantize(teacher, recipe)
     observe(student, [mixture for mixture, _ in batches])
     if profile.steps:
-        train = TrainingMixtures(train_files, spec.sample_rate, samples, training.epoch_steps * profile.batch_size * devices, training.seed, True)
-        validation = TrainingMixtures(dev_files, spec.sample_rate, samples, VALIDATION_MIXTURES, training.seed + 1, False)
+        train = training_examples(spec, train_files, samples, training.epoch_steps * profile.batch_size * devices, training.seed, True)
+        validation = training_examples(spec, dev_files, samples, VALIDATION_MIXTURES, training.seed + 1, False)
         compiled = profile.steps >= COMPILE_FROM_STEPS and compiler_available()
         task = QuantizedTask(student, training, compiled, teacher if recipe.variant == "fqss" else None)
         fit(task, Mixtures(train, validation, profile.batch_size, workers), folder, training.epoch_steps, training.precision, devices)
