@@ -1,0 +1,90 @@
+"""A Conv-TasNet of a few channels, its quantized twins and a few seconds of made-up speech, for tests of the training side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import get_args, get_type_hints
+
+import numpy as np
+import soundfile
+import torch
+from torch import Tensor, nn
+
+from export_specs.schema import ModelSpec
+from pipeline.models.build import build_network
+from pipeline.models.layers import GlobalLayerNorm
+from pipeline.quantization.attach import Recipe, Variant, observe, quantize
+
+SAMPLE_RATE = 8000
+NORMS: tuple[str, ...] = get_args(get_type_hints(Recipe)["norm"])
+RECIPES = [Recipe(variant, norm) for variant in get_args(Variant) for norm in NORMS]  # type: ignore[arg-type]
+
+
+def recipe_name(recipe: Recipe) -> str:
+    return f"{recipe.variant}-{recipe.norm}"
+
+
+def tiny_spec(
+    steps: int = 4, epoch_steps: int = 2, qat_steps: int = 2, cooldown_steps: int = 0, n_src: int = 2, **network: object
+) -> ModelSpec:
+    """One repeat of two blocks on segments of a tenth of a second."""
+    sizes = {"n_filters": 24, "kernel_size": 16, "stride": 8, "bn_chan": 16, "hid_chan": 20, "skip_chan": 12, "n_blocks": 2, "n_repeats": 1}
+    training = {"batch_size": 2, "learning_rate": 1e-3, "segment_seconds": 0.1}
+    qat = {"batch_size": 2, "learning_rate": 1e-4, "segment_seconds": 0.1, "validation_mixtures": 1}
+    return ModelSpec.model_validate(
+        {
+            "name": "tiny",
+            "architecture": "convtasnet",
+            "sample_rate": SAMPLE_RATE,
+            "task": "separation" if n_src > 1 else "enhancement",
+            "n_src": n_src,
+            "segment_samples": 800,
+            "network": {**sizes, **network},
+            "training": {**training, "steps": steps, "epoch_steps": epoch_steps, "cooldown_steps": cooldown_steps, "seed": 3},
+            "profiles": {name: {**qat, "steps": count} for name, count in {"ptq": 0, "quick": qat_steps, "full": qat_steps}.items()},
+        }
+    )
+
+
+def tiny_network(spec: ModelSpec, seed: int = 0) -> nn.Module:
+    """Random weights, and norms whose gains have both signs."""
+    torch.manual_seed(seed)
+    network = build_network(spec)
+    with torch.no_grad():
+        for module in network.modules():
+            if isinstance(module, GlobalLayerNorm):
+                module.gamma.uniform_(0.4, 1.4).mul_(torch.where(torch.rand(len(module.gamma)) < 0.2, -1.0, 1.0))
+                module.beta.normal_(0, 0.2)
+    return network
+
+
+def waveforms(count: int, samples: int, seed: int = 0) -> Tensor:
+    """Noise bursts [count, samples] on the 16-bit grid, peaks between a half and full scale."""
+    random = np.random.default_rng(seed)
+    smooth = np.stack([np.convolve(row, np.hanning(9), "same") for row in random.normal(size=(count, samples))])
+    smooth *= 0.3 + np.abs(np.sin(np.arange(samples) / samples * 9 + random.uniform(0, 3, (count, 1))))
+    peaks = random.uniform(0.55, 0.95, (count, 1)) / np.abs(smooth).max(1, keepdims=True)
+    return torch.from_numpy(np.rint(smooth * peaks * 32768) / 32768).float()
+
+
+def quantized_network(spec: ModelSpec, recipe: Recipe, seed: int = 0) -> nn.Module:
+    """A twin with observed ranges, in eval mode."""
+    twin = quantize(tiny_network(spec, seed), recipe)
+    observe(twin, [waveforms(2, spec.segment_samples, seed + 10 + step) for step in range(8)])
+    return twin.eval()
+
+
+def write_speech(folder: Path, speakers: int = 3, utterances: int = 2) -> list[tuple[str, Path]]:
+    """(speaker, path) of made-up utterances: each voice a buzz of its own pitch in syllables."""
+    files = []
+    for speaker in range(speakers):
+        for utterance in range(utterances):
+            random = np.random.default_rng((speaker, utterance))
+            time = np.arange(SAMPLE_RATE) / SAMPLE_RATE
+            buzz = sum(np.sin(2 * np.pi * (110 + 60 * speaker) * harmonic * time) / harmonic for harmonic in range(1, 8))
+            waveform = 0.1 * buzz * np.abs(np.sin(2 * np.pi * random.uniform(2, 4) * time)) + 0.003 * random.normal(size=len(time))
+            path = folder / f"voice{speaker}" / f"{utterance}.wav"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            soundfile.write(path, waveform, SAMPLE_RATE, subtype="PCM_16")
+            files.append((f"voice{speaker}", path))
+    return files
