@@ -122,4 +122,8 @@ class TargetSpec(Strict):
     runtimes: list[str] = []
     allowed_ops: list[str] = []
     exact_exceptions: dict[str, str] = Field(default_factory=dict, description="op: reason why it may differ between LiteRT and TFLM")
+    near_exceptions: dict[str, str] = Field(
+        default_factory=dict,
+        description="operator or tensor (* and ? allowed): reason why it may differ by 1 LSB from ONNX Runtime and XNNPACK on more values",
+    )
     gates: Gates | None = None
