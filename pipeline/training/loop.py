@@ -48,6 +48,7 @@ class SeparationTask(lightning.LightningModule):
         self.network, self.training_spec = network, training
         self.run_network = torch.compile(network) if compiled else network
         self.rate_before_cooldown = training.learning_rate
+        self.resumed_plateau: dict[str, Any] | None = None
 
     def loss(self, mixture: Tensor, sources: Tensor) -> Tensor:
         """Loss of each example [B]."""
@@ -80,20 +81,29 @@ class SeparationTask(lightning.LightningModule):
         """By norm. Lightning's own clipping refuses the fused Adam in mixed precision, because of a scaler that bf16 has not."""
         nn.utils.clip_grad_norm_(self.network.parameters(), self.training_spec.gradient_clip)
 
+    def on_validation_epoch_end(self) -> None:
+        """Halves the rate when the validation loss has stopped falling; before the checkpoint is saved, so that it counts after a kill."""
+        self.plateau.step(float(self.trainer.callback_metrics["val_loss"]))
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keeps the rate from which the cooldown started."""
+        """Keeps what the learning rate depends on."""
         checkpoint["rate_before_cooldown"] = self.rate_before_cooldown
+        checkpoint["plateau"] = self.plateau.state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restores it."""
         self.rate_before_cooldown = checkpoint["rate_before_cooldown"]
+        self.resumed_plateau = checkpoint.get("plateau")
 
-    def configure_optimizers(self) -> Any:
+    def configure_optimizers(self) -> torch.optim.Optimizer:
         """Adam, halved when the validation loss stops falling."""
         parameters = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
         optimizer = torch.optim.Adam(parameters, self.training_spec.learning_rate, fused=True)
-        plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=self.training_spec.plateau_patience)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": plateau, "monitor": "val_loss", "interval": "epoch"}}
+        # stepped here and not by the Trainer, which steps it after the checkpoint and would lose that step
+        self.plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=self.training_spec.plateau_patience)
+        if self.resumed_plateau is not None:
+            self.plateau.load_state_dict(self.resumed_plateau)
+        return optimizer
 
 
 class Curve(Callback):
@@ -130,7 +140,8 @@ def fit(task: SeparationTask, data: Mixtures, folder: Path, epoch_steps: int, pr
         The path of the last checkpoint. Its loss curve lies beside it in ``curve.csv``.
     """
     warnings.filterwarnings("ignore", ".*does not have many workers.*")
-    checkpoints = ModelCheckpoint(folder, filename="best", monitor="val_loss", save_last=True, enable_version_counter=False)
+    best = ModelCheckpoint(folder, filename="best", monitor="val_loss", enable_version_counter=False)
+    latest = ModelCheckpoint(folder, filename="last", enable_version_counter=False)  # of every epoch, the best or not
     trainer = lightning.Trainer(
         accelerator="cpu",
         devices=devices,
@@ -139,7 +150,7 @@ def fit(task: SeparationTask, data: Mixtures, folder: Path, epoch_steps: int, pr
         max_steps=task.training_spec.steps,
         limit_train_batches=epoch_steps,
         reload_dataloaders_every_n_epochs=1,
-        callbacks=[checkpoints, Curve(folder / "curve.csv"), RichProgressBar(leave=False)],
+        callbacks=[best, latest, Curve(folder / "curve.csv"), RichProgressBar(leave=False)],
         logger=False,
         num_sanity_val_steps=0,
         enable_model_summary=False,
