@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import numpy as np
 from tflite_micro.python.tflite_micro.runtime import Interpreter, InterpreterConfig
 
-from edge_runtime.model_file import Array, ModelFile
+from edge_runtime.model_file import Array, ModelFile, TensorInfo
 from edge_runtime.native_messages import captured_stderr
-from edge_runtime.tflite_file import channels_first
+from edge_runtime.tflite_file import channels_first, with_outputs
 from export_specs.errors import UserError
 
 _SPARE_BYTES = 1 << 20
 _BYTES_PER_TENSOR = 2048
 _LARGEST_ARENA = (1 << 31) - 1  # beyond it the runtime crashes
+_TAPPED_BYTES = 1 << 28  # of tensors that one run keeps
 
 
 class TflmEngine:
@@ -22,9 +24,9 @@ class TflmEngine:
 
     def __init__(self, file: ModelFile) -> None:
         self._file = file
-        self._interpreter = self._open(InterpreterConfig.kAllocationRecording)
+        self._interpreter = self._open(file.content)
         self._tapped: Interpreter | None = None
-        self._taps = [tensor for tensor in file.activations if tensor.is_integer]
+        self._groups = _groups([tensor for tensor in file.activations if tensor.is_integer])
         with captured_stderr() as messages:
             self._interpreter.print_allocations()
         total = re.search(r"Arena allocation total (\d+) bytes", messages[0])
@@ -40,14 +42,18 @@ class TflmEngine:
         return self._invoke(self._interpreter, tensor)
 
     def invoke_with_taps(self, tensor: Array) -> tuple[Array, dict[str, Array]]:
-        """The output and every computed integer tensor, from an interpreter that keeps them all."""
-        if self._tapped is None:
-            self._tapped = self._open(InterpreterConfig.kPreserveAllTensors)
-        output = self._invoke(self._tapped, tensor)
-        return output, {tap.name: channels_first(self._inner(self._tapped, tap.index)) for tap in self._taps}
+        """The output and every computed integer tensor.
 
-    def _inner(self, interpreter: Interpreter, index: int) -> Array:
-        return np.array(interpreter.GetTensor(index, 0)["tensor_data"])
+        They come from copies of the file that declare them as outputs, a group of tensors in each run. TFLM's own way to preserve
+        all tensors takes 1,024 at most, and memory for all of them at once.
+        """
+        taps: dict[str, Array] = {}
+        for group in self._groups:
+            interpreter = self._tapped or self._open(with_outputs(self._file.content, [tap.index for tap in group]))
+            self._tapped = interpreter if len(self._groups) == 1 else None
+            self._invoke(interpreter, tensor)
+            taps |= {tap.name: channels_first(np.array(interpreter.get_output(place))) for place, tap in enumerate(group)}
+        return self.invoke(tensor), taps
 
     def _invoke(self, interpreter: Interpreter, tensor: Array) -> Array:
         with captured_stderr() as messages:
@@ -61,7 +67,7 @@ class TflmEngine:
             raise UserError(f"TFLM failed on {self._file.path}: {messages[0].strip() or failure}") from failure
         return np.array(interpreter.get_output(0))
 
-    def _open(self, config: InterpreterConfig) -> Interpreter:
+    def _open(self, content: bytes) -> Interpreter:
         """Double the arena, from a generous estimate, for as long as the runtime complains of memory.
 
         The estimate is meant to suffice at once, because the runtime may crash instead of complaining when an arena is a little
@@ -78,10 +84,23 @@ class TflmEngine:
             arena = min(arena, _LARGEST_ARENA)
             with captured_stderr() as messages:
                 try:
-                    return Interpreter.from_bytes(file.content, arena_size=arena, intrepreter_config=config)
+                    return Interpreter.from_bytes(content, arena_size=arena, intrepreter_config=InterpreterConfig.kAllocationRecording)
                 except (RuntimeError, ValueError, MemoryError, TypeError) as error:
                     failure = error
             lacks_memory = re.search(r"allocate|resize|missing", messages[0], re.IGNORECASE) and "Didn't find op" not in messages[0]
             if not lacks_memory or arena == _LARGEST_ARENA:
                 raise UserError(f"TFLM cannot load {file.path}: {messages[0].strip() or failure}") from failure
             arena *= 2
+
+
+def _groups(tensors: Sequence[TensorInfo]) -> list[list[TensorInfo]]:
+    """The tensors in their order, in groups of at most ``_TAPPED_BYTES``; a larger tensor is a group of its own."""
+    groups: list[list[TensorInfo]] = []
+    room = 0
+    for tensor in tensors:
+        if not groups or tensor.nbytes > room:
+            groups.append([])
+            room = _TAPPED_BYTES
+        groups[-1].append(tensor)
+        room -= tensor.nbytes
+    return groups

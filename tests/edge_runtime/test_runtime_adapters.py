@@ -15,6 +15,7 @@ from edge_runtime.runtime import RUNTIMES, open_runtime
 from edge_runtime.signature import fit_signature
 from edge_runtime.tflite_file import channels_first
 from export_specs.errors import UserError
+from tests.edge_runtime.conftest import TfliteGraph
 
 
 @pytest.fixture(params=RUNTIMES)
@@ -91,6 +92,30 @@ def test_tflm_equals_reference_kernels_and_counts_its_arena(tflite_network, pcm)
         assert np.array_equal(tap, found[1][name]), name
     assert 1000 < micro.arena_bytes < 20000
     assert reference.arena_bytes is None
+
+
+@pytest.mark.parametrize("bytes_at_once", [1, 300, 1 << 20])
+def test_tflm_taps_in_groups_are_the_same(tflite_network, pcm, monkeypatch, bytes_at_once):
+    expected = open_runtime(tflite_network, "litert-ref").run_with_taps(pcm)
+    monkeypatch.setattr(tflm, "_TAPPED_BYTES", bytes_at_once)
+    micro = open_runtime(tflite_network, "tflm")
+    for _ in range(2):
+        output, taps = micro.run_with_taps(pcm)
+        assert np.array_equal(output, expected[0])
+        assert {name: tap.tolist() for name, tap in taps.items()} == {name: tap.tolist() for name, tap in expected[1].items()}
+
+
+def test_tflm_taps_more_tensors_than_it_preserves(tmp_path):
+    g, count = TfliteGraph(), 1100
+    tensors = [g.tensor(f"t{number}", [1, 16], np.int16, 1 / 32768) for number in range(count)]
+    order = g.tensor("order", [2], np.int32, data=[0, 1])
+    for source, result in pairwise(tensors):
+        g.operator("TRANSPOSE", [source, order], [result])
+    path = g.write(tmp_path / "long.tflite", [tensors[0]], [tensors[-1]], {"sample_rate": "8000"})
+    pcm = np.arange(16, dtype=np.int16)
+    _, taps = open_runtime(path, "tflm").run_with_taps(pcm)
+    assert len(taps) == count - 1
+    assert all(np.array_equal(tap[0], pcm) for tap in taps.values())
 
 
 def test_tflm_arena_grows_until_the_model_fits(tflite_network, pcm, monkeypatch):
@@ -237,6 +262,7 @@ import random, sys
 from pathlib import Path
 from edge_runtime.runtime import open_runtime
 from export_specs.errors import UserError
+from tests.edge_runtime.conftest import TfliteGraph
 path = Path(sys.argv[1]); whole = path.read_bytes(); refused = 0
 for seed in range(120):
     random.seed(seed); content = bytearray(whole)
