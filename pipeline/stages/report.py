@@ -15,6 +15,7 @@ from export_specs.schema import TargetSpec
 from pipeline.stages.graph import RECORD
 
 SUBJECTS = ("litert-ref", "litert-xnnpack", "onnxruntime")  # what ships is judged on the first of these that the target has
+TFLM_ITEMS = 4  # it is slow, and every one of its tensors is compared with LiteRT's on other clips anyway
 BESIDE = {"vanilla": "vanilla QAT", "ptq": "ptq", "onnx2tf": "onnx2tf int8"}
 
 
@@ -49,6 +50,8 @@ def judge_config(settings: Mapping[str, Any], inputs: Mapping[str, Path]) -> dic
     onnx = f"{files['onnx']}/model.qdq.onnx" if "onnx" in files else None
     tflite = f"{files['tflite']}/model.tflite" if "tflite" in files else None
     stages += [_model(runtime, onnx if runtime == "onnxruntime" else tflite, runtime) for runtime in target.runtimes]
+    subject = next(runtime for runtime in SUBJECTS if runtime in target.runtimes)
+    sweep_stages = [stage["name"] for stage in stages if stage.get("beside")] + ["float", subject]
     return {
         "model": settings["model"],
         "target": target.name,
@@ -56,16 +59,20 @@ def judge_config(settings: Mapping[str, Any], inputs: Mapping[str, Path]) -> dic
         "tflite": tflite,
         "onnx": onnx,
         "float_onnx": float_onnx,
-        "subject": next(runtime for runtime in SUBJECTS if runtime in target.runtimes),
+        "subject": subject,
         "stages": stages,
-        "sets": [{"path": f"{files['evaluation']}/{role}", "role": role} for role in ("test", "sweep")],
+        "sets": [
+            {"path": f"{files['evaluation']}/test", "role": "test"},
+            {"path": f"{files['evaluation']}/sweep", "role": "sweep", "stages": sweep_stages},
+        ],
         "reproduce": f"make deploy MODEL={settings['model']} TARGET={target.name} PROFILE={settings['profile']}",
         "provenance": {"digests": _digests(inputs)},
     }
 
 
 def _model(name: str, path: str | None, runtime: str) -> dict[str, Any]:
-    return {"name": name, "kind": "model", "path": path, "runtime": runtime}
+    stage: dict[str, Any] = {"name": name, "kind": "model", "path": path, "runtime": runtime}
+    return {**stage, "items": TFLM_ITEMS} if runtime == "tflm" else stage
 
 
 def _digests(inputs: Mapping[str, Path]) -> dict[str, str]:
