@@ -41,17 +41,39 @@ def quantized_bias(bias: Tensor, input_scale: Tensor | float, weight_scale: Tens
     return straight_through(torch.round(bias / step) * step, bias)
 
 
+class LogisticQuantizer(FixedQuantizer):
+    """The only int8 grid that the kernels of LOGISTIC have: scale 1/256, zero_point -128, for values of 0 to 255/256."""
+
+    def __init__(self) -> None:
+        super().__init__(1 / 256)
+
+    def grid(self) -> tuple[Tensor, Tensor]:
+        return torch.tensor(self.scale), torch.tensor(-128.0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        clipped = x.clamp(0, 255 * self.scale)
+        return x if self.observing else straight_through(torch.round(clipped / self.scale) * self.scale, clipped)
+
+
 class Pointwise(QuantizedLayer):
-    """1x1 convolution with int8 weights, then the rectifier, then the quantizer."""
+    """1x1 convolution with int8 weights, then the activation, then the quantizer.
+
+    A rectifier is part of the convolution. A sigmoid is an op of its own, between a grid of its own and the kernel's.
+    """
 
     def __init__(self, layer: float_layers.Pointwise) -> None:
         super().__init__()
         self.weight, self.bias, self.activation = layer.weight, layer.bias, layer.activation
         self.weight_quantizer = WeightQuantizer(layer.weight)
+        if self.activation == "sigmoid":
+            self.input_quantizer = ActivationQuantizer()
+            self.output_quantizer = LogisticQuantizer()
 
     def forward(self, x: Tensor) -> Tensor:
         bias = None if self.bias is None else quantized_bias(self.bias, self.input_quantizers[0].grid()[0], self.weight_quantizer.scale())
         y = functional.linear(x, self.weight_quantizer(self.weight)[:, :, 0], bias)
+        if self.activation == "sigmoid":
+            y = self.input_quantizer(y)
         result: Tensor = self.output_quantizer(float_layers.activate(y, self.activation))
         return result
 

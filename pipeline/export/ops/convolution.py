@@ -9,7 +9,7 @@ from pipeline.quantization import layers
 
 
 def emit_pointwise(graph: GraphBuilder, layer: layers.Pointwise, inputs: list[Value], name: str) -> Value:
-    """Conv k1, with Relu where the layer has one."""
+    """Conv k1, with Relu or Sigmoid where the layer has one."""
     (x,) = inputs
     codes, scale = layer.weight_quantizer.codes(layer.weight).numpy(), layer.weight_quantizer.scale().numpy()
     operands = [graph.read(x), graph.weight(f"{name}.weight", codes, scale, 0)]
@@ -18,6 +18,9 @@ def emit_pointwise(graph: GraphBuilder, layer: layers.Pointwise, inputs: list[Va
     edge = graph.node("Conv", operands, f"{name}/conv")
     if layer.activation == "relu":
         edge = graph.node("Relu", [edge], f"{name}/relu")
+    if layer.activation == "sigmoid":
+        before = graph.write(edge, f"{name}.input", len(codes), x.frames, layer.input_quantizer)
+        edge = graph.node("Sigmoid", [graph.read(before)], f"{name}/sigmoid")
     return graph.write(edge, name, len(codes), x.frames, layer.output_quantizer)
 
 
