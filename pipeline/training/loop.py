@@ -145,7 +145,7 @@ def fit(task: SeparationTask, data: Mixtures, folder: Path, epoch_steps: int, pr
     trainer = lightning.Trainer(
         accelerator="cpu",
         devices=devices,
-        strategy="ddp" if devices > 1 else "auto",
+        strategy="ddp_find_unused_parameters_true" if devices > 1 else "auto",  # nothing reads the last block's residual
         precision=precision,  # type: ignore[arg-type]
         max_steps=task.training_spec.steps,
         limit_train_batches=epoch_steps,

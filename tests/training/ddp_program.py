@@ -1,0 +1,39 @@
+"""A training with two processes, run as a program: ``python ddp_program.py <teacher|quantized> <folder> <speech folder>``."""
+
+import os
+import sys
+from pathlib import Path
+
+import lightning
+import torch
+
+from pipeline.data.training_set import TrainingMixtures
+from pipeline.quantization.attach import Recipe
+from pipeline.training import loop, qat, teacher
+from tests.tiny import tiny_spec
+
+if __name__ == "__main__":
+    what, folder, speech = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
+    torch.set_num_threads(1)
+    torch.compiler.set_stance("force_eager")
+    teacher.compiler_available = lambda: False
+    teacher.VALIDATION_MIXTURES = qat.VALIDATION_MIXTURES = 4
+    qat.OBSERVED_BATCHES = 9
+    loop.RichProgressBar = lambda **_: lightning.Callback()
+    original = TrainingMixtures.__getitem__
+
+    def recorded(mixtures: TrainingMixtures, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Notes which process takes which training example."""
+        if mixtures.augment:
+            with (folder / f"examples-{os.environ.get('LOCAL_RANK', '0')}").open("a") as stream:
+                stream.write(f"{mixtures.epoch} {index}\n")
+        return original(mixtures, index)
+
+    TrainingMixtures.__getitem__ = recorded
+    files = [(path.parent.name, path) for path in sorted(speech.glob("*/*.wav"))]
+    spec = tiny_spec(steps=4, epoch_steps=2, qat_steps=4)
+    if what == "teacher":
+        teacher.train_teacher(spec, files, files, folder, 0, 2)
+    else:
+        weights = speech / "teacher.safetensors"
+        qat.train_quantized(spec, Recipe(*what.split("-")), spec.profiles["quick"], weights, files, files, folder, devices=2)
