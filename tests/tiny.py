@@ -74,13 +74,13 @@ def quantized_network(spec: ModelSpec, recipe: Recipe, seed: int = 0) -> nn.Modu
     return twin.eval()
 
 
-def write_speech(folder: Path, speakers: int = 3, utterances: int = 2) -> list[tuple[str, Path]]:
+def write_speech(folder: Path, speakers: int = 3, utterances: int = 2, seconds: int = 1) -> list[tuple[str, Path]]:
     """(speaker, path) of made-up utterances: each voice a buzz of its own pitch in syllables."""
     files = []
     for speaker in range(speakers):
         for utterance in range(utterances):
             random = np.random.default_rng((speaker, utterance))
-            time = np.arange(SAMPLE_RATE) / SAMPLE_RATE
+            time = np.arange(seconds * SAMPLE_RATE) / SAMPLE_RATE
             buzz = sum(np.sin(2 * np.pi * (110 + 60 * speaker) * harmonic * time) / harmonic for harmonic in range(1, 8))
             waveform = 0.1 * buzz * np.abs(np.sin(2 * np.pi * random.uniform(2, 4) * time)) + 0.003 * random.normal(size=len(time))
             path = folder / f"voice{speaker}" / f"{utterance}.wav"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file
 
 from pipeline.models.build import build_network
@@ -65,3 +66,19 @@ def test_two_processes_train_one_quantized_network(recipe: str, tmp_path: Path) 
     state = load_file(out / "quantized.safetensors")
     assert all(value.isfinite().all() for value in state.values())
     assert not set(examples(out, 0)) & set(examples(out, 1))
+
+
+def test_the_command_line_trains_in_the_processes_that_torchrun_starts(tmp_path: Path) -> None:
+    spec = tiny_spec(steps=4, epoch_steps=2)
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(spec.model_dump()))
+    write_speech(tmp_path / "speech", speakers=4, utterances=40, seconds=3)
+    launcher = ["-m", "torch.distributed.run", "--nproc-per-node=2", f"--master-port={free_port()}", "-m", "pipeline.training"]
+    options = ["--model", str(tmp_path / "tiny.yaml"), "--data", f"folder:{tmp_path / 'speech'}", "--out", str(tmp_path / "out")]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "TORCHDYNAMO_DISABLE": "1"}
+    command = [sys.executable, *launcher, *options]
+    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert "2 processes" in done.stderr  # lightning says so
+    checkpoint = torch.load(tmp_path / "out" / "last.ckpt", weights_only=True)
+    assert checkpoint["global_step"] == 4
+    assert (tmp_path / "out" / "float.safetensors").exists()
