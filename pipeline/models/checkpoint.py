@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import re
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.torch_version import TorchVersion
 
@@ -26,7 +27,17 @@ def save_network(network: nn.Module, path: Path, metadata: dict[str, str]) -> No
     """Write a network's state as safetensors, atomically."""
     state = {name: tensor.detach().contiguous().cpu() for name, tensor in network.state_dict().items()}
     with atomic_path(path) as temporary:
-        save_file(state, temporary, metadata)
+        temporary.write_bytes(_with_sorted_header(save(state, metadata)))
+
+
+def _with_sorted_header(content: bytes) -> bytes:
+    """A safetensors file with its metadata in order: the library writes them in a random one, and digests are taken of the file."""
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    header["__metadata__"] = dict(sorted(header.get("__metadata__", {}).items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # tensors stay aligned
+    return len(text).to_bytes(8, "little") + text + content[8 + length :]
 
 
 def read_state(path: Path) -> dict[str, Tensor]:

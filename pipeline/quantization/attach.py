@@ -11,6 +11,7 @@ from torch import Tensor, fx, nn
 
 from export_specs.errors import UserError
 from pipeline.models import layers as float_layers
+from pipeline.models.convtasnet import ConvTasNet
 from pipeline.quantization import layers
 from pipeline.quantization.grid import ActivationQuantizer, FixedQuantizer
 from pipeline.quantization.norm import QuantizedNorm
@@ -48,6 +49,8 @@ def quantize(network: nn.Module, recipe: Recipe) -> nn.Module:
     twin = copy.deepcopy(network)
     if recipe.norm == "c25":
         fold_affine(twin, trace(twin))
+        if isinstance(twin, ConvTasNet):
+            twin.gather_biases()
     kinds: dict[type[nn.Module], Any] = {
         float_layers.Encoder: SplitEncoder if recipe.variant == "fqss" else ByteEncoder,
         float_layers.Decoder: ReconstructingDecoder if recipe.variant == "fqss" else ByteDecoder,

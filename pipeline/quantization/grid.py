@@ -33,19 +33,19 @@ def straight_through(value: Tensor, gradient_of: Tensor) -> Tensor:
 
 
 def _quantize_kernel(x: Tensor, scale: Tensor, zero_point: Tensor) -> Tensor:
-    return (torch.round(x / scale) + zero_point).clamp(QMIN, QMAX).sub(zero_point) * scale
+    return (x / scale).round_().add_(zero_point).clamp_(QMIN, QMAX).sub_(zero_point).mul_(scale)
 
 
 def _gradient_kernel(gradient: Tensor, x: Tensor, scale: Tensor, zero_point: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     ratio = x / scale
-    code = torch.round(ratio) + zero_point
+    code = ratio.round().add_(zero_point)
     below, above = code < QMIN, code > QMAX
-    inside = torch.where(below | above, 0.0, gradient)
-    step = (inside * (code - zero_point - ratio)).sum() / (QMAX - QMIN)
-    return inside, torch.where(below, gradient, 0.0).sum() - step, torch.where(above, gradient, 0.0).sum() + step
+    inside = gradient.masked_fill(below | above, 0.0)
+    step = (inside * code.sub_(zero_point).sub_(ratio)).sum() / (QMAX - QMIN)
+    return inside, (gradient * below).sum() - step, (gradient * above).sum() + step
 
 
-if shutil.which("g++"):  # fused into one pass each; without a compiler the same functions run op by op
+if shutil.which("g++"):  # fused into one pass each, for vectors of any length; without a compiler op by op
     _quantize_kernel = torch.compile(_quantize_kernel, dynamic=True)
     _gradient_kernel = torch.compile(_gradient_kernel, dynamic=True)
 
@@ -56,11 +56,13 @@ class _FakeQuantize(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, minimum: Tensor, maximum: Tensor, scale: Tensor, zero_point: Tensor) -> Tensor:
         ctx.save_for_backward(x, scale, zero_point)
-        return _quantize_kernel(x.detach(), scale, zero_point)
+        return _quantize_kernel(x.detach().reshape(-1), scale, zero_point).view(x.shape)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
-        return *_gradient_kernel(gradients[0], *ctx.saved_tensors), None, None
+        x, scale, zero_point = ctx.saved_tensors
+        inside, to_minimum, to_maximum = _gradient_kernel(gradients[0].reshape(-1), x.reshape(-1), scale, zero_point)
+        return inside.view(x.shape), to_minimum, to_maximum, None, None
 
 
 class ActivationQuantizer(nn.Module):

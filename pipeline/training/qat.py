@@ -17,10 +17,8 @@ from pipeline.models.build import build_network
 from pipeline.models.checkpoint import load_network, save_network
 from pipeline.quantization.attach import Recipe, freeze_statistics, observe, quantize
 from pipeline.quantization.grid import OBSERVED_BATCHES
-from pipeline.training.loop import Mixtures, SeparationTask, compiler_available, fit
+from pipeline.training.loop import Mixtures, SeparationTask, fit
 from pipeline.training.teacher import VALIDATION_MIXTURES, segment_samples
-
-COMPILE_FROM_STEPS = 1000  # compiling takes longer than it saves in a shorter run
 
 
 class QuantizedTask(SeparationTask):
@@ -103,8 +101,8 @@ def train_quantized(
     if profile.steps:
         train = training_examples(spec, train_files, samples, training.epoch_steps * profile.batch_size * devices, training.seed, True)
         validation = training_examples(spec, dev_files, samples, VALIDATION_MIXTURES, training.seed + 1, False)
-        compiled = profile.steps >= COMPILE_FROM_STEPS and compiler_available()
-        task = QuantizedTask(student, training, compiled, teacher if recipe.variant == "fqss" else None)
+        # not compiled as a whole, which takes minutes: the fake quantizers are, one by one
+        task = QuantizedTask(student, training, False, teacher if recipe.variant == "fqss" else None)
         fit(task, Mixtures(train, validation, profile.batch_size, workers), folder, training.epoch_steps, training.precision, devices)
     freeze_statistics(student, True)
     result = folder / "quantized.safetensors"

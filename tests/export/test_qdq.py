@@ -16,7 +16,7 @@ from onnx import TensorProto, numpy_helper
 from torch import nn
 
 from export_specs.errors import UserError
-from pipeline.export.qdq import build_model, export_qdq
+from pipeline.export.qdq import build_model, export_qdq, tensor_name
 from pipeline.quantization.attach import Recipe
 from pipeline.quantization.grid import ActivationQuantizer, FixedQuantizer, WeightQuantizer
 from pipeline.quantization.norm_c23 import NormC23
@@ -50,6 +50,11 @@ def exported(request: pytest.FixtureRequest) -> Exported:
     torch.compiler.set_stance("force_eager")
     network = quantized_network(tiny_spec(), request.param)
     return Exported(request.param, network, build_model(network, SAMPLES, METADATA))
+
+
+def named_layers(network: nn.Module) -> list[tuple[str, nn.Module]]:
+    """Modules by the names that their tensors have."""
+    return [(tensor_name(path), module) for path, module in network.named_modules()]
 
 
 def session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
@@ -106,7 +111,7 @@ def torch_codes(exported: Exported, pcm: np.ndarray) -> tuple[dict[str, np.ndarr
     codes: dict[str, np.ndarray] = {}
     calls: Counter[str] = Counter()
     hooks = []
-    for path, module in exported.network.named_modules():
+    for path, module in named_layers(exported.network):
         if not isinstance(module, ActivationQuantizer | FixedQuantizer):
             continue
 
@@ -176,7 +181,7 @@ def test_the_whole_network_equals_torch(exported: Exported) -> None:
 
 
 def test_norm_statistics_equal_those_of_torch(exported: Exported) -> None:
-    norms = {name: module for name, module in exported.network.named_modules() if isinstance(module, NormC23)}
+    norms = {name: module for name, module in named_layers(exported.network) if isinstance(module, NormC23)}
     if not norms:
         pytest.skip("the recipe keeps its statistics in int16")
     recorded: dict[str, tuple[float, float]] = {}
@@ -204,7 +209,7 @@ def test_scales_and_zero_points_are_those_of_the_quantizers(exported: Exported) 
     constants = exported.initializers()
     names = set(quantized_tensors(exported.model, TensorProto.INT8))
     checked = 0
-    for path, module in exported.network.named_modules():
+    for path, module in named_layers(exported.network):
         layer, _, kind = path.rpartition(".")
         if isinstance(module, ActivationQuantizer | FixedQuantizer):
             first = tensor_of(layer, kind, exported.recipe.variant)

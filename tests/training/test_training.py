@@ -89,6 +89,17 @@ def test_a_teacher_is_trained(speech: Files, tmp_path: Path) -> None:
     assert set(load_file(weights)) == set(build_network(spec).state_dict())
 
 
+def test_the_same_network_is_saved_as_the_same_bytes(tmp_path: Path) -> None:
+    """Digests of checkpoints key the stages and stand in the exported files."""
+    metadata = {name: name.upper() for name in ("model", "variant", "norm", "observed_batches", "step")}
+    for copy in range(4):
+        save_network(tiny_network(tiny_spec()), tmp_path / f"{copy}.safetensors", metadata)
+    assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1
+    with safe_open(tmp_path / "0.safetensors", "pt") as stream:
+        assert stream.metadata() == metadata
+    assert load_file(tmp_path / "0.safetensors").keys() == build_network(tiny_spec()).state_dict().keys()
+
+
 def test_training_is_deterministic(speech: Files, tmp_path: Path) -> None:
     paths = [train_teacher(tiny_spec(), speech, speech, tmp_path / name, 0, 1) for name in "ab"]
     same_state(*paths)

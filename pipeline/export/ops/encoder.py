@@ -31,6 +31,7 @@ def emit_byte_encoder(graph: GraphBuilder, layer: ByteEncoder, inputs: list[Valu
     unsigned = graph.node("Add", [wide, constants[32896]], "input/unsigned")
     byte = graph.node("Sub", [graph.node("Div", [unsigned, constants[256]], "input/byte"), constants[128]], "input/centred")
     code = graph.node("Cast", [graph.node("Min", [byte, constants[127]], "input/saturated")], "input", to=INT8)
+    code = _frames(graph, code, pcm.frames)
     return _convolve(graph, layer, Value(code, 1, pcm.frames, np.float32(INPUT_SCALE)), name)
 
 

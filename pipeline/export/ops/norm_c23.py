@@ -14,7 +14,7 @@ def emit_norm_c23(graph: GraphBuilder, layer: NormC23, inputs: list[Value], name
     c = layer.constants()
     sign = layer.gamma_sign().numpy()
     mean_code, rstd_code = emit_statistics(graph, layer, x, name)
-    mean, rstd = f"{mean_code}/wide", widen(graph, rstd_code)  # the statistics have widened the mean
+    mean, rstd = f"{mean_code}32", widen(graph, rstd_code)  # the statistics have widened the mean
     signed = graph.node("Mul", [rstd, graph.const(f"{name}/sign_filter", sign.reshape(-1, 1, 1), np.int32)], f"{name}/gain_wide")
     gain = graph.node("Cast", [signed], f"{name}/gain", to=INT8)
     gain_scale = c.gain_scale.numpy().astype(np.float32)
@@ -44,11 +44,11 @@ def emit_statistics(graph: GraphBuilder, layer: NormC23, x: Value, name: str) ->
     energy = Value(graph.quantize(squares, f"{name}/energy", energy_scale, -128), 1, x.frames, energy_scale, -128)
     energy_mean = widen(graph, _scalar_mean(graph, graph.read(energy), f"{name}/energy", np.float32(energy_scale / 128)))
 
-    product = graph.node("Mul", [mean, mean], f"{name}/mean_squared")
-    centre = graph.node("Div", [product, graph.const(f"{name}/divisor", [divisor], np.int32)], f"{name}/mean_energy")
-    difference = graph.node("Sub", [energy_mean, centre], f"{name}/variance_raw")
+    product = graph.node("Mul", [mean, mean], f"{name}/mm")
+    centre = graph.node("Div", [product, graph.const(f"{name}/divisor", [divisor], np.int32)], f"{name}/mm_d")
+    difference = graph.node("Sub", [energy_mean, centre], f"{name}/var")
     floor = graph.const(f"{name}/variance_floor", [int(c.variance_floor.item())], np.int32)
-    variance32 = graph.node("Max", [difference, floor], f"{name}/variance_wide")
+    variance32 = graph.node("Max", [difference, floor], f"{name}/var32")
     edge = graph.dequantize(variance32, np.float32(square * divisor / 16384), dtype=np.int32)
     variance_scale = np.float32(c.variance_scale.item() * square)
     graph.quantize(edge, f"{name}/variance", variance_scale, -128)
@@ -60,7 +60,7 @@ def emit_statistics(graph: GraphBuilder, layer: NormC23, x: Value, name: str) ->
 
 def widen(graph: GraphBuilder, code: str) -> str:
     """The codes as int32."""
-    return graph.node("Cast", [code], f"{code}/wide", to=INT32)
+    return graph.node("Cast", [code], f"{code}32", to=INT32)
 
 
 def _mean_of_channels(graph: GraphBuilder, x: Value, name: str) -> str:
