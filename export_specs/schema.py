@@ -7,6 +7,9 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
+Profile = Literal["ptq", "quick", "full"]
+
+
 class Strict(BaseModel):
     """Base of every spec: frozen, unknown keys refused."""
 
@@ -79,7 +82,7 @@ class ModelSpec(Strict):
     segment_samples: int = Field(gt=0, description="fixed length of one invocation of the shipped graph")
     network: ConvTasNetSpec
     training: TrainingSpec
-    profiles: dict[Literal["ptq", "quick", "full"], QatProfile]
+    profiles: dict[Profile, QatProfile]
 
     @model_validator(mode="after")
     def _check(self) -> ModelSpec:
@@ -99,11 +102,11 @@ class Gates(Strict):
 
     near_max_lsb: int = 1
     near_max_share: float = 0.005
-    mean_si_sdr_loss_db: dict[Literal["ptq", "quick", "full"], float]
+    mean_si_sdr_loss_db: dict[Profile, float]
     p5_loss_db: float = 1.0
-    stoi_loss: float = 0.005
-    order_agreement: float = 0.99
-    waveform_si_sdr_difference_db: float = 0.05
+    stoi_loss: dict[Profile, float] = {"ptq": 0.02, "quick": 0.01, "full": 0.005}
+    order_agreement: dict[Profile, float] = {"ptq": 0.9, "quick": 0.95, "full": 0.99}
+    waveform_si_sdr_difference_db: dict[Profile, float] = {"ptq": 0.1, "quick": 0.05, "full": 0.05}
     theory_slack_db: float = 0.2
     bytes_per_parameter: float = 1.15
     bytes_constant: int = 48 * 1024

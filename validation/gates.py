@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 
-from export_specs.schema import Gates, TargetSpec
+from export_specs.schema import Gates, Profile, TargetSpec
 from validation.behaviour import RuntimeBehaviour
 from validation.golden_inputs import OpComparison
 from validation.ladder import StageResult, mean_difference
@@ -74,10 +74,10 @@ def near_gate(runtime: str, found: Sequence[OpComparison], ops: Mapping[str, str
     return gate.model_copy(update={"note": "; ".join(part for part in (gate.note, reasons) if part)})
 
 
-def task_gates(subject: StageResult, gates: Gates, profile: str) -> list[Gate]:
+def task_gates(subject: StageResult, gates: Gates, profile: Profile) -> list[Gate]:
     """Mean and 5th percentile of SI-SDR, STOI and the order of the speakers, int8 against float."""
     found = subject.summary
-    limit = gates.mean_si_sdr_loss_db[profile]  # type: ignore[index]
+    limit = gates.mean_si_sdr_loss_db[profile]
     interval = type(found.delta_interval)(low=-found.delta_interval.high, high=-found.delta_interval.low)
     note = "" if interval.high <= limit else "the 95 % interval reaches beyond the limit: judge more mixtures to be sure"
     return [
@@ -85,15 +85,15 @@ def task_gates(subject: StageResult, gates: Gates, profile: str) -> list[Gate]:
             "task.mean", "mean SI-SDR loss against float, dB", -found.delta, limit, found.n, interval, note if -found.delta <= limit else ""
         ),
         _at_most("task.p5", "5th percentile of the SI-SDR loss, dB", -found.delta_p5, gates.p5_loss_db, found.n),
-        _at_most("task.stoi", "mean STOI loss", -found.stoi_delta, gates.stoi_loss, found.n),
-        _at_least("task.order", "same speaker order as float", found.order_agreement, gates.order_agreement, found.n),
+        _at_most("task.stoi", "mean STOI loss", -found.stoi_delta, gates.stoi_loss[profile], found.n),
+        _at_least("task.order", "same speaker order as float", found.order_agreement, gates.order_agreement[profile], found.n),
     ]
 
 
-def waveform_gate(litert: StageResult | None, onnx: StageResult | None, gates: Gates) -> Gate:
+def waveform_gate(litert: StageResult | None, onnx: StageResult | None, gates: Gates, profile: Profile) -> Gate:
     """LiteRT's waveform against ONNX Runtime's: size of the mean difference of their SI-SDR."""
     rule = "mean difference of SI-SDR between LiteRT and ONNX Runtime, dB"
-    limit = gates.waveform_si_sdr_difference_db
+    limit = gates.waveform_si_sdr_difference_db[profile]
     if litert is None or onnx is None:
         return Gate(
             id="task.waveform", rule=rule, observed=None, limit=limit, passed=None, n=0, note="one of the two is no stage of the ladder"

@@ -120,7 +120,7 @@ def _gates(
     if subject is not None:
         gates += task_gates(subject, limits, config.profile)
     if target.format == "tflite" and "onnxruntime" in target.runtimes:
-        gates.append(waveform_gate(run.test_result("litert-ref", test), run.test_result("onnxruntime", test), limits))
+        gates.append(waveform_gate(run.test_result("litert-ref", test), run.test_result("onnxruntime", test), limits, config.profile))
     gates += theory_gates(theory_bins(run.points), bound_violations(run.points), len(run.points), limits)
     gates += level_gates(level, limits)
     return [*gates, *resource_gates(found.structure.bytes, parameters, found.arena_bytes, limits)]

@@ -11,7 +11,8 @@ from typing import Any
 
 from export_specs.atomic import write_text
 from export_specs.errors import UserError
-from export_specs.schema import TargetSpec
+from export_specs.schema import ModelSpec, TargetSpec
+from pipeline.models.build import build_network
 from pipeline.stages.graph import RECORD
 
 SUBJECTS = ("litert-ref", "litert-xnnpack", "onnxruntime")  # what ships is judged on the first of these that the target has
@@ -22,7 +23,7 @@ BESIDE = {"vanilla": "vanilla QAT", "ptq": "ptq", "onnx2tf": "onnx2tf int8"}
 def run(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, Path]) -> None:
     """``inputs``: evaluation, float, and those of fake, onnx, tflite and beside-* that there are. Makes the folder ``report``.
 
-    ``settings``: model, target, profile. A failed gate is no failure of this stage: the verdict stands in ``report/parity.json``.
+    ``settings``: spec, model, target, profile. A failed gate is no failure of this stage: the verdict stands in ``report/parity.json``.
 
     Raises:
         UserError: no report was made.
@@ -38,6 +39,7 @@ def run(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, Path]) -
 def judge_config(settings: Mapping[str, Any], inputs: Mapping[str, Path]) -> dict[str, Any]:
     """The settings of the judge (``validation.config.JudgeConfig``): the ladder from the float network to every runtime of the target."""
     target = TargetSpec.model_validate(settings["target"])
+    parameters = sum(value.numel() for value in build_network(ModelSpec.model_validate(settings["spec"])).parameters())
     files = {name: str(folder.resolve()) for name, folder in inputs.items()}
     float_onnx = f"{files['float']}/float.onnx"
     stages = [_model("float", float_onnx, "onnxruntime")]
@@ -59,6 +61,7 @@ def judge_config(settings: Mapping[str, Any], inputs: Mapping[str, Path]) -> dic
         "tflite": tflite,
         "onnx": onnx,
         "float_onnx": float_onnx,
+        "parameters": parameters,
         "subject": subject,
         "stages": stages,
         "sets": [

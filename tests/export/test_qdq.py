@@ -96,8 +96,8 @@ def tensor_of(layer: str, quantizer: str, variant: str) -> str:
         return "decoder/byte"
     suffix = {
         "output_quantizer": "",
-        "input_quantizer": ".input",
-        "centred_quantizer": "/centred",
+        "input_quantizer": ".in",
+        "centred_quantizer": "/diff",
         "high_quantizer": "/high",
         "reanalysis_quantizer": "/reanalysis",
         "residue_quantizer": "/residue",
@@ -164,7 +164,7 @@ def assert_equal_but_for_ties(differences: dict[str, np.ndarray]) -> None:
 def test_every_int8_tensor_equals_that_of_torch_given_golden_inputs(exported: Exported) -> None:
     differences = golden_differences(exported)
     assert_equal_but_for_ties(differences)
-    inside_norms = ("/mean_time", "/energy", "/variance", "/variance8", "/rstd", "/centre")
+    inside_norms = ("/mean8", "/energy", "/var8", "/variance8", "/rstd", "/centre")
     names = quantized_tensors(exported.model, TensorProto.INT8)
     compared_with_nothing = {name for name in names if name not in differences and not name.endswith(inside_norms)}
     assert not compared_with_nothing
@@ -193,13 +193,13 @@ def test_norm_statistics_equal_those_of_torch(exported: Exported) -> None:
             return result
 
         norm.statistics = record  # type: ignore[method-assign,assignment]
-    outputs = [f"{name}/{kind}" for name in norms for kind in ("mean_code", "rstd")]
+    outputs = [f"{name}/{kind}" for name in norms for kind in ("m_all", "rstd")]
     inner = session(with_outputs(exported.model, outputs))
     for pcm in recordings():
         torch_codes(exported, pcm)
         actual = dict(zip(["separated", *outputs], inner.run(None, {"pcm": pcm}), strict=True))
         for name, (mean, rstd) in recorded.items():
-            assert int(actual[f"{name}/mean_code"].item()) == mean
+            assert int(actual[f"{name}/m_all"].item()) == mean
             assert int(actual[f"{name}/rstd"].item()) == rstd
     for norm in norms.values():
         del norm.statistics  # the method of the class again

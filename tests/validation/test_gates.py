@@ -143,9 +143,9 @@ def test_swapped_speakers_lose_no_si_sdr() -> None:
 def test_waveform_gate() -> None:
     floating, near = _results(0.02)
     _, far = _results(-0.2)
-    assert waveform_gate(near, floating, GATES).passed
-    assert waveform_gate(far, floating, GATES).passed is False
-    assert waveform_gate(None, floating, GATES).passed is None
+    assert waveform_gate(near, floating, GATES, "full").passed
+    assert waveform_gate(far, floating, GATES, "full").passed is False
+    assert waveform_gate(None, floating, GATES, "full").passed is None
 
 
 def test_theory_gates() -> None:

@@ -19,7 +19,7 @@ def emit_pointwise(graph: GraphBuilder, layer: layers.Pointwise, inputs: list[Va
     if layer.activation == "relu":
         edge = graph.node("Relu", [edge], f"{name}/relu")
     if layer.activation == "sigmoid":
-        before = graph.write(edge, f"{name}.input", len(codes), x.frames, layer.input_quantizer)
+        before = graph.write(edge, f"{name}.in", len(codes), x.frames, layer.input_quantizer)
         edge = graph.node("Sigmoid", [graph.read(before)], f"{name}/sigmoid")
     return graph.write(edge, name, len(codes), x.frames, layer.output_quantizer)
 

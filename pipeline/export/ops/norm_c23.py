@@ -42,7 +42,7 @@ def emit_statistics(graph: GraphBuilder, layer: NormC23, x: Value, name: str) ->
     energy_scale = np.float32(square * x.channels * divisor / 128)
     squares = graph.node("ReduceSumSquare", [graph.read(x), graph.const("axes/channels", [1], np.int64)], f"{name}/squares", keepdims=1)
     energy = Value(graph.quantize(squares, f"{name}/energy", energy_scale, -128), 1, x.frames, energy_scale, -128)
-    energy_mean = widen(graph, _scalar_mean(graph, graph.read(energy), f"{name}/energy", np.float32(energy_scale / 128)))
+    energy_mean = widen(graph, _scalar_mean(graph, graph.read(energy), f"{name}/e", np.float32(energy_scale / 128)))
 
     product = graph.node("Mul", [mean, mean], f"{name}/mm")
     centre = graph.node("Div", [product, graph.const(f"{name}/divisor", [divisor], np.int32)], f"{name}/mm_d")
@@ -51,8 +51,8 @@ def emit_statistics(graph: GraphBuilder, layer: NormC23, x: Value, name: str) ->
     variance32 = graph.node("Max", [difference, floor], f"{name}/var32")
     edge = graph.dequantize(variance32, np.float32(square * divisor / 16384), dtype=np.int32)
     variance_scale = np.float32(c.variance_scale.item() * square)
-    graph.quantize(edge, f"{name}/variance", variance_scale, -128)
-    root = graph.node("Sqrt", [graph.dequantize(f"{name}/variance", variance_scale, -128)], f"{name}/deviation")
+    graph.quantize(edge, f"{name}/var8", variance_scale, -128)
+    root = graph.node("Sqrt", [graph.dequantize(f"{name}/var8", variance_scale, -128)], f"{name}/deviation")
     rstd_scale = np.float32(c.rstd_scale.item() / x.grid())
     reciprocal = graph.node("Reciprocal", [root], f"{name}/reciprocal")
     return mean_code, graph.quantize(reciprocal, f"{name}/rstd", rstd_scale, 0)
@@ -66,13 +66,13 @@ def widen(graph: GraphBuilder, code: str) -> str:
 def _mean_of_channels(graph: GraphBuilder, x: Value, name: str) -> str:
     """int16 [1]: 128 times the mean code of x."""
     time = graph.const("axes/time", [2], np.int64)
-    over_time = graph.node("ReduceMean", [graph.read(x), time], f"{name}/mean_time_float", keepdims=1)
-    per_channel = Value(graph.quantize(over_time, f"{name}/mean_time", x.grid(), x.zero_point), x.channels, 1, x.scale, x.zero_point)
-    return _scalar_mean(graph, graph.read(per_channel), f"{name}/mean", np.float32(x.grid() / 128))
+    over_time = graph.node("ReduceMean", [graph.read(x), time], f"{name}/mean8_float", keepdims=1)
+    per_channel = Value(graph.quantize(over_time, f"{name}/mean8", x.grid(), x.zero_point), x.channels, 1, x.scale, x.zero_point)
+    return _scalar_mean(graph, graph.read(per_channel), f"{name}/m", np.float32(x.grid() / 128))
 
 
 def _scalar_mean(graph: GraphBuilder, edge: str, name: str, scale: np.float32) -> str:
     """int16 [1]: the mean of a tensor, at an int16 ``scale``."""
     wide = graph.dequantize(graph.quantize(edge, f"{name}16", scale, 0, np.int16), scale, dtype=np.int16)
     mean = graph.node("ReduceMean", [wide, graph.const("axes/all", [1, 2], np.int64)], f"{name}_float", keepdims=0)
-    return graph.quantize(mean, f"{name}_code", scale, 0, np.int16)
+    return graph.quantize(mean, f"{name}_all", scale, 0, np.int16)
