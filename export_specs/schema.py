@@ -6,7 +6,6 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-
 Profile = Literal["ptq", "quick", "full"]
 
 
@@ -90,7 +89,8 @@ class ModelSpec(Strict):
         if self.segment_samples < kernel or (self.segment_samples - kernel) % stride:
             lower = max(0, (self.segment_samples - kernel) // stride) * stride + kernel
             raise ValueError(
-                f"segment_samples {self.segment_samples} must be kernel_size + a multiple of stride; {lower} and {lower + stride} are the nearest"
+                f"segment_samples {self.segment_samples} must be kernel_size + a multiple of stride; "
+                f"{lower} and {lower + stride} are the nearest"
             )
         if self.task == "separation" and self.n_src < 2:
             raise ValueError("n_src 1 is enhancement: set task: enhancement")

@@ -64,7 +64,8 @@ class GraphBuilder:
         if name not in self.dequantized:
             attributes = {} if axis is None else {"axis": axis}
             output = f"{name}/dequantized"
-            self.dequantized[name] = self.node("DequantizeLinear", [name, *self._grid(name, scale, zero_point, dtype)], output, **attributes)
+            operands = [name, *self._grid(name, scale, zero_point, dtype)]
+            self.dequantized[name] = self.node("DequantizeLinear", operands, output, **attributes)
         return self.dequantized[name]
 
     def read(self, value: Value) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from export_specs.atomic import atomic_path
@@ -21,7 +22,7 @@ def write_outputs(network: nn.Module, evaluation_set: Path, segment_samples: int
         UserError: an item is longer than one segment, which torch would have to stitch.
     """
     manifest = json.loads((evaluation_set / "manifest.json").read_text())
-    outputs: dict[str, np.ndarray] = {}  # type: ignore[type-arg]
+    outputs: dict[str, NDArray[np.int16]] = {}
     network.eval()
     for item in manifest["items"][:limit]:
         pcm, _ = soundfile.read(evaluation_set / item["mixture"], dtype="int16")

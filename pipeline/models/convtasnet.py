@@ -5,7 +5,7 @@ Module names follow Asteroid 0.7, so that its checkpoints load by key. Tensors a
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -100,16 +100,17 @@ class ConvTasNet(nn.Module):
 
         Both streams are sums up to the next 1x1 convolution (residual) and to the first skip tensor.
         """
-        blocks = list(self.masker.TCN)
+        blocks = [cast(ConvBlock, block) for block in self.masker.TCN]
+        first_skip = cast(Tensor, blocks[0].skip_conv.bias)
         carried = torch.zeros(blocks[0].res_conv.out_channels)
         with torch.no_grad():
             for block in blocks:
-                expand = block.shared_block[0]
-                expand.bias += expand.weight[:, :, 0] @ carried
+                expand = cast(Pointwise, block.shared_block[0])
+                cast(Tensor, expand.bias).add_(expand.weight[:, :, 0] @ carried)
                 if block is not blocks[0]:
-                    blocks[0].skip_conv.bias += block.skip_conv.bias
+                    first_skip.add_(cast(Tensor, block.skip_conv.bias))
                     block.skip_conv.bias = None
-                carried += block.res_conv.bias
+                carried += cast(Tensor, block.res_conv.bias)
                 block.res_conv.bias = None
 
     def asteroid_arguments(self) -> dict[str, Any]:

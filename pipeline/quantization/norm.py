@@ -7,7 +7,7 @@ of the float norm (straight-through).
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from pipeline.models import layers as float_layers
 from pipeline.quantization.grid import straight_through

@@ -67,7 +67,7 @@ class NormB14(QuantizedNorm):
                 normalised_scale=product * _power(torch.log2(reach / INT16_MAX / product)).clamp(min=1),
                 beta_scale=beta_scale,
                 beta_codes=torch.round(self.beta / beta_scale),
-                output16_scale=self.output_quantizer.grid()[0] / OUTPUT_STEPS,  # type: ignore[operator]
+                output16_scale=self.output_quantizer.grid()[0] / OUTPUT_STEPS,
             )
 
     def integer_norm(self, x: Tensor, mean: Tensor, rstd: Tensor) -> Tensor:

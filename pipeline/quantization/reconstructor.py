@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -39,8 +41,7 @@ class ReconstructingDecoder(QuantizedLayer):
 
     def synthesis(self) -> Tensor:
         """Quantized D as a matrix [K, N]."""
-        quantized: Tensor = self.weight_quantizer(self.weight.reshape(1, -1))
-        return quantized.view(self.kernel_size, -1)
+        return _matrix(self)
 
     def forward(self, features: Tensor) -> Tensor:
         synthesis = self.synthesis()
@@ -50,8 +51,8 @@ class ReconstructingDecoder(QuantizedLayer):
         residue = self.residue_quantizer(features - reanalysed)
         correction = float_layers.overlap_add(functional.linear(residue, synthesis), self.stride)
         if self.correction_quantizer.observing:
-            return high
-        return (high + self.correction_quantizer(correction)).clamp(-1, 32767 / 32768)
+            return cast(Tensor, high)
+        return cast(Tensor, high + self.correction_quantizer(correction)).clamp(-1, 32767 / 32768)
 
 
 class ByteDecoder(QuantizedLayer):
@@ -64,12 +65,19 @@ class ByteDecoder(QuantizedLayer):
         self.kernel_size, self.stride = layer.kernel_size, layer.stride
         self.weight_quantizer = WeightQuantizer(self.weight.detach().reshape(1, -1))
 
-    synthesis = ReconstructingDecoder.synthesis
+    def synthesis(self) -> Tensor:
+        """Quantized D as a matrix [K, N]."""
+        return _matrix(self)
 
     def forward(self, features: Tensor) -> Tensor:
         waveform = float_layers.overlap_add(functional.linear(features, self.synthesis()), self.stride)
         result: Tensor = self.output_quantizer(waveform)
         return result
+
+
+def _matrix(decoder: ReconstructingDecoder | ByteDecoder) -> Tensor:
+    quantized: Tensor = decoder.weight_quantizer(decoder.weight.reshape(1, -1))
+    return quantized.view(decoder.kernel_size, -1)
 
 
 def _inverse(filters: Tensor, stride: int) -> Tensor:
@@ -95,4 +103,4 @@ def _inverse(filters: Tensor, stride: int) -> Tensor:
     gram = system @ system.T
     damping = 1e-6 * gram.diagonal().mean() * torch.eye(len(gram), dtype=torch.float64)
     solution = system.T @ torch.linalg.solve(gram + damping, torch.tensor(wanted, dtype=torch.float64))
-    return solution.view(count, 1, kernel).float()
+    return cast(Tensor, solution).view(count, 1, kernel).float()

@@ -160,7 +160,8 @@ class Deployment:
                 parents["beside-onnx2tf"] = self._onnx2tf(True)
         if self.tflite is not None:
             parents["tflite"] = self.tflite
-        settings = {"target": choice.target.model_dump(mode="json"), "model": choice.spec.name, "profile": choice.profile, "spec": self._spec}
+        target = choice.target.model_dump(mode="json")
+        settings = {"target": target, "model": choice.spec.name, "profile": choice.profile, "spec": self._spec}
         stage = self._stage(f"report-{choice.target.name}-{choice.profile}", "report", ("report",), settings, **parents)
         return replace(stage, files=VALIDATION_FILES, code=("validation.__main__",))
 

@@ -106,7 +106,8 @@ def train_quantized(
         fit(task, Mixtures(train, validation, profile.batch_size, workers), folder, training.epoch_steps, training.precision, devices)
     freeze_statistics(student, True)
     result = folder / "quantized.safetensors"
-    save_network(student, result, {"model": spec.name, "variant": recipe.variant, "norm": recipe.norm, "observed_batches": str(OBSERVED_BATCHES)})
+    facts = {"model": spec.name, "variant": recipe.variant, "norm": recipe.norm, "observed_batches": str(OBSERVED_BATCHES)}
+    save_network(student, result, facts)
     return result
 
 

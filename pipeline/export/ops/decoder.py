@@ -47,7 +47,9 @@ def _synthesis(graph: GraphBuilder, layer: ReconstructingDecoder | ByteDecoder, 
     return graph.weight(f"{_base(name)}.weight", codes, layer.weight_quantizer.scale().numpy(), 1)
 
 
-def _transposed(graph: GraphBuilder, layer: ReconstructingDecoder | ByteDecoder, x: Value, weight: str, name: str, quantizer: object) -> Value:
+def _transposed(
+    graph: GraphBuilder, layer: ReconstructingDecoder | ByteDecoder, x: Value, weight: str, name: str, quantizer: object
+) -> Value:
     edge = graph.node("ConvTranspose", [graph.read(x), weight], f"{name}_conv", strides=[layer.stride])
     return graph.write(edge, name, 1, (x.frames - 1) * layer.stride + layer.kernel_size, quantizer)
 
