@@ -39,7 +39,7 @@ def load_utterance(path: Path, sample_rate: int) -> Waveform:
         raise UserError(f"{path} is {'empty' if not len(mono) else 'not finite (NaN or infinity)'}; remove it from the data set")
     if rate != sample_rate:
         mono = soxr.resample(mono, rate, sample_rate, quality="VHQ")
-    return mono.astype(np.float32)
+    return np.asarray(mono, np.float32)
 
 
 def loudness(waveform: Waveform, sample_rate: int) -> float:

@@ -88,7 +88,8 @@ def build_model(network: nn.Module, segment_samples: int, metadata: dict[str, st
 
 def tensor_name(path: str) -> str:
     """What the output of the layer at a module path is called. Shorter than the path: names are a twentieth of a small file."""
-    for long, short in (("masker.", ""), (".shared_block", ""), ("TCN.", "tcn"), ("residual_add", "add"), ("_conv", ""), ("skip_add", "skip")):
+    shorter = {"masker.": "", ".shared_block": "", "TCN.": "tcn", "residual_add": "add", "_conv": "", "skip_add": "skip"}
+    for long, short in shorter.items():
         path = path.replace(long, short)
     return path
 

@@ -68,7 +68,9 @@ class Pointwise(nn.Conv1d):
 
 def activate(x: Tensor, activation: str) -> Tensor:
     """The named activation: linear, relu or sigmoid."""
-    return {"linear": lambda y: y, "relu": functional.relu, "sigmoid": torch.sigmoid}[activation](x)
+    if activation == "linear":
+        return x
+    return {"relu": functional.relu, "sigmoid": torch.sigmoid}[activation](x)
 
 
 class Depthwise(nn.Conv1d):
