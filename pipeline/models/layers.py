@@ -70,7 +70,7 @@ def activate(x: Tensor, activation: str) -> Tensor:
     """The named activation: linear, relu or sigmoid."""
     if activation == "linear":
         return x
-    return {"relu": functional.relu, "sigmoid": torch.sigmoid}[activation](x)
+    return functional.relu(x) if activation == "relu" else torch.sigmoid(x)
 
 
 class Depthwise(nn.Conv1d):
