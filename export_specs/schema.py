@@ -103,7 +103,7 @@ class Gates(Strict):
     near_max_lsb: int = 1
     near_max_share: float = 0.005
     mean_si_sdr_loss_db: dict[Profile, float]
-    p5_loss_db: float = 1.0
+    p5_loss_db: dict[Profile, float] = {"ptq": 3.0, "quick": 1.0, "full": 1.0}
     stoi_loss: dict[Profile, float] = {"ptq": 0.02, "quick": 0.01, "full": 0.005}
     order_agreement: dict[Profile, float] = {"ptq": 0.9, "quick": 0.95, "full": 0.99}
     waveform_si_sdr_difference_db: dict[Profile, float] = {"ptq": 0.1, "quick": 0.05, "full": 0.05}

@@ -84,7 +84,7 @@ def task_gates(subject: StageResult, gates: Gates, profile: Profile) -> list[Gat
         _at_most(
             "task.mean", "mean SI-SDR loss against float, dB", -found.delta, limit, found.n, interval, note if -found.delta <= limit else ""
         ),
-        _at_most("task.p5", "5th percentile of the SI-SDR loss, dB", -found.delta_p5, gates.p5_loss_db, found.n),
+        _at_most("task.p5", "5th percentile of the SI-SDR loss, dB", -found.delta_p5, gates.p5_loss_db[profile], found.n),
         _at_most("task.stoi", "mean STOI loss", -found.stoi_delta, gates.stoi_loss[profile], found.n),
         _at_least("task.order", "same speaker order as float", found.order_agreement, gates.order_agreement[profile], found.n),
     ]
