@@ -6,6 +6,8 @@ of the float norm (straight-through).
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import Tensor
 
@@ -17,7 +19,7 @@ HEADROOM = 1.2
 FORGET = 0.02
 
 
-class QuantizedNorm(QuantizedLayer):
+class QuantizedNorm(QuantizedLayer, ABC):
     """Base of the recipes: x [B, T, C] on its grid to y [B, T, C].
 
     ``variance_max`` and ``variance_min`` (in units of x squared) and ``energy_max`` (largest mean square of a frame) are
@@ -51,9 +53,9 @@ class QuantizedNorm(QuantizedLayer):
         """The same in float, while ranges are being observed."""
         return (x - mean) * (rstd * self.gamma) + self.beta
 
+    @abstractmethod
     def integer_norm(self, x: Tensor, mean: Tensor, rstd: Tensor) -> Tensor:
         """The normalised tensor before its output quantizer, computed as the integer ops do."""
-        raise NotImplementedError
 
     def input_scale(self) -> Tensor:
         """Scale of the input's grid."""
