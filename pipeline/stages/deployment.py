@@ -93,9 +93,10 @@ class Deployment:
         return replace(stage, parents={"checkpoint": self.trained_teacher()})
 
     def trained_teacher(self) -> Stage:
-        """The stage that trains the float network from the data, whether or not weights are committed."""
+        """The stage that trains the float network from the data, from CHECKPOINT on where one is given."""
         settings = {"spec": self._spec, "data": self._data}
-        return self._stage("training", "trained_teacher", ("float.safetensors",), settings)
+        stage = self._stage("training", "trained_teacher", ("float.safetensors",), settings)
+        return stage if self.choice.checkpoint is None else replace(stage, files={"start": self.choice.checkpoint})
 
     def _committed(self, file: str) -> Path | None:
         """A file of the weights that ship for this model; none for a user's own spec of another network."""

@@ -21,12 +21,14 @@ def run(
     out: Annotated[Path, typer.Option(help="Folder of checkpoints, curve.csv and float.safetensors.")],
     model: Annotated[str, typer.Option(help="Model name or spec file.")] = "convtasnet",
     data: Annotated[str, typer.Option(help="Data set, as make's DATA.")] = "embedded",
+    start: Annotated[Path | None, typer.Option(help="Float weights to go on from.")] = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes that mix examples, for each that trains.")] = 0,
 ) -> None:
     """Train the float network of a spec; the same command goes on with an interrupted run."""
     spec = load_model(model)
     train, dev = training_files(data, spec.sample_rate)
-    train_teacher(spec, train, dev, out, workers, devices=int(os.environ.get("LOCAL_WORLD_SIZE", "1")))  # set by torchrun
+    devices = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # set by torchrun
+    train_teacher(spec, train, dev, out, workers, devices, start)
 
 
 if __name__ == "__main__":

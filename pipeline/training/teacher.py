@@ -9,14 +9,20 @@ import lightning
 from export_specs.schema import ModelSpec
 from pipeline.data.examples import training_examples
 from pipeline.models.build import build_network
-from pipeline.models.checkpoint import save_network
+from pipeline.models.checkpoint import load_network, save_network
 from pipeline.training.loop import Mixtures, SeparationTask, compiler_available, fit
 
 VALIDATION_MIXTURES = 64
 
 
 def train_teacher(
-    spec: ModelSpec, train_files: list[tuple[str, Path]], dev_files: list[tuple[str, Path]], folder: Path, workers: int, devices: int
+    spec: ModelSpec,
+    train_files: list[tuple[str, Path]],
+    dev_files: list[tuple[str, Path]],
+    folder: Path,
+    workers: int,
+    devices: int,
+    start: Path | None = None,
 ) -> Path:
     """Train the float network of ``spec``; the run can be stopped and goes on where it stopped.
 
@@ -24,16 +30,23 @@ def train_teacher(
         train_files: (speaker, path) of the training utterances; ``dev_files`` those that choose the learning rate.
         folder: checkpoints, ``curve.csv`` and the result ``float.safetensors``.
         workers: processes that mix examples; ``devices``: processes that train (DDP).
+        start: float weights to go on from; random ones without it.
 
     Returns:
         The path of the weights.
+
+    Raises:
+        UserError: ``start`` does not fit the network.
     """
     training = spec.training
     lightning.seed_everything(training.seed, verbose=False)
     samples = segment_samples(spec, training.segment_seconds)
     train = training_examples(spec, train_files, samples, training.epoch_steps * training.batch_size * devices, training.seed, True)
     validation = training_examples(spec, dev_files, samples, VALIDATION_MIXTURES, training.seed + 1, False)
-    task = SeparationTask(build_network(spec), training, compiler_available())
+    network = build_network(spec)
+    if start is not None:
+        load_network(network, start)
+    task = SeparationTask(network, training, compiler_available())
     fit(task, Mixtures(train, validation, training.batch_size, workers), folder, training.epoch_steps, training.precision, devices)
     weights = folder / "float.safetensors"
     save_network(task.network, weights, {"model": spec.name, "step": str(task.global_step)})
