@@ -13,7 +13,7 @@ from export_specs.errors import UserError
 from pipeline.models import layers as float_layers
 from pipeline.models.convtasnet import ConvTasNet
 from pipeline.quantization import layers
-from pipeline.quantization.grid import ActivationQuantizer, FixedQuantizer
+from pipeline.quantization.grid import ActivationQuantizer, FixedQuantizer, WeightQuantizer
 from pipeline.quantization.norm import QuantizedNorm
 from pipeline.quantization.norm_b14 import NormB14
 from pipeline.quantization.norm_c23 import NormC23
@@ -102,6 +102,12 @@ def set_observing(twin: nn.Module, observing: bool) -> None:
     for module in twin.modules():
         if isinstance(module, ActivationQuantizer | FixedQuantizer):
             module.observing = observing
+
+
+def range_parameters(twin: nn.Module) -> set[int]:
+    """``id`` of every parameter that is the range of a quantizer, of activations or weights."""
+    quantizers = [module for module in twin.modules() if isinstance(module, ActivationQuantizer | WeightQuantizer)]
+    return {id(parameter) for quantizer in quantizers for parameter in quantizer.parameters()}
 
 
 def freeze_statistics(twin: nn.Module, frozen: bool) -> None:

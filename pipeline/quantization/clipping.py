@@ -1,4 +1,4 @@
-"""Ranges for networks that are not trained after quantization: what is lost by clipping against what a finer step gains.
+"""Ranges by least squared error: what is lost by clipping against what a finer step gains. Where training starts, or ends where there is none.
 
 The extremes of a tensor can lie 40 dB above its mean: then a range that holds them spends most codes on values that hardly occur.
 """

@@ -18,7 +18,6 @@ QMIN, QMAX = -128, 127
 WEIGHT_QMAX = 127
 OBSERVED_BATCHES = 50
 EMA = 0.9
-TIE_BREAK = 2.0**-9
 
 
 def round_mantissa(scale: Tensor) -> Tensor:
@@ -69,14 +68,12 @@ class ActivationQuantizer(nn.Module):
     """int8 per-tensor quantizer with a learned range.
 
     While ``observing`` it passes its input on and moves its range by an exponential average of the batches' extremes.
-    ``tied_to`` (set by PReLU) keeps the scale an odd multiple of 1/256 of another quantizer's.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.minimum, self.maximum = nn.Parameter(torch.zeros(())), nn.Parameter(torch.zeros(()))
         self.observing = False
-        self.tied_to: list[ActivationQuantizer] = []  # a list, so that the other quantizer is not registered twice
 
     def observe(self, x: Tensor) -> None:
         """Move the range towards the extremes of a batch; the first batch sets it."""
@@ -91,17 +88,7 @@ class ActivationQuantizer(nn.Module):
         with torch.no_grad():
             low, high = self.minimum.clamp(max=0), self.maximum.clamp(min=0)
             scale = round_mantissa(((high - low) / (QMAX - QMIN)).clamp(min=1e-7))
-            if self.tied_to:
-                scale = self.ratio() / 256 * self.tied_to[0].grid()[0]
-            zero_point = torch.round(QMIN - low / scale).clamp(QMIN, QMAX)
-            return scale, zero_point
-
-    def ratio(self) -> Tensor:
-        """256 * scale / scale of ``tied_to``: the nearest odd whole number, and a trifle so that no product is a tie."""
-        with torch.no_grad():
-            low, high = self.minimum.clamp(max=0), self.maximum.clamp(min=0)
-            ratio = 256 * (high - low) / (QMAX - QMIN) / self.tied_to[0].grid()[0]
-            return (2 * torch.round((ratio - 1) / 2) + 1).clamp(1, 32767) + TIE_BREAK
+            return scale, torch.round(QMIN - low / scale).clamp(QMIN, QMAX)
 
     def forward(self, x: Tensor) -> Tensor:
         if self.observing:

@@ -2,7 +2,7 @@
 
 A twin takes over its float layer's parameters. Its input is already on a grid; ``quantizers`` are the grids of its
 inputs, in order, and ``output_quantizer`` the grid of its output. A layer followed by a PReLU has none of its own: the
-PReLU quantizes its input, because the two scales must have a ratio that the kernels hold exactly.
+PReLU has one grid for its input and its output.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pipeline.models import layers as float_layers
-from pipeline.quantization.grid import TIE_BREAK, ActivationQuantizer, FixedQuantizer, WeightQuantizer, straight_through
+from pipeline.quantization.grid import ActivationQuantizer, FixedQuantizer, WeightQuantizer, straight_through
 
 Quantizer = ActivationQuantizer | FixedQuantizer
+TIE_BREAK = 2.0**-9
 
 
 class QuantizedLayer(nn.Module):
@@ -96,31 +97,26 @@ class Depthwise(QuantizedLayer):
 
 
 class Prelu(QuantizedLayer):
-    """PReLU between two int8 grids, as the kernel LEAKY_RELU computes it.
+    """PReLU on one int8 grid for input and output, as the kernel LEAKY_RELU computes it.
 
-    Both of its multipliers (scale_in / scale_out, and slope times that) are odd multiples of 1/256: XNNPACK holds them
-    in 8 fractional bits. Odd numerators leave a tie at code 128 alone, and a trifle more or less than the odd number breaks
-    that one as XNNPACK does, so that single and double precision round alike.
+    What is positive keeps its code. XNNPACK holds the slope in 8 fractional bits, so it is n / 256; n is odd, which leaves a
+    tie at code 128 alone, and a trifle less than n breaks that one as XNNPACK does.
     """
 
     def __init__(self, layer: float_layers.Prelu) -> None:
         super().__init__()
         self.weight = layer.weight
-        self.input_quantizer = ActivationQuantizer()
-        assert isinstance(self.output_quantizer, ActivationQuantizer)
-        self.input_quantizer.tied_to = [self.output_quantizer]
 
     def slope(self) -> Tensor:
-        """The slope as shipped: n / m with m = 256 * scale_in / scale_out and n odd."""
-        ratio = self.input_quantizer.ratio()
-        numerator = 2 * torch.round((self.weight.detach() * ratio - 1) / 2) + 1 - TIE_BREAK
-        return numerator / ratio
+        """The slope as shipped."""
+        return (2 * torch.round((256 * self.weight.detach() - 1) / 2) + 1 - TIE_BREAK) / 256
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.input_quantizer(x)
-        observing = self.input_quantizer.observing
-        slope = self.weight if observing else straight_through(self.slope(), self.weight)
-        result: Tensor = self.output_quantizer(functional.prelu(x, slope))
+        quantizer = self.grid_quantizer()
+        if quantizer.observing:
+            observed: Tensor = quantizer(torch.stack([x, functional.prelu(x, self.weight)]))[1]
+            return observed
+        result: Tensor = quantizer(functional.prelu(quantizer(x), straight_through(self.slope(), self.weight)))
         return result
 
 

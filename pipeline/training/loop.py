@@ -47,7 +47,7 @@ class SeparationTask(lightning.LightningModule):
         super().__init__()
         self.network, self.training_spec = network, training
         self.run_network = torch.compile(network) if compiled else network
-        self.rate_before_cooldown = training.learning_rate
+        self.rates_before_cooldown: list[float] = []  # of each group of parameters
         self.resumed_plateau: dict[str, Any] | None = None
 
     def loss(self, mixture: Tensor, sources: Tensor) -> Tensor:
@@ -71,11 +71,12 @@ class SeparationTask(lightning.LightningModule):
     def on_train_batch_start(self, *_: Any) -> None:
         """The cooldown."""
         spec = self.training_spec
-        done, rate = self.global_step - (spec.steps - spec.cooldown_steps), self.trainer.optimizers[0].param_groups[0]
+        done, groups = self.global_step - (spec.steps - spec.cooldown_steps), self.trainer.optimizers[0].param_groups
         if done <= 0:
-            self.rate_before_cooldown = rate["lr"]
+            self.rates_before_cooldown = [group["lr"] for group in groups]
         elif spec.cooldown_steps:
-            rate["lr"] = self.rate_before_cooldown * max(0.0, 1 - done / spec.cooldown_steps)
+            for group, rate in zip(groups, self.rates_before_cooldown, strict=True):
+                group["lr"] = rate * max(0.0, 1 - done / spec.cooldown_steps)
 
     def configure_gradient_clipping(self, *_: Any, **__: Any) -> None:
         """By norm. Lightning's own clipping refuses the fused Adam in mixed precision, because of a scaler that bf16 has not."""
@@ -87,18 +88,21 @@ class SeparationTask(lightning.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keeps what the learning rate depends on."""
-        checkpoint["rate_before_cooldown"] = self.rate_before_cooldown
+        checkpoint["rates_before_cooldown"] = self.rates_before_cooldown
         checkpoint["plateau"] = self.plateau.state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restores it."""
-        self.rate_before_cooldown = checkpoint["rate_before_cooldown"]
+        self.rates_before_cooldown = checkpoint["rates_before_cooldown"]
         self.resumed_plateau = checkpoint.get("plateau")
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """What is trained, for the optimizer: all at the one learning rate."""
+        return [{"params": [parameter for parameter in self.network.parameters() if parameter.requires_grad]}]
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Adam, halved when the validation loss stops falling."""
-        parameters = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
-        optimizer = torch.optim.Adam(parameters, self.training_spec.learning_rate, fused=True)
+        optimizer = torch.optim.Adam(self.parameter_groups(), self.training_spec.learning_rate, fused=True)
         # stepped here and not by the Trainer, which steps it after the checkpoint and would lose that step
         self.plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=self.training_spec.plateau_patience)
         if self.resumed_plateau is not None:

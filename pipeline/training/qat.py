@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,15 @@ from pipeline.losses.sakd import sakd_loss
 from pipeline.losses.si_sdr import best_permutation, negative_si_sdr, reorder
 from pipeline.models.build import build_network
 from pipeline.models.checkpoint import load_network, save_network
-from pipeline.quantization.attach import Recipe, freeze_statistics, observe, quantize
+from pipeline.quantization.attach import Recipe, freeze_statistics, observe, quantize, range_parameters
+from pipeline.quantization.clipping import fit_ranges
 from pipeline.quantization.grid import OBSERVED_BATCHES
 from pipeline.training.loop import Mixtures, SeparationTask, fit
 from pipeline.training.teacher import VALIDATION_MIXTURES, segment_samples
+
+
+RANGE_RATE = 3.0
+FITTED_BATCHES = 8  # of those observed; the others change the ranges little
 
 
 class QuantizedTask(SeparationTask):
@@ -27,6 +33,7 @@ class QuantizedTask(SeparationTask):
     def __init__(self, network: nn.Module, training: TrainingSpec, compiled: bool, teacher: nn.Module | None) -> None:
         super().__init__(network, training, compiled)
         self.teacher = None if teacher is None else [teacher.eval().requires_grad_(False)]  # in a list: not a part of the checkpoint
+        self.groups = grouped_by_rate(network, training.learning_rate)  # now: a resumed run restores the ranges before it asks for them
 
     def loss(self, mixture: Tensor, sources: Tensor) -> Tensor:
         student = self.run_network(mixture)
@@ -36,9 +43,27 @@ class QuantizedTask(SeparationTask):
             teacher = self.teacher[0](mixture)
         return sakd_loss(student, teacher, sources)
 
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        return self.groups
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_save_checkpoint(checkpoint)
         checkpoint["observed_batches"] = OBSERVED_BATCHES
+
+
+def grouped_by_rate(network: nn.Module, learning_rate: float) -> list[dict[str, Any]]:
+    """Adam's groups: weights at the learning rate, ranges at RANGE_RATE times it for each unit of their size, to a power of two.
+
+    Adam moves a parameter by about its rate a step, and ranges differ by orders of magnitude.
+    """
+    ranges = range_parameters(network)
+    groups: dict[float, list[nn.Parameter]] = {}
+    for parameter in network.parameters():
+        if parameter.requires_grad:
+            size = float(parameter.detach().abs().mean()) if id(parameter) in ranges else 0.0
+            factor = RANGE_RATE * 2.0 ** round(math.log2(max(size, 1e-3))) if size else 1.0
+            groups.setdefault(factor, []).append(parameter)
+    return [{"params": groups[factor], "lr": factor * learning_rate} for factor in sorted(groups)]
 
 
 def match_output_level(network: nn.Module, mixtures: Tensor, sources: Tensor) -> float:
@@ -98,6 +123,7 @@ def train_quantized(
     match_output_level(teacher, *(torch.cat(part) for part in zip(*batches[:8], strict=True)))
     student = quantize(teacher, recipe)
     observe(student, [mixture for mixture, _ in batches])
+    fit_ranges(student, [mixture for mixture, _ in batches[:FITTED_BATCHES]])
     if profile.steps:
         train = training_examples(spec, train_files, samples, training.epoch_steps * profile.batch_size * devices, training.seed, True)
         validation = training_examples(spec, dev_files, samples, VALIDATION_MIXTURES, training.seed + 1, False)

@@ -17,6 +17,7 @@ from torch import nn
 
 from export_specs.errors import UserError
 from pipeline.export.qdq import build_model, export_qdq, tensor_name
+from pipeline.quantization import layers
 from pipeline.quantization.attach import Recipe
 from pipeline.quantization.grid import ActivationQuantizer, FixedQuantizer, WeightQuantizer
 from pipeline.quantization.norm_c23 import NormC23
@@ -111,16 +112,20 @@ def torch_codes(exported: Exported, pcm: np.ndarray) -> tuple[dict[str, np.ndarr
     codes: dict[str, np.ndarray] = {}
     calls: Counter[str] = Counter()
     hooks = []
-    for path, module in named_layers(exported.network):
+    named = dict(named_layers(exported.network))
+    for path, module in named.items():
         if not isinstance(module, ActivationQuantizer | FixedQuantizer):
             continue
 
         def record(quantizer: nn.Module, _: object, output: torch.Tensor, path: str = path) -> None:
             layer, _, kind = path.rpartition(".")
             scale, zero_point = (float(value) for value in quantizer.grid())  # type: ignore[operator]
-            call = f"{layer}#{calls[path]}" if calls[path] else layer
+            if isinstance(named[layer], layers.Prelu):
+                name = layer if calls[path] else f"{layer}.in"  # one grid for both
+            else:
+                call = f"{layer}#{calls[path]}" if calls[path] else layer
+                name = tensor_of(layer, kind, exported.recipe.variant).replace(layer, call, 1)
             calls[path] += 1
-            name = tensor_of(layer, kind, exported.recipe.variant).replace(layer, call, 1)
             values = output.detach().double().numpy() / scale + zero_point
             np.testing.assert_allclose(values, np.rint(values), atol=1e-3)
             values = values[:, None] if values.ndim == 2 else values.transpose(0, 2, 1)
