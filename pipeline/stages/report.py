@@ -14,8 +14,10 @@ from export_specs.errors import UserError
 from export_specs.schema import ModelSpec, TargetSpec
 from pipeline.models.build import build_network
 from pipeline.stages.graph import RECORD
+from pipeline.stages.simulation import EVERY_ITEM
 
 SUBJECTS = ("litert-ref", "litert-xnnpack", "onnxruntime")  # what ships is judged on the first of these that the target has
+LEVEL_RUNTIMES = ("litert-xnnpack", "onnxruntime")  # fast ones: the change is small beside what it varies by, so that all mixtures are needed
 TFLM_ITEMS = 4  # it is slow, and every one of its tensors is compared with LiteRT's on other clips anyway
 BESIDE = {"vanilla": "vanilla QAT", "ptq": "ptq", "onnx2tf": "onnx2tf int8"}
 
@@ -63,6 +65,8 @@ def judge_config(settings: Mapping[str, Any], inputs: Mapping[str, Path]) -> dic
         "float_onnx": float_onnx,
         "parameters": parameters,
         "subject": subject,
+        "level_runtime": next(runtime for runtime in LEVEL_RUNTIMES if runtime in target.runtimes),
+        "level_items": EVERY_ITEM,
         "stages": stages,
         "sets": [
             {"path": f"{files['evaluation']}/test", "role": "test"},
