@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Profile = Literal["ptq", "quick", "full"]
+NormRecipe = Literal["c23", "c25", "b14"]
 
 
 class Strict(BaseModel):
@@ -121,7 +122,7 @@ class TargetSpec(Strict):
     description: str = ""
     format: Literal["onnx", "tflite"]
     converter: Literal["none", "own", "onnx2tf-float32", "onnx2tf-int8"] = "own"
-    norm_recipe: Literal["c23", "c25", "b14"] = "c25"
+    norm_recipe: NormRecipe = "c25"
     runtimes: list[str] = []
     allowed_ops: list[str] = []
     exact_exceptions: dict[str, str] = Field(default_factory=dict, description="op: reason why it may differ between LiteRT and TFLM")

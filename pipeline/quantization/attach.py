@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from export_specs.errors import UserError
+from export_specs.schema import NormRecipe
 from pipeline.models import layers as float_layers
 from pipeline.models.convtasnet import ConvTasNet
 from pipeline.quantization import layers
@@ -29,7 +30,7 @@ class Recipe:
     """``fqss``: splitter and reconstructor; ``vanilla``: 8-bit input and output. ``norm``: the target's integer norm."""
 
     variant: Variant
-    norm: Literal["c23", "c25", "b14"]
+    norm: NormRecipe
 
 
 class LayerTracer(fx.Tracer):

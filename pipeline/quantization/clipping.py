@@ -1,4 +1,4 @@
-"""Ranges by least squared error: what is lost by clipping against what a finer step gains. Where training starts, or ends where there is none.
+"""Ranges by least squared error, where training starts: what is lost by clipping against what a finer step gains.
 
 The extremes of a tensor can lie 40 dB above its mean: then a range that holds them spends most codes on values that hardly occur.
 """

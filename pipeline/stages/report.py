@@ -17,7 +17,8 @@ from pipeline.stages.graph import RECORD
 from pipeline.stages.simulation import EVERY_ITEM
 
 SUBJECTS = ("litert-ref", "litert-xnnpack", "onnxruntime")  # what ships is judged on the first of these that the target has
-LEVEL_RUNTIMES = ("litert-xnnpack", "onnxruntime")  # fast ones: the change is small beside what it varies by, so that all mixtures are needed
+# fast ones, because the change is small beside what it varies by and needs all mixtures
+LEVEL_RUNTIMES = ("litert-xnnpack", "onnxruntime")
 TFLM_ITEMS = 4  # it is slow, and every one of its tensors is compared with LiteRT's on other clips anyway
 BESIDE = {"vanilla": "vanilla QAT", "ptq": "ptq", "onnx2tf": "onnx2tf int8"}
 

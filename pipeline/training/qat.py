@@ -22,7 +22,6 @@ from pipeline.quantization.grid import OBSERVED_BATCHES
 from pipeline.training.loop import Mixtures, SeparationTask, fit
 from pipeline.training.teacher import VALIDATION_MIXTURES, segment_samples
 
-
 RANGE_RATE = 3.0
 FITTED_BATCHES = 8  # of those observed; the others change the ranges little
 

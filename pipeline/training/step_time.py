@@ -17,8 +17,8 @@ from torch import nn
 
 from export_specs.atomic import write_text
 from export_specs.errors import run_command_line
-from export_specs.load import load_model
-from export_specs.schema import ModelSpec
+from export_specs.load import load_model, load_target
+from export_specs.schema import ModelSpec, NormRecipe
 from pipeline.losses.si_sdr import negative_si_sdr
 from pipeline.models.build import build_network
 from pipeline.quantization.attach import Recipe, observe, quantize
@@ -29,7 +29,7 @@ WARM_UP = 2
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
-def step_seconds(spec: ModelSpec, profile: str, steps: int) -> dict[str, float]:
+def step_seconds(spec: ModelSpec, norm: NormRecipe, profile: str, steps: int) -> dict[str, float]:
     """Median seconds of a step (forward, backward, Adam) on random examples of the profile's size, without torch.compile.
 
     Keys: ``float``; ``vanilla`` QAT on the task's loss; ``fqss``, with splitter, reconstructor and the teacher's forward pass.
@@ -43,7 +43,7 @@ def step_seconds(spec: ModelSpec, profile: str, steps: int) -> dict[str, float]:
     tasks: dict[str, nn.Module] = {"float": build_network(spec)}
     losses = {"float": lambda: negative_si_sdr(tasks["float"](mixture), sources)}
     for variant in ("vanilla", "fqss"):
-        student = quantize(teacher, Recipe(variant, "c23"))
+        student = quantize(teacher, Recipe(variant, norm))
         observe(student, [mixture])
         task = QuantizedTask(student.train(), spec.training, False, teacher if variant == "fqss" else None)
         tasks[variant] = student
@@ -63,12 +63,13 @@ def step_seconds(spec: ModelSpec, profile: str, steps: int) -> dict[str, float]:
 @app.command()
 def run(
     model: Annotated[str, typer.Option(help="Model name or spec file.")] = "convtasnet",
+    target: Annotated[str, typer.Option(help="Target whose integer norm is used.")] = "tflite-int8",
     profile: Annotated[str, typer.Option(help="Profile whose batch and segment are used.")] = "quick",
     steps: Annotated[int, typer.Option(min=3, help="Measured steps of each.")] = 15,
     out: Annotated[Path, typer.Option(help="JSON file to write.")] = Path("step-time.json"),
 ) -> None:
     """Time a step of quantization-aware training beside a float one."""
-    seconds = step_seconds(load_model(model), profile, steps)
+    seconds = step_seconds(load_model(model), load_target(target).norm_recipe, profile, steps)
     ratios = {name: value / seconds["float"] for name, value in seconds.items()}
     write_text(out, json.dumps({"seconds": seconds, "ratio_to_float": ratios}, indent=1))
     table = Table(title=f"training step, median of {steps} taken in turns ({torch.get_num_threads()} threads)")
