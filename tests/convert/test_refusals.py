@@ -80,6 +80,11 @@ def _reshape_inside(g: QdqGraph) -> None:
     g.q(g.op("LeakyRelu", g.dq(reshaped, S, 3)), S, 0, out="y")
 
 
+def _run_time_table(g: QdqGraph) -> None:
+    index = g.op("Cast", g.input("x", SHAPE), to=6)
+    g.op("Gather", g.op("Cast", g.op("Add", index, index), to=3), index, out="y")
+
+
 REFUSED: list[tuple[Callable[[QdqGraph], None], str, str]] = [
     (_float_island, "/scaled/Mul", "float initializer"),
     (_missing_quantizer, "/active/LeakyRelu", "add a QuantizeLinear"),
@@ -92,6 +97,7 @@ REFUSED: list[tuple[Callable[[QdqGraph], None], str, str]] = [
     (_bias_scale, "/conv/Conv", "s_x * s_w"),
     (_asymmetric_weight, "/conv/Conv", "zero point"),
     (_grouped, "/conv/Conv", "2 groups"),
+    (_run_time_table, "/y/Gather", "computed at run time"),
     (_reshape_inside, "/reshaped/Reshape", "transposed"),
 ]
 
