@@ -102,7 +102,7 @@ class NormCln(QuantizedNorm):
             )
 
     def amplify(self, x: Tensor, c: ClnConstants) -> tuple[Tensor, Tensor, Tensor]:
-        """Codes of the first gain [B, T, 1], of the amplified and centred frames [B, T, C] less zero_point, and of the second gain [B, T, 1]."""
+        """The first gain [B, T, 1], the codes of the amplified and centred frames [B, T, C] less zero_point, the second gain [B, T, 1]."""
         deviation = _centred(torch.round(x / c.x_scale), c.x_zero_point, c.zero_point)
         amplification = self.amplifications[_energy_index(deviation * c.x_scale, c.energy_scales)]
         amplified = _centred(_clip(deviation * amplification, c.zero_point), c.zero_point, c.zero_point)

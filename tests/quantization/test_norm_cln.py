@@ -153,7 +153,7 @@ def test_a_later_frame_changes_no_earlier_one() -> None:
 
 
 def test_statistics_follow_new_extremes_and_can_be_frozen() -> None:
-    norm, before = observed_norm(64)
+    norm, _ = observed_norm(64)
     loud = 3 * activations(50, 64)
     norm.train()
     freeze_statistics(nn.ModuleList([norm]), True)

@@ -43,9 +43,10 @@ def _centred(graph: GraphBuilder, x: Value, name: str, zero_point: int) -> Value
 
 def _energy_index(graph: GraphBuilder, x: Value, scales: tuple[Tensor, Tensor], name: str) -> str:
     """int32 [1, 1, T]: the sum of the coarse and the fine code of each frame's energy, both counted from 0."""
+    channels = graph.const("axes/channels", [1], np.int64)
     codes = []
     for kind, scale in zip(("coarse", "fine"), scales, strict=True):
-        edge = graph.node("ReduceSumSquare", [graph.read(x), graph.const("axes/channels", [1], np.int64)], f"{name}_{kind}_float", keepdims=1)
+        edge = graph.node("ReduceSumSquare", [graph.read(x), channels], f"{name}_{kind}_float", keepdims=1)
         code = graph.quantize(edge, f"{name}_{kind}", np.float32(scale.item()), QMIN)
         codes.append(graph.node("Cast", [code], f"{code}32", to=INT32))
     total = graph.node("Add", codes, f"{name}_sum")
