@@ -68,6 +68,8 @@ class NormCln(QuantizedNorm):
     observed = ("deviation_low", "deviation_high")
     deviation_low: Tensor
     deviation_high: Tensor
+    amplifications: Tensor
+    gains: Tensor
 
     def __init__(self, layer: float_layers.ChannelLayerNorm) -> None:
         super().__init__(layer)

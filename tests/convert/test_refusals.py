@@ -81,8 +81,9 @@ def _reshape_inside(g: QdqGraph) -> None:
 
 
 def _run_time_table(g: QdqGraph) -> None:
-    index = g.op("Cast", g.input("x", SHAPE), to=6)
-    g.op("Gather", g.op("Cast", g.op("Add", index, index), to=3), index, out="y")
+    numbers = g.const(np.arange(9, dtype=np.int32))
+    table = g.op("Cast", g.op("Add", numbers, numbers), to=3)
+    g.op("Gather", table, g.op("Cast", g.input("x", SHAPE), to=6), out="y")
 
 
 REFUSED: list[tuple[Callable[[QdqGraph], None], str, str]] = [
