@@ -209,6 +209,18 @@ def test_every_recipe_takes_causal_networks(kind: str) -> None:
     assert float(10 * torch.log10(expected.square().sum() / (expected - got).square().sum())) > 10
 
 
+def test_a_causal_twin_trains_with_silence_in_the_mixture() -> None:
+    spec = tiny_spec(causal=True)
+    twin = quantized_network(spec, Recipe("fqss", "c25")).train()
+    mixture = waveforms(2, spec.segment_samples, 40)
+    mixture[:, 200:400] = 0
+    twin(mixture).square().mean().backward()
+    gradients = {name: parameter.grad for name, parameter in twin.named_parameters() if parameter.grad is not None}
+    assert len(gradients) > 40
+    for name, gradient in gradients.items():
+        assert bool(gradient.isfinite().all()), name
+
+
 def test_folded_network_is_the_same_function_away_from_the_padding() -> None:
     spec = tiny_spec(causal=True)
     network = tiny_network(spec).eval()
