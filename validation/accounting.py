@@ -4,7 +4,8 @@ Convolution: outputs × C_in/groups × kernel. Transposed convolution: C_in × C
 element.
 Product: 1 an element. Sums, activations and means: 0. BOPs = MACs × weight bits × activation bits. An integer norm comes to the same 2 an
 element:
-1 for the sum of squares (BATCH_MATMUL) and 1 for the scaling (depthwise kernel 1).
+1 for the sum of squares (BATCH_MATMUL) and 1 for the scaling (depthwise kernel 1 or product). An integer cLN has 8: two means, four sums of
+squares, two products.
 """
 
 from __future__ import annotations

@@ -23,11 +23,13 @@ from pipeline.export.ops.encoder import emit_byte_encoder, emit_split_encoder
 from pipeline.export.ops.norm_b14 import emit_norm_b14
 from pipeline.export.ops.norm_c23 import emit_norm_c23
 from pipeline.export.ops.norm_c25 import emit_norm_c25
+from pipeline.export.ops.norm_cln import emit_norm_cln
 from pipeline.quantization import layers
 from pipeline.quantization.attach import trace
 from pipeline.quantization.norm_b14 import NormB14
 from pipeline.quantization.norm_c23 import NormC23
 from pipeline.quantization.norm_c25 import NormC25
+from pipeline.quantization.norm_cln import NormCln
 from pipeline.quantization.reconstructor import ByteDecoder, ReconstructingDecoder
 from pipeline.quantization.splitter import ByteEncoder, SplitEncoder
 
@@ -46,6 +48,7 @@ EMITTERS: dict[type[nn.Module], Emitter] = {
     NormC23: emit_norm_c23,
     NormC25: emit_norm_c25,
     NormB14: emit_norm_b14,
+    NormCln: emit_norm_cln,
     ReconstructingDecoder: emit_reconstructing_decoder,
     ByteDecoder: emit_byte_decoder,
 }

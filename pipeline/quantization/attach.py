@@ -14,11 +14,13 @@ from export_specs.schema import NormRecipe
 from pipeline.models import layers as float_layers
 from pipeline.models.convtasnet import ConvTasNet
 from pipeline.quantization import layers
+from pipeline.quantization.fold_affine import fold_affine
 from pipeline.quantization.grid import ActivationQuantizer, FixedQuantizer, WeightQuantizer
 from pipeline.quantization.norm import QuantizedNorm
 from pipeline.quantization.norm_b14 import NormB14
 from pipeline.quantization.norm_c23 import NormC23
-from pipeline.quantization.norm_c25 import NormC25, fold_affine
+from pipeline.quantization.norm_c25 import NormC25
+from pipeline.quantization.norm_cln import NormCln
 from pipeline.quantization.reconstructor import ByteDecoder, ReconstructingDecoder
 from pipeline.quantization.splitter import ByteEncoder, SplitEncoder
 
@@ -27,7 +29,7 @@ Variant = Literal["fqss", "vanilla"]
 
 @dataclass(frozen=True)
 class Recipe:
-    """``fqss``: splitter and reconstructor; ``vanilla``: 8-bit input and output. ``norm``: the target's integer norm."""
+    """``fqss``: splitter and reconstructor; ``vanilla``: 8-bit input and output. ``norm``: the target's integer gLN; cLN has one form."""
 
     variant: Variant
     norm: NormRecipe
@@ -48,14 +50,14 @@ def trace(network: nn.Module) -> fx.Graph:
 def quantize(network: nn.Module, recipe: Recipe) -> nn.Module:
     """The quantized twin of a float network (which is left alone), with ranges still to be observed."""
     twin = copy.deepcopy(network)
-    if recipe.norm == "c25":
-        fold_affine(twin, trace(twin))
-        if isinstance(twin, ConvTasNet):
-            twin.gather_biases()
+    without_affine = float_layers.GlobalLayerNorm if recipe.norm == "c25" else float_layers.ChannelLayerNorm  # a subclass of the former
+    if fold_affine(twin, trace(twin), without_affine) and isinstance(twin, ConvTasNet):
+        twin.gather_biases()
     kinds: dict[type[nn.Module], Any] = {
         float_layers.Encoder: SplitEncoder if recipe.variant == "fqss" else ByteEncoder,
         float_layers.Decoder: ReconstructingDecoder if recipe.variant == "fqss" else ByteDecoder,
         float_layers.GlobalLayerNorm: {"c23": NormC23, "c25": NormC25, "b14": NormB14}[recipe.norm],
+        float_layers.ChannelLayerNorm: NormCln,
         float_layers.Pointwise: layers.Pointwise,
         float_layers.Depthwise: layers.Depthwise,
         float_layers.Prelu: layers.Prelu,

@@ -1,4 +1,4 @@
-"""Integer gLN: what both recipes share. The statistics are observed, never learned.
+"""Integer norms: what all recipes share. The statistics are observed, never learned.
 
 A recipe replaces the mean and the reciprocal standard deviation by the values its integer ops give; gradients are those
 of the float norm (straight-through).
@@ -7,6 +7,7 @@ of the float norm (straight-through).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -23,9 +24,11 @@ class QuantizedNorm(QuantizedLayer, ABC):
     """Base of the recipes: x [B, T, C] on its grid to y [B, T, C].
 
     ``variance_max`` and ``variance_min`` (in units of x squared) and ``energy_max`` (largest mean square of a frame) are
-    running extremes over batches: they follow a new extreme at once and forget an old one slowly.
+    running extremes over batches. ``axes``: over which the mean and the variance are taken.
     """
 
+    axes: tuple[int, ...] = (1, 2)
+    observed: tuple[str, ...] = ("variance_max", "variance_min", "energy_max", "normalised_max")
     variance_max: Tensor
     variance_min: Tensor
     energy_max: Tensor
@@ -35,12 +38,12 @@ class QuantizedNorm(QuantizedLayer, ABC):
         super().__init__()
         self.gamma, self.beta = layer.gamma, layer.beta
         self.frozen = False
-        for name in ("variance_max", "variance_min", "energy_max", "normalised_max"):
+        for name in self.observed:
             self.register_buffer(name, torch.zeros(()))
 
     def forward(self, x: Tensor) -> Tensor:
-        mean = x.mean((1, 2), keepdim=True)
-        variance = (x.square().mean((1, 2), keepdim=True) - mean.square()).clamp(min=1e-12)
+        mean = x.mean(self.axes, keepdim=True)
+        variance = (x.square().mean(self.axes, keepdim=True) - mean.square()).clamp(min=1e-12)
         rstd = torch.rsqrt(variance)
         observing = bool(getattr(self.output_quantizer, "observing", False))
         if self.training and not self.frozen:
@@ -72,15 +75,17 @@ class QuantizedNorm(QuantizedLayer, ABC):
     def _observe(self, x: Tensor, mean: Tensor, variance: Tensor) -> None:
         with torch.no_grad():
             deviation = (x - mean).abs().amax((1, 2)) * torch.rsqrt(variance.flatten())
-            for buffer, value in (
-                (self.variance_max, variance.max()),
-                (self.energy_max, x.square().mean(2).max()),
-                (self.normalised_max, deviation.max()),
-            ):
-                buffer.copy_(torch.maximum(value, buffer + FORGET * (value - buffer)))
-            low = variance.min()
-            first = self.variance_min == 0
-            self.variance_min.copy_(torch.where(first, low, torch.minimum(low, self.variance_min + FORGET * (low - self.variance_min))))
+            follow(self.variance_max, variance.max(), torch.maximum)
+            follow(self.energy_max, x.square().mean(2).max(), torch.maximum)
+            follow(self.normalised_max, deviation.max(), torch.maximum)
+            if self.variance_min == 0:
+                self.variance_min.copy_(variance.min())
+            follow(self.variance_min, variance.min(), torch.minimum)
+
+
+def follow(extreme: Tensor, value: Tensor, choose: Callable[[Tensor, Tensor], Tensor]) -> None:
+    """Move a running extreme in place: to a new one at once, back from an old one slowly. ``choose``: torch.maximum or torch.minimum."""
+    extreme.copy_(choose(value, extreme + FORGET * (value - extreme)))
 
 
 def corrected(float_value: Tensor, integer_value: Tensor) -> Tensor:

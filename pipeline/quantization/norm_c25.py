@@ -9,11 +9,11 @@ segment differ a little from the float network's, which training makes up for.
 from __future__ import annotations
 
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor
 
 from pipeline.models import layers as float_layers
 from pipeline.quantization.grid import QMAX, QMIN, ActivationQuantizer
-from pipeline.quantization.norm import FORGET, HEADROOM, corrected
+from pipeline.quantization.norm import HEADROOM, corrected, follow
 from pipeline.quantization.norm_c23 import NormC23
 
 
@@ -55,28 +55,5 @@ class NormC25(NormC23):
     def _observe(self, x: Tensor, mean: Tensor, variance: Tensor) -> None:
         super()._observe(x, mean, variance)
         with torch.no_grad():
-            low, high = mean.min().clamp(max=0), mean.max().clamp(min=0)
-            self.mean_low.copy_(torch.minimum(low, self.mean_low + FORGET * (low - self.mean_low)))
-            self.mean_high.copy_(torch.maximum(high, self.mean_high + FORGET * (high - self.mean_high)))
-
-
-def fold_affine(network: nn.Module, graph: fx.Graph) -> None:
-    """Move gamma and beta of every norm of a float network into the convolutions that read it, in place."""
-    for node in graph.nodes:
-        norm = network.get_submodule(str(node.target)) if node.op == "call_module" else None
-        if not isinstance(norm, float_layers.GlobalLayerNorm):
-            continue
-        with torch.no_grad():
-            for user in node.users:
-                convolution = network.get_submodule(str(user.target))
-                assert isinstance(convolution, float_layers.Pointwise | float_layers.Depthwise)
-                if convolution.bias is None:
-                    convolution.bias = nn.Parameter(torch.zeros(convolution.out_channels))
-                if isinstance(convolution, float_layers.Pointwise):
-                    convolution.bias += convolution.weight[:, :, 0] @ norm.beta
-                    convolution.weight *= norm.gamma[:, None]
-                else:
-                    convolution.bias += convolution.weight.sum((1, 2)) * norm.beta
-                    convolution.weight *= norm.gamma[:, None, None]
-            norm.gamma.fill_(1)
-            norm.beta.zero_()
+            follow(self.mean_low, mean.min().clamp(max=0), torch.minimum)
+            follow(self.mean_high, mean.max().clamp(min=0), torch.maximum)

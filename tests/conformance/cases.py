@@ -291,6 +291,16 @@ def slice_(rng: Generator) -> Case:
     return case
 
 
+def gather(rng: Generator) -> Case:
+    case = Case(QdqGraph(), rng)
+    g, shape, entries = case.graph, size(rng), int(rng.integers(1, 600))
+    index = case.x("index", shape, "int32", 0, entries - 1)
+    g.op("Gather", g.const(rng.integers(-128, 128, entries), np.int8), index, out="y")
+    g.q(g.dq("y", scale(rng), zero(rng)), 1 / 64, 0, out="z")
+    case.out("y", shape)
+    return case
+
+
 def reshape(rng: Generator) -> Case:
     case = Case(QdqGraph(), rng)
     g, time = case.graph, int(rng.integers(2, 60))
@@ -333,5 +343,6 @@ CASES = {
     "concat int8": lambda rng: _concat(rng, "int8"),
     "concat int16": lambda rng: _concat(rng, "int16"),
     "slice": slice_,
+    "gather": gather,
     "reshape": reshape,
 }

@@ -80,6 +80,12 @@ def _reshape_inside(g: QdqGraph) -> None:
     g.q(g.op("LeakyRelu", g.dq(reshaped, S, 3)), S, 0, out="y")
 
 
+def _run_time_table(g: QdqGraph) -> None:
+    numbers = g.const(np.arange(9, dtype=np.int32))
+    table = g.op("Cast", g.op("Add", numbers, numbers), to=3)
+    g.op("Gather", table, g.op("Cast", g.input("x", SHAPE), to=6), out="y")
+
+
 REFUSED: list[tuple[Callable[[QdqGraph], None], str, str]] = [
     (_float_island, "/scaled/Mul", "float initializer"),
     (_missing_quantizer, "/active/LeakyRelu", "add a QuantizeLinear"),
@@ -92,6 +98,7 @@ REFUSED: list[tuple[Callable[[QdqGraph], None], str, str]] = [
     (_bias_scale, "/conv/Conv", "s_x * s_w"),
     (_asymmetric_weight, "/conv/Conv", "zero point"),
     (_grouped, "/conv/Conv", "2 groups"),
+    (_run_time_table, "/y/Gather", "computed at run time"),
     (_reshape_inside, "/reshaped/Reshape", "transposed"),
 ]
 

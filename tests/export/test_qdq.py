@@ -17,11 +17,12 @@ from torch import nn
 
 from export_specs.errors import UserError
 from pipeline.export.qdq import build_model, export_qdq, tensor_name
+from pipeline.models import layers as float_layers
 from pipeline.quantization import layers
-from pipeline.quantization.attach import Recipe
+from pipeline.quantization.attach import Recipe, quantize
 from pipeline.quantization.grid import ActivationQuantizer, FixedQuantizer, WeightQuantizer
 from pipeline.quantization.norm_c23 import NormC23
-from tests.tiny import RECIPES, quantized_network, recipe_name, tiny_spec, waveforms
+from tests.tiny import RECIPES, quantized_network, recipe_name, tiny_network, tiny_spec, waveforms
 
 NAMES = Path(__file__).with_name("tensor_names.json")
 SAMPLES = 800
@@ -314,6 +315,7 @@ def test_two_exports_are_the_same_bytes(exported: Exported, tmp_path: Path) -> N
         {"n_src": 3},
         {"n_repeats": 2},
         {"mask_act": "sigmoid"},
+        {"causal": True},
     ],
     ids=str,
 )
@@ -324,5 +326,8 @@ def test_other_networks_equal_torch_too(changes: dict[str, int]) -> None:
 
 
 def test_a_layer_without_integer_form_is_refused_by_name() -> None:
-    with pytest.raises(UserError, match="ChannelLayerNorm"):
-        quantized_network(tiny_spec(causal=True), RECIPES[0])
+    network = tiny_network(tiny_spec())
+    unknown = type("UnknownNorm", (nn.Identity,), {"__module__": float_layers.__name__})
+    network.masker.bottleneck[0] = unknown()  # type: ignore[union-attr,index]
+    with pytest.raises(UserError, match=r"masker\.bottleneck\.0 \(UnknownNorm\) has no integer form"):
+        quantize(network, RECIPES[0])

@@ -12,6 +12,7 @@ from pipeline.convert.ops.batch_matmul import lower_reduce_sum_square
 from pipeline.convert.ops.cast import lower_cast
 from pipeline.convert.ops.concat import lower_concat
 from pipeline.convert.ops.conv import lower_conv
+from pipeline.convert.ops.gather import lower_gather
 from pipeline.convert.ops.integer_arithmetic import lower_div
 from pipeline.convert.ops.leaky_relu import lower_leaky_relu
 from pipeline.convert.ops.logistic import lower_sigmoid
@@ -36,6 +37,7 @@ LOWERINGS: dict[str, LoweringFunction] = {
     "Conv": lower_conv,
     "ConvTranspose": lower_conv_transpose,
     "Div": lower_div,
+    "Gather": lower_gather,
     "LeakyRelu": lower_leaky_relu,
     "Max": lower_max,
     "Min": lower_min,
