@@ -148,7 +148,7 @@ def test_causal_network_on_every_runtime(causal_files: dict[str, Path]) -> None:
         np.testing.assert_array_equal(opened["tflm"][1][name].reshape(codes.shape), codes, err_msg=name)
     expected = opened["onnxruntime"][0].astype(float)
     for name, (output, _) in opened.items():
-        assert 10 * np.log10((expected**2).sum() / max(((output - expected) ** 2).sum(), 1e-9)) > 20, name  # of an output of one step of the high byte
+        assert 10 * np.log10((expected**2).sum() / max(((output - expected) ** 2).sum(), 1e-9)) > 20, name  # its last bits
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
