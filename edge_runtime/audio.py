@@ -99,7 +99,7 @@ def write_sources(folder: Path, stem: str, sources: Samples, rate: int, kind: Fo
                 content = io.BytesIO()
                 soundfile.write(content, codes, rate, subtype=f"PCM_{bits}", format=kind.upper())
                 stack.enter_context(atomic_path(path)).write_bytes(content.getvalue())
-    except (FileExistsError, NotADirectoryError, PermissionError) as error:
+    except OSError as error:
         raise UserError(f"cannot write to {folder}: {error.strerror}") from error
     return paths
 

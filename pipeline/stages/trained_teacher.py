@@ -12,7 +12,10 @@ from pipeline.training.teacher import train_teacher
 
 
 def run(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, Path]) -> None:
-    """``inputs``: start, weights to go on from, where there are. ``settings``: spec, data. Makes ``float.safetensors``; goes on where it stopped."""
+    """``inputs``: start, weights to go on from, where there are. ``settings``: spec, data. Makes ``float.safetensors``.
+
+    Goes on where it stopped.
+    """
     spec = ModelSpec.model_validate(settings["spec"])
     train, dev = training_files(settings["data"]["name"], spec.sample_rate)
     train_teacher(spec, train, dev, folder, workers=1, devices=1, start=inputs.get("start"))
