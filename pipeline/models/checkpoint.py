@@ -78,6 +78,11 @@ def load_network(network: nn.Module, path: Path) -> None:
         for key in expected
         if key in state and state[key].shape != expected[key].shape
     ]
+    faults += [
+        f"{key} is {value.dtype}, not {expected[key].dtype}".replace("torch.", "")
+        for key, value in state.items()
+        if key in expected and value.is_floating_point() != expected[key].is_floating_point()
+    ]
     faults += [f"{key} holds NaN or infinity" for key, value in state.items() if value.is_floating_point() and not value.isfinite().all()]
     if isinstance(network, ConvTasNet):
         faults += _other_settings(network.asteroid_arguments(), content.get("model_args"))
@@ -137,4 +142,7 @@ def _other_settings(ours: dict[str, Any], theirs: object) -> list[str]:
 
 def _cause(error: Exception) -> str:
     wanted = re.search(r"GLOBAL (\S+)", str(error))
-    return f"it asks for {wanted[1]}" if wanted else (str(error).splitlines() or [type(error).__name__])[0]
+    if wanted:
+        return f"it asks for {wanted[1]}"
+    told = re.search(r"WeightsUnpickler error:\s*(.+)", str(error))  # torch's advice around it is meant for its own users
+    return told[1] if told else (str(error).splitlines() or [type(error).__name__])[0]
