@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import errno
+import os
 import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM  # exit codes, as shells count them
+RESEND_SECONDS = 0.2
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -28,9 +32,9 @@ def run_command_line(app: Callable[..., Any]) -> NoReturn:
     for SIGTERM, with one line, after temporary files are removed. Usage errors keep typer's exit code 2. Anything unexpected keeps
     its traceback: it is our mistake.
     """
-    signal.signal(signal.SIGTERM, _terminate)
     try:
-        app()
+        with _signals():
+            app()
     except UserError as error:
         _end(f"error: {error}", 1)
     except KeyboardInterrupt:
@@ -55,8 +59,29 @@ def explain_os_error(error: OSError) -> str | None:
     return None if place is None else f"cannot read or write {place}: {error.strerror}"
 
 
+@contextmanager
+def _signals() -> Iterator[None]:
+    """Meanwhile SIGTERM is an exception as Ctrl-C is one, and neither is lost."""
+    handler, hook = signal.signal(signal.SIGTERM, _terminate), sys.unraisablehook
+    sys.unraisablehook = _send_again
+    try:
+        yield
+    finally:
+        sys.unraisablehook = hook
+        signal.signal(signal.SIGTERM, handler)
+
+
 def _terminate(*_: object) -> NoReturn:
     sys.exit(TERMINATED)
+
+
+def _send_again(dropped: Any) -> None:
+    """Python drops what a signal raises in a finalizer or while a process is forked: the signal comes again when that is over."""
+    number = {KeyboardInterrupt: signal.SIGINT, SystemExit: signal.SIGTERM}.get(dropped.exc_type)
+    if number is None:
+        sys.__unraisablehook__(dropped)
+    else:
+        threading.Timer(RESEND_SECONDS, lambda: os.kill(os.getpid(), number)).start()
 
 
 def _end_interrupted(code: int) -> NoReturn:

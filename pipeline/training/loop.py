@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from export_specs.atomic import write_bytes
-from export_specs.errors import UserError
+from export_specs.errors import TERMINATED, UserError
 from export_specs.schema import TrainingSpec
 from pipeline.data.examples import Examples
 from pipeline.losses.si_sdr import negative_si_sdr, si_sdr
@@ -154,7 +154,7 @@ def fit(task: SeparationTask, data: Mixtures, folder: Path, epoch_steps: int, pr
         The path of the last checkpoint. Its loss curve lies beside it in ``curve.csv``.
 
     Raises:
-        UserError: a file of the examples is bad. KeyboardInterrupt: Ctrl-C.
+        UserError: a file of the examples is bad. KeyboardInterrupt: Ctrl-C. SystemExit: SIGTERM.
     """
     silence_tips()
     best = ModelCheckpoint(folder, filename="best", monitor="val_loss", enable_version_counter=False)
@@ -176,10 +176,10 @@ def fit(task: SeparationTask, data: Mixtures, folder: Path, epoch_steps: int, pr
     last = folder / "last.ckpt"
     try:
         trainer.fit(task, data, ckpt_path=str(last) if last.exists() else None)
-    except SystemExit as ended:  # lightning makes exit code 1 of Ctrl-C
+    except SystemExit as ended:  # lightning makes exit code 1 of Ctrl-C, and 0 of SIGTERM
         if isinstance(ended.__context__, KeyboardInterrupt):
             raise KeyboardInterrupt from None
-        raise
+        raise SystemExit(TERMINATED) from None
     except UserError as error:  # of a process that mixes examples: torch puts its traceback before it
         raise UserError(str(error).rpartition("UserError: ")[2].strip()) from None
     return last

@@ -17,7 +17,11 @@ SLEEPER = "import os, time; open('child', 'w').write(str(os.getpid())); time.sle
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_child_ends_with_its_parent(sent: signal.Signals, tmp_path: Path) -> None:
-    program = f"import sys; from export_specs.child_process import run_child; run_child([sys.executable, '-c', {SLEEPER!r}])"
+    program = (
+        "import signal, sys; from export_specs.child_process import run_child\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background job has it ignored
+        f"run_child([sys.executable, '-c', {SLEEPER!r}])"
+    )
     parent = subprocess.Popen(
         [sys.executable, "-c", program], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.DEVNULL
     )

@@ -7,7 +7,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,9 +22,8 @@ Command = Callable[[Callable[[], None]], tuple[object, str]]
 
 
 @pytest.fixture
-def end(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Command]:
+def end(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
     """Run a function as a command; its exit code and what it said on stderr."""
-    handler = signal.getsignal(signal.SIGTERM)
 
     def run(work: Callable[[], None]) -> tuple[object, str]:
         app = typer.Typer(pretty_exceptions_enable=False)
@@ -33,8 +33,7 @@ def end(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
             run_command_line(app)
         return ended.value.code, capsys.readouterr().err
 
-    yield run
-    signal.signal(signal.SIGTERM, handler)
+    return run
 
 
 def failing(error: BaseException) -> Callable[[], None]:
@@ -63,6 +62,19 @@ def test_sigterm_removes_temporary_files(end: Command, tmp_path: Path) -> None:
     code, said = end(work)
     assert (code, said.count("\n")) == (143, 1)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt(), 130), (SystemExit(143), 143)])
+def test_a_signal_in_a_finalizer_is_not_lost(end: Command, error: BaseException, code: int) -> None:
+    class Loader:
+        def __del__(self) -> None:
+            raise error
+
+    def work() -> None:
+        Loader()
+        time.sleep(30)
+
+    assert end(work)[0] == code
 
 
 def test_full_disk(end: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
