@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import warnings
 
+from lightning.pytorch.utilities.rank_zero import rank_zero_module
+
 TIPS = ("try installing [litlogger]", "Detected KeyboardInterrupt")  # an advertisement; our own line says the other one
 WARNINGS = (
     ".*does not have many workers",  # chosen: examples depend on their number alone
@@ -15,7 +17,7 @@ WARNINGS = (
 
 def silence_tips() -> None:
     """Drop these messages from now on."""
-    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_is_no_tip)
+    rank_zero_module.log.addFilter(_is_no_tip)
     for message in WARNINGS:
         warnings.filterwarnings("ignore", message)
 
