@@ -17,7 +17,7 @@ WARNINGS = (
 
 def silence_tips() -> None:
     """Drop these messages from now on."""
-    rank_zero_module.log.addFilter(_is_no_tip)
+    rank_zero_module.log.addFilter(_is_no_tip)  # type: ignore[attr-defined]
     for message in WARNINGS:
         warnings.filterwarnings("ignore", message)
 
