@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 
-from lightning.pytorch.utilities.rank_zero import rank_zero_module
+from lightning_utilities.core import rank_zero
 
 TIPS = ("try installing [litlogger]", "Detected KeyboardInterrupt")  # an advertisement; our own line says the other one
 WARNINGS = (
@@ -17,7 +17,7 @@ WARNINGS = (
 
 def silence_tips() -> None:
     """Drop these messages from now on."""
-    rank_zero_module.log.addFilter(_is_no_tip)  # type: ignore[attr-defined]
+    rank_zero.log.addFilter(_is_no_tip)
     for message in WARNINGS:
         warnings.filterwarnings("ignore", message)
 
