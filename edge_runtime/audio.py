@@ -63,7 +63,9 @@ def read_recording(path: Path, model_rate: int, channel: str = "mix", shortest_s
             f"{path} is too short: {len(mono)} samples at {rate} Hz, the model's window is {shortest_samples} samples at {model_rate} Hz"
         )
     warnings = []
-    if _is_clipped(mono):
+    if np.abs(mono).max() > 1:
+        warnings.append(f"{path} goes beyond full scale: results that do so are clipped; lower its level to keep them whole")
+    elif _is_clipped(mono):
         warnings.append(f"{path} is clipped: expect distortion where it is")
     frames = len(mono)
     if rate != model_rate:
@@ -99,7 +101,7 @@ def write_sources(folder: Path, stem: str, sources: Samples, rate: int, kind: Fo
                 content = io.BytesIO()
                 soundfile.write(content, codes, rate, subtype=f"PCM_{bits}", format=kind.upper())
                 stack.enter_context(atomic_path(path)).write_bytes(content.getvalue())
-    except (FileExistsError, NotADirectoryError, PermissionError) as error:
+    except OSError as error:
         raise UserError(f"cannot write to {folder}: {error.strerror}") from error
     return paths
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from edge_runtime.runtime import FileRuntime, open_runtime
 from edge_runtime.segments import separate
 from edge_runtime.signature import Pcm
+from export_specs.child_process import end_with_parent
 from export_specs.errors import UserError
 
 _opened: FileRuntime | None = None
@@ -64,6 +65,7 @@ def _in_processes(model: tuple[Path, str, int], clips: Sequence[Pcm], workers: i
 
 def _open_in_worker(path: Path, name: str, sample_rate: int) -> None:
     global _opened
+    end_with_parent()  # a killed one would leave workers that wait for ever
     _opened = open_runtime(path, name, sample_rate=sample_rate)
 
 

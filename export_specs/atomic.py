@@ -14,7 +14,8 @@ from pathlib import Path
 def atomic_path(path: Path) -> Iterator[Path]:
     """A temporary path beside ``path`` that takes its name when the block ends well and is removed otherwise.
 
-    The suffix of ``path`` is kept, because some writers choose a format by it.
+    The suffix of ``path`` is kept, because some writers choose a format by it. A write that fails on a full disk does not say where:
+    its ``OSError`` gets the name of ``path``.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
@@ -26,6 +27,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
         temporary.replace(path)
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import errno
+import os
+import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NoReturn
+
+INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM  # exit codes, as shells count them
+RESEND_SECONDS = 0.2
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class UserError(Exception):
@@ -18,21 +26,68 @@ def choice_error(kind: str, name: str, choices: list[str]) -> UserError:
 
 
 def run_command_line(app: Callable[..., Any]) -> NoReturn:
-    """Run a typer application: exit code 1 and one line on stderr for a user's mistake, 130 for Ctrl-C.
+    """Run a typer application and exit.
 
-    Usage errors keep typer's exit code 2. Anything unexpected keeps its traceback: it is our mistake.
+    Exit code 1 and one line on stderr for a user's mistake and for a place that cannot be read or written; 130 for Ctrl-C and 143
+    for SIGTERM, with one line, after temporary files are removed. Usage errors keep typer's exit code 2. Anything unexpected keeps
+    its traceback: it is our mistake.
     """
     try:
-        app()
+        with _signals():
+            app()
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
+        _end(f"error: {error}", 1)
     except KeyboardInterrupt:
-        print("interrupted: run the same command again to go on where it stopped", file=sys.stderr)
-        sys.exit(130)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            print(f"error: no space left on the disk while writing {error.filename or 'a file'}; free some and run again", file=sys.stderr)
-            sys.exit(1)
+        _end_interrupted(INTERRUPTED)
+    except SystemExit as ended:  # typer makes one of Ctrl-C
+        if ended.code in (INTERRUPTED, TERMINATED):
+            _end_interrupted(int(ended.code))
         raise
+    except OSError as error:
+        explanation = explain_os_error(error)
+        if explanation is None:
+            raise
+        _end(f"error: {explanation}", 1)
     sys.exit(0)
+
+
+def explain_os_error(error: OSError) -> str | None:
+    """What a failed access to a file comes down to; None if it was not about one."""
+    place = error.filename2 or error.filename
+    if error.errno in FULL:
+        return f"no space left on the disk while writing {place or 'a file'}; free some and run again"
+    return None if place is None else f"cannot read or write {place}: {error.strerror}"
+
+
+@contextmanager
+def _signals() -> Iterator[None]:
+    """Meanwhile SIGTERM is an exception as Ctrl-C is one, and neither is lost."""
+    handler, hook = signal.signal(signal.SIGTERM, _terminate), sys.unraisablehook
+    sys.unraisablehook = _send_again
+    try:
+        yield
+    finally:
+        sys.unraisablehook = hook
+        signal.signal(signal.SIGTERM, handler)
+
+
+def _terminate(*_: object) -> NoReturn:
+    sys.exit(TERMINATED)
+
+
+def _send_again(dropped: Any) -> None:
+    """Python drops what a signal raises in a finalizer or while a process is forked: the signal comes again when that is over."""
+    number = {KeyboardInterrupt: signal.SIGINT, SystemExit: signal.SIGTERM}.get(dropped.exc_type)
+    if number is None:
+        sys.__unraisablehook__(dropped)
+    else:
+        threading.Timer(RESEND_SECONDS, lambda: os.kill(os.getpid(), number)).start()
+
+
+def _end_interrupted(code: int) -> NoReturn:
+    _end("interrupted: run the same command again to go on where it stopped", code)
+
+
+def _end(line: str, code: int) -> NoReturn:
+    print(line, file=sys.stderr)
+    sys.exit(code)

@@ -57,7 +57,7 @@ def spec_sha256(spec: Strict) -> str:
 
 def _read(path: Path, kind: type[_Spec]) -> _Spec:
     try:
-        content = yaml.safe_load(path.read_text())
+        content = yaml.safe_load(path.read_bytes())  # of bytes it says itself what is no text
     except OSError as error:
         raise UserError(f"cannot read the spec {path}: {error.strerror}") from error
     except yaml.YAMLError as error:

@@ -117,7 +117,7 @@ def read_config(path: Path) -> JudgeConfig:
         content = json.loads(path.read_text())
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not JSON: {error}") from error
     try:
         config = JudgeConfig.model_validate(content)

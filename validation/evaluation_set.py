@@ -88,7 +88,7 @@ def read_evaluation_set(folder: Path, count: int | None = None) -> EvaluationSet
         manifest = Manifest.model_validate(json.loads(path.read_text()))
     except OSError as error:
         raise UserError(f"cannot read the evaluation set {path}: {error.strerror}") from error
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not JSON: {error}") from error
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())

@@ -177,7 +177,7 @@ def read_parity(path: Path) -> Parity:
         return Parity.model_validate(content)
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not JSON: {error}") from error
     except jsonschema.ValidationError as error:
         raise UserError(f"{path} is not a parity report of version {SCHEMA_VERSION}: {error.json_path}: {error.message[:300]}") from error

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +16,7 @@ import onnx
 from ai_edge_litert import schema_py_generated as schema
 
 from export_specs.atomic import write_bytes
+from export_specs.child_process import run_child
 from export_specs.errors import UserError
 from pipeline.convert.flatbuffer import METADATA_NAME
 
@@ -45,7 +45,7 @@ def convert_with_onnx2tf(float_onnx: Path, out: Path, calibration: npt.NDArray[n
         if calibration is not None:
             np.save(folder / "mixtures.npy", calibration.astype(np.float32))
             command += ["--calibration", "mixtures.npy"]
-        result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        result = run_child(command, cwd=folder, capture_output=True, text=True)
         if result.returncode or not (folder / "network.tflite").is_file():
             said = "\n".join((result.stdout + result.stderr).strip().splitlines()[-8:])
             raise UserError(f"onnx2tf could not convert {float_onnx} (exit code {result.returncode}):\n{said}")

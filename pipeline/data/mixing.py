@@ -6,7 +6,6 @@ Waveforms are float arrays; 1.0 is full scale of 16-bit PCM. Mixtures lie on the
 from __future__ import annotations
 
 import math
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -89,20 +88,3 @@ def power_of_two_gain(peak: float) -> float:
 def on_pcm_grid(waveform: Waveform) -> Waveform:
     """Rounded to 16-bit codes and saturated, still in units of full scale."""
     return (np.clip(np.rint(waveform * FULL_SCALE), -FULL_SCALE, FULL_SCALE - 1) / FULL_SCALE).astype(np.float32)
-
-
-def measured_utterances(files: list[tuple[str, Path]], sample_rate: int) -> list[tuple[str, Waveform, float]]:
-    """(speaker, waveform, LUFS) of each file; silent files are refused by name.
-
-    Raises:
-        UserError: a file cannot be read, or is silent.
-    """
-    measured = []
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pyloudnorm warns of clipping that at_loudness then limits
-        for speaker, path in files:
-            waveform = load_utterance(path, sample_rate)
-            if not np.abs(waveform).max() > 0:
-                raise UserError(f"{path} is silent; remove it from the data set")
-            measured.append((speaker, waveform, loudness(waveform, sample_rate)))
-    return measured

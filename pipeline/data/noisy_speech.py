@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from export_specs.errors import UserError
-from pipeline.data.mixing import measured_utterances, mix_at_snr, on_pcm_grid, power_of_two_gain
+from pipeline.data.mixing import mix_at_snr, on_pcm_grid, power_of_two_gain
 from pipeline.data.noise import BABBLE_VOICES, SNR_DB, background
 from pipeline.data.training_set import random_crop
+from pipeline.data.utterances import Utterances
 
 
 class NoisySpeech(Dataset[tuple[torch.Tensor, torch.Tensor]]):
@@ -31,9 +31,7 @@ class NoisySpeech(Dataset[tuple[torch.Tensor, torch.Tensor]]):
     def __init__(
         self, files: list[tuple[str, Path]], sample_rate: int, segment_samples: int, length: int, seed: int, augment: bool
     ) -> None:
-        self.utterances = [(speaker, utterance) for speaker, utterance, _ in measured_utterances(files, sample_rate)]
-        if len({speaker for speaker, _ in self.utterances}) < 2:
-            raise UserError("training needs utterances of at least two speakers, because other voices babble; the data set has fewer")
+        self.utterances = Utterances(files, sample_rate)
         self.sample_rate, self.segment_samples, self.length, self.seed, self.augment = sample_rate, segment_samples, length, seed, augment
         self.epoch = 0
 
@@ -42,10 +40,11 @@ class NoisySpeech(Dataset[tuple[torch.Tensor, torch.Tensor]]):
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
         random = np.random.default_rng((self.seed, self.epoch, index))
-        speaker, utterance = self.utterances[random.integers(len(self.utterances))]
-        crop = random_crop(utterance, self.segment_samples, self.augment, random)
-        others = [voice for other, voice in self.utterances if other != speaker]
-        voices = [others[random.integers(len(others))] for _ in range(random.integers(*BABBLE_VOICES, endpoint=True))]
+        chosen, speakers = int(random.integers(len(self.utterances))), self.utterances.speakers
+        crop = random_crop(self.utterances.waveform(chosen), self.segment_samples, self.augment, random)
+        others = np.flatnonzero(speakers != speakers[chosen])
+        count = random.integers(*BABBLE_VOICES, endpoint=True)
+        voices = [self.utterances.waveform(int(others[random.integers(len(others))])) for _ in range(count)]
         noise = background(voices, self.segment_samples, self.sample_rate, random)
         speech, noise = mix_at_snr(crop, noise, random.uniform(*SNR_DB))
         gain = np.float32(power_of_two_gain(float(np.abs(speech + noise).max())))

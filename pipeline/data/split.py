@@ -36,9 +36,7 @@ def split_of(speaker: str, utterance: str) -> Split:
 def list_utterances(root: Path, split: Split) -> list[tuple[str, Path]]:
     """(speaker, path) of every utterance of a split below ``root/<speaker>/``, in a stable order."""
     return [
-        (path.parent.name, path)
-        for path in sorted(root.glob("*/*"))
-        if path.is_file() and split_of(path.parent.name, path.stem) is split
+        (path.parent.name, path) for path in sorted(root.glob("*/*")) if path.is_file() and split_of(path.parent.name, path.stem) is split
     ]
 
 

@@ -9,17 +9,12 @@ import soxr
 import torch
 from torch.utils.data import Dataset
 
-from export_specs.errors import UserError
-from pipeline.data.mixing import (
-    LOUDNESS_LUFS,
-    Waveform,
-    at_loudness,
-    measured_utterances,
-    on_pcm_grid,
-    power_of_two_gain,
-)
+from pipeline.data.mixing import LOUDNESS_LUFS, Waveform, at_loudness, on_pcm_grid, power_of_two_gain
+from pipeline.data.utterances import Utterances
 
 SPEED_RANGE = (0.85, 1.15)
+PAUSE_DB = -20.0  # below the utterance: EBU Tech 3342 takes what is softer for background and no part of the programme's loudness
+CROPS = 8  # tried at most
 
 
 class TrainingMixtures(Dataset[tuple[torch.Tensor, torch.Tensor]]):
@@ -28,6 +23,8 @@ class TrainingMixtures(Dataset[tuple[torch.Tensor, torch.Tensor]]):
     Every source is a random crop of a random utterance at a random speed (which moves its pitch too: more voices than
     the corpus has), at a loudness uniform in -33...-25 LUFS; the speakers of a mixture differ. A power-of-two gain
     brings the mixture's peak into [0.5, 1) of full scale.
+
+    Also of LibriMix: its ready mixtures pair each utterance with one other for good, while here it meets all of them.
 
     Args:
         files: (speaker, path) of the training utterances.
@@ -40,9 +37,7 @@ class TrainingMixtures(Dataset[tuple[torch.Tensor, torch.Tensor]]):
     def __init__(
         self, files: list[tuple[str, Path]], sample_rate: int, segment_samples: int, length: int, seed: int, augment: bool
     ) -> None:
-        self.utterances = measured_utterances(files, sample_rate)
-        if len({speaker for speaker, _, _ in self.utterances}) < 2:
-            raise UserError("training needs utterances of at least two speakers; the data set has fewer")
+        self.utterances = Utterances(files, sample_rate)
         self.segment_samples, self.length, self.seed, self.augment = segment_samples, length, seed, augment
         self.epoch = 0
 
@@ -51,27 +46,46 @@ class TrainingMixtures(Dataset[tuple[torch.Tensor, torch.Tensor]]):
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
         random = np.random.default_rng((self.seed, self.epoch, index))
-        first = self.utterances[random.integers(len(self.utterances))]
-        second = first
-        while second[0] == first[0]:
-            second = self.utterances[random.integers(len(self.utterances))]
-        sources = np.stack([self._source(utterance, lufs, random) for _, utterance, lufs in (first, second)])
+        speakers = self.utterances.speakers
+        first = second = int(random.integers(len(speakers)))
+        while speakers[second] == speakers[first]:
+            second = int(random.integers(len(speakers)))
+        sources = np.stack([self._source(utterance, random) for utterance in (first, second)])
         gain = power_of_two_gain(float(np.abs(sources.sum(axis=0)).max()))
         sources = on_pcm_grid(sources * gain * np.float32(min(1.0, 0.999 / max(1e-9, float(np.abs(sources.sum(axis=0)).max()) * gain))))
         return torch.from_numpy(sources.sum(axis=0)), torch.from_numpy(sources)
 
-    def _source(self, utterance: Waveform, lufs: float, random: np.random.Generator) -> Waveform:
-        crop = random_crop(utterance, self.segment_samples, self.augment, random)
-        return at_loudness(crop, lufs, random.uniform(*LOUDNESS_LUFS))
+    def _source(self, utterance: int, random: np.random.Generator) -> Waveform:
+        crop = random_crop(self.utterances.waveform(utterance), self.segment_samples, self.augment, random)
+        return at_loudness(crop, self.utterances.lufs(utterance), random.uniform(*LOUDNESS_LUFS))
 
 
 def random_crop(utterance: Waveform, samples: int, augment: bool, random: np.random.Generator) -> Waveform:
-    """A random place of an utterance, [samples], with zeros after it where the utterance is shorter; at a random speed if ``augment``."""
+    """A random place of an utterance, [samples], with zeros after it where the utterance is shorter; at a random speed if ``augment``.
+
+    A place in a pause is drawn again: nearly silence as a target, it would teach the network its own noise. The loudest of the
+    places is taken if all are in pauses.
+    """
     speed = random.uniform(*SPEED_RANGE) if augment else 1.0
     wanted = int(samples * speed) + 32
-    start = int(random.integers(max(1, len(utterance) - wanted + 1)))
-    crop = utterance[start : start + wanted]
+    softest = _rms(utterance) * 10 ** (PAUSE_DB / 20)
+    crop, level = _draw(utterance, wanted, random)
+    for _ in range(CROPS - 1):
+        if level >= softest:
+            break
+        crop, level = max((crop, level), _draw(utterance, wanted, random), key=lambda drawn: drawn[1])
     if augment:
         crop = soxr.resample(crop, speed, 1.0, quality="HQ")
     crop = crop[:samples]
     return np.pad(crop, (0, samples - len(crop)))
+
+
+def _draw(utterance: Waveform, samples: int, random: np.random.Generator) -> tuple[Waveform, float]:
+    """A place of an utterance, and its RMS."""
+    start = int(random.integers(max(1, len(utterance) - samples + 1)))
+    crop = utterance[start : start + samples]
+    return crop, _rms(crop)
+
+
+def _rms(waveform: Waveform) -> float:
+    return float(np.sqrt(np.mean(np.square(waveform, dtype=np.float64))))

@@ -24,9 +24,7 @@ def distillation_weight(teacher: Tensor, student: Tensor, sources: Tensor, gamma
         return (10 ** ((sdr_float - sdr_quantized) / 10)).clamp(max=gamma_max)
 
 
-def sakd_loss(
-    student: Tensor, teacher: Tensor, sources: Tensor, kd_lambda: float = KD_LAMBDA, gamma_max: float = GAMMA_MAX
-) -> Tensor:
+def sakd_loss(student: Tensor, teacher: Tensor, sources: Tensor, kd_lambda: float = KD_LAMBDA, gamma_max: float = GAMMA_MAX) -> Tensor:
     """(1 - lambda) * L_task + lambda * gamma * L_kd of each example [B]; both losses are negative SI-SDR in dB.
 
     The student is compared with the teacher in the teacher's own order: it starts from it.

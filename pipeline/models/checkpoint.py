@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.torch_version import TorchVersion
 
-from export_specs.atomic import atomic_path
+from export_specs.atomic import write_bytes
 from export_specs.errors import UserError
 from pipeline.models.convtasnet import ConvTasNet
 from pipeline.models.onnx_weights import check_against_onnx, read_onnx_state
@@ -24,10 +24,18 @@ NAMED_FAULTS = 6
 
 
 def save_network(network: nn.Module, path: Path, metadata: dict[str, str]) -> None:
-    """Write a network's state as safetensors, atomically."""
+    """Write a network's state as safetensors, atomically. In a training of several processes all call it: the first one writes, the
+    others wait until it has."""
+    several = torch.distributed.is_initialized()
+    if not several or torch.distributed.get_rank() == 0:
+        _write_network(network, path, metadata)
+    if several:
+        torch.distributed.barrier()
+
+
+def _write_network(network: nn.Module, path: Path, metadata: dict[str, str]) -> None:
     state = {name: tensor.detach().contiguous().cpu() for name, tensor in network.state_dict().items()}
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(_with_sorted_header(save(state, metadata)))
+    write_bytes(path, _with_sorted_header(save(state, metadata)))
 
 
 def _with_sorted_header(content: bytes) -> bytes:
@@ -69,6 +77,11 @@ def load_network(network: nn.Module, path: Path) -> None:
         f"{key} is {list(state[key].shape)}, not {list(expected[key].shape)}"
         for key in expected
         if key in state and state[key].shape != expected[key].shape
+    ]
+    faults += [
+        f"{key} is {value.dtype}, not {expected[key].dtype}".replace("torch.", "")
+        for key, value in state.items()
+        if key in expected and value.is_floating_point() != expected[key].is_floating_point()
     ]
     faults += [f"{key} holds NaN or infinity" for key, value in state.items() if value.is_floating_point() and not value.isfinite().all()]
     if isinstance(network, ConvTasNet):
@@ -129,4 +142,7 @@ def _other_settings(ours: dict[str, Any], theirs: object) -> list[str]:
 
 def _cause(error: Exception) -> str:
     wanted = re.search(r"GLOBAL (\S+)", str(error))
-    return f"it asks for {wanted[1]}" if wanted else (str(error).splitlines() or [type(error).__name__])[0]
+    if wanted:
+        return f"it asks for {wanted[1]}"
+    told = re.search(r"WeightsUnpickler error:\s*(.+)", str(error))  # torch's advice around it is meant for its own users
+    return told[1] if told else (str(error).splitlines() or [type(error).__name__])[0]

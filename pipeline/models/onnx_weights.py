@@ -32,6 +32,13 @@ def read_onnx_state(path: Path) -> dict[str, Tensor]:
         model = onnx.load(path)
     except Exception as error:  # protobuf's kinds share no base class but this one
         raise UserError(f"{path} cannot be read as ONNX ({error}); is it whole?") from error
+    try:
+        return _state(model, path)
+    except (TypeError, ValueError, KeyError, IndexError) as error:  # what names, shapes and types of other networks lead to
+        raise UserError(f"{path} is not a Conv-TasNet exported from Asteroid ({error})") from error
+
+
+def _state(model: onnx.ModelProto, path: Path) -> dict[str, Tensor]:
     tensors = {tensor.name: tensor for tensor in model.graph.initializer}
     state = {name: _tensor(tensors[name]) for name in tensors if name.startswith(("encoder.", "masker.", "decoder."))}
     if not state:
@@ -84,6 +91,8 @@ def _tensor(proto: onnx.TensorProto) -> Tensor:
 
 
 def _module_name(node: str) -> str:
-    """``/masker/TCN.0/shared_block/shared_block.1/PRelu`` to ``masker.TCN.0.shared_block.1``."""
+    """Of a node's name, say ``/masker/TCN.0/shared_block/shared_block.1/PRelu`` to ``masker.TCN.0.shared_block.1``."""
     scopes = node.strip("/").split("/")[:-1]
+    if not scopes:
+        raise ValueError(f"the node '{node}' does not say which layer it is of")
     return ".".join(scope for scope, inner in zip(scopes, [*scopes[1:], ""], strict=True) if not inner.startswith(f"{scope}."))

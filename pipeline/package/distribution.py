@@ -18,6 +18,22 @@ MANIFEST = "manifest.json"
 PACKAGES = ("ai-edge-litert", "numpy", "onnx", "onnxruntime", "tflite_micro", "torch")
 
 
+def check_place(out: Path) -> None:
+    """Find out, before hours of work, whether the result can be put into ``out``.
+
+    Raises:
+        UserError: ``out`` is there and is no folder of such a result: it would be replaced.
+        OSError: nothing can be written beside it.
+    """
+    if out.exists() and not (out / MANIFEST).is_file() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"{out} exists and is not a folder that this command made; name another with OUT=")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    for left in out.parent.glob(f".{out.name}-*"):  # by a run that was killed
+        shutil.rmtree(left)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-"):
+        pass
+
+
 def write_distribution(out: Path, artefacts: Mapping[str, Path], report: Path, facts: Mapping[str, Any]) -> bool:
     """Put artefacts and report into ``out``, whole or not at all; an older folder of the same content is left alone.
 
@@ -30,10 +46,9 @@ def write_distribution(out: Path, artefacts: Mapping[str, Path], report: Path, f
         Whether anything was written.
 
     Raises:
-        UserError: ``out`` is there and is no such folder: it would be replaced.
+        UserError, OSError: what :func:`check_place` raises, or the disk is full.
     """
-    if out.exists() and not (out / MANIFEST).is_file() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"{out} exists and is not a folder that this command made; name another with OUT=")
+    check_place(out)
     sources = {**{str(path.relative_to(report)): path for path in sorted(report.rglob("*")) if path.is_file()}, **artefacts}
     manifest = {
         **facts,
@@ -43,7 +58,6 @@ def write_distribution(out: Path, artefacts: Mapping[str, Path], report: Path, f
     text = json.dumps(manifest, indent=1, sort_keys=True) + "\n"
     if (out / MANIFEST).is_file() and (out / MANIFEST).read_text() == text and all((out / name).is_file() for name in sources):
         return False
-    out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as name:
         fresh = Path(name) / "new"
         for file, source in sources.items():

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from export_specs.errors import UserError
 from pipeline.models import layers as float_layers
 from pipeline.quantization.grid import ActivationQuantizer, FixedQuantizer, WeightQuantizer
 from pipeline.quantization.layers import QuantizedLayer
@@ -85,7 +86,12 @@ def _inverse(filters: Tensor, stride: int) -> Tensor:
 
     Synthesis of the analysis of a unit impulse at every phase of the stride shall give the impulse back. The system is
     underdetermined; the minimum-norm solution keeps Y - E~(X) small.
+
+    Raises:
+        UserError: all filters are zero.
     """
+    if not filters.any():
+        raise UserError("the network gives nothing but zeros: these are no weights of a trained network")
     count, kernel = filters.shape
     lags = range(-(kernel // stride + 1), kernel // stride + 2)
     rows, wanted = [], []

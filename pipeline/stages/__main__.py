@@ -12,7 +12,7 @@ import typer
 
 from export_specs.errors import UserError, choice_error, run_command_line
 from export_specs.load import spec_sha256
-from pipeline.package.distribution import write_distribution
+from pipeline.package.distribution import check_place, write_distribution
 from pipeline.stages.deployment import Choice, Deployment
 from pipeline.stages.graph import Stage, StageRunner
 
@@ -54,6 +54,7 @@ def run(
 
 
 def _deploy(choice: Choice, deployment: Deployment, runner: StageRunner, out: Path) -> None:
+    check_place(out)
     report = runner.run(deployment.report) / "report"
     artefacts = {
         name: runner.run(stage) / name

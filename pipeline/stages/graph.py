@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import importlib
 import json
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from export_specs.atomic import sha256, write_text
 from pipeline.stages.code_version import code_digest
 
 RECORD = "stage.json"
+LOCK = ".lock"
 KEY_LENGTH = 12
 Settings = Mapping[str, Any]
 
@@ -83,12 +85,13 @@ class StageRunner:
 
     def _make(self, stage: Stage, folder: Path, inputs: Mapping[str, Path], depends: Settings) -> dict[str, str]:
         folder.mkdir(parents=True, exist_ok=True)
-        with _locked(folder / ".lock"):
+        with _locked(folder / LOCK):
             digests = _finished_results(stage, folder)
             if digests is not None:
                 self._tell(f"{stage.name}: done before ({folder})")
                 return digests
             self._tell(f"{stage.name}: {folder}")
+            _clear(stage, folder)
             started = time.monotonic()
             importlib.import_module(stage.module).run(folder, stage.settings, inputs)
             digests = {name: digest for result in stage.results for name, digest in _digests(folder, result)}
@@ -104,6 +107,16 @@ def _finished_results(stage: Stage, folder: Path) -> dict[str, str] | None:
         return None
     digests: dict[str, str] = json.loads((folder / RECORD).read_text())["results"]
     return digests if all((folder / name).is_file() for name in digests) else None
+
+
+def _clear(stage: Stage, folder: Path) -> None:
+    """Remove what an interrupted run left of its results and of files half written; checkpoints of a training stay."""
+    hidden = (path for path in folder.glob(".*") if path.name != LOCK)
+    for path in [folder / RECORD, *(folder / result for result in stage.results), *hidden]:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _digests(folder: Path, result: str) -> list[tuple[str, str]]:

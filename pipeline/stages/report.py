@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from export_specs.atomic import write_text
+from export_specs.child_process import run_child
 from export_specs.errors import UserError
 from export_specs.schema import ModelSpec, TargetSpec
 from pipeline.models.build import build_network
@@ -34,7 +34,7 @@ def run(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, Path]) -
     config = judge_config(settings, inputs)
     write_text(folder / "judge.json", json.dumps(config, indent=1))
     command = [sys.executable, "-m", "validation", "judge", "--config", str(folder / "judge.json"), "--out", str(folder / "report")]
-    code = subprocess.run(command, check=False).returncode
+    code = run_child(command).returncode
     if not (folder / "report" / "parity.json").is_file():
         raise UserError(f"the parity report was not made (exit code {code}); see above and {folder / 'judge.json'}")
 

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import csv
+import io
 import shutil
-import warnings
 from pathlib import Path
 from typing import Any
 
 import lightning
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from export_specs.atomic import write_bytes
+from export_specs.errors import TERMINATED, UserError
 from export_specs.schema import TrainingSpec
 from pipeline.data.examples import Examples
 from pipeline.losses.si_sdr import negative_si_sdr, si_sdr
+from pipeline.training.lightning_messages import silence_tips
 
 
 class Mixtures(lightning.LightningDataModule):
@@ -132,6 +136,16 @@ class Curve(Callback):
             writer.writerow((trainer.global_step, f"{rate:.3g}", *(f"{figures[name]:.4f}" if name in figures else "" for name in names)))
 
 
+class AtomicCheckpoints(TorchCheckpointIO):
+    """Checkpoints written beside their place and renamed. Lightning's own come from the folder for temporary files, which may be on
+    another disk: a kill while they are copied would leave half a ``last.ckpt``."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        content = io.BytesIO()
+        torch.save(checkpoint, content)
+        write_bytes(Path(path), content.getvalue())
+
+
 def compiler_available() -> bool:
     """Whether torch.compile can be used: it needs a C++ compiler at run time."""
     return shutil.which("g++") is not None
@@ -142,8 +156,11 @@ def fit(task: SeparationTask, data: Mixtures, folder: Path, epoch_steps: int, pr
 
     Returns:
         The path of the last checkpoint. Its loss curve lies beside it in ``curve.csv``.
+
+    Raises:
+        UserError: a file of the examples is bad. KeyboardInterrupt: Ctrl-C. SystemExit: SIGTERM.
     """
-    warnings.filterwarnings("ignore", ".*does not have many workers.*")
+    silence_tips()
     best = ModelCheckpoint(folder, filename="best", monitor="val_loss", enable_version_counter=False)
     latest = ModelCheckpoint(folder, filename="last", enable_version_counter=False)  # of every epoch, the best or not
     trainer = lightning.Trainer(
@@ -156,9 +173,17 @@ def fit(task: SeparationTask, data: Mixtures, folder: Path, epoch_steps: int, pr
         reload_dataloaders_every_n_epochs=1,
         callbacks=[best, latest, Curve(folder / "curve.csv"), RichProgressBar(leave=False)],
         logger=False,
+        plugins=[AtomicCheckpoints()],
         num_sanity_val_steps=0,
         enable_model_summary=False,
     )
     last = folder / "last.ckpt"
-    trainer.fit(task, data, ckpt_path=str(last) if last.exists() else None)
+    try:
+        trainer.fit(task, data, ckpt_path=str(last) if last.exists() else None)
+    except SystemExit as ended:  # lightning makes exit code 1 of Ctrl-C, and 0 of SIGTERM
+        if isinstance(ended.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from None
+        raise SystemExit(TERMINATED) from None
+    except UserError as error:  # of a process that mixes examples: torch puts its traceback before it
+        raise UserError(str(error).rpartition("UserError: ")[2].strip()) from None
     return last

@@ -11,9 +11,9 @@ import soundfile
 
 from export_specs.errors import UserError
 from pipeline.data import debian_voices
-from pipeline.data.mixing import measured_utterances
 from pipeline.data.sources import open_speech, training_files
 from pipeline.data.split import Split
+from pipeline.data.utterances import Utterances
 
 
 def write_speech(path: Path, seed: int, seconds: float = 2.1, rate: int = 8000, **options: str) -> None:
@@ -51,7 +51,8 @@ def test_folder_of_any_format_and_rate(tmp_path: Path) -> None:
     speech = open_speech(f"folder:{tmp_path}", 8000)
     found = [utterance for part in speech.utterances.values() for utterance in part]
     assert sorted((speaker, path.name) for speaker, path in found) == [("a", "x.flac"), ("a", "x.ogg"), ("b", "x.WAV")]
-    assert {len(waveform) for _, waveform, _ in measured_utterances(found, 8000)} <= {16799, 16800, 16801}
+    utterances = Utterances(found, 8000)
+    assert {len(utterances.waveform(index)) for index in range(len(found))} <= {16799, 16800, 16801}
     assert not speech.synthetic
 
 
@@ -66,6 +67,7 @@ def test_folder_keeps_unseen_voices_apart(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("content", "message"), [("text", "not audio"), ("empty", "is empty"), ("nan", "NaN"), ("silent", "is silent")])
 def test_bad_file_is_named(content: str, message: str, tmp_path: Path) -> None:
     write_speech(tmp_path / "a" / "good.wav", 0)
+    write_speech(tmp_path / "b" / "good.wav", 0)
     bad = tmp_path / "a" / "bad.wav"
     if content == "text":
         bad.write_text("this is no audio")
@@ -73,7 +75,7 @@ def test_bad_file_is_named(content: str, message: str, tmp_path: Path) -> None:
         samples = {"empty": np.zeros(0), "nan": np.full(20000, np.nan), "silent": np.zeros(20000)}[content]
         soundfile.write(bad, samples, 8000, subtype="FLOAT")
     with pytest.raises(UserError, match=rf"bad\.wav.*{message}"):
-        measured_utterances([item for part in open_speech(f"folder:{tmp_path}", 8000).utterances.values() for item in part], 8000)
+        Utterances([item for part in open_speech(f"folder:{tmp_path}", 8000).utterances.values() for item in part], 8000)
 
 
 def test_training_needs_two_speakers(tmp_path: Path) -> None:

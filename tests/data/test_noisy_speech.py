@@ -53,7 +53,7 @@ def test_other_voices_are_needed_for_babble(files: list[tuple[str, Path]]) -> No
 
 
 def test_resampled_to_the_model_s_rate(files: list[tuple[str, Path]]) -> None:
-    lengths = [len(NoisySpeech(files, rate, SAMPLES, 4, 0, False).utterances[0][1]) for rate in (SAMPLE_RATE, 2 * SAMPLE_RATE)]
+    lengths = [len(NoisySpeech(files, rate, SAMPLES, 4, 0, False).utterances.waveform(0)) for rate in (SAMPLE_RATE, 2 * SAMPLE_RATE)]
     assert lengths[1] == pytest.approx(2 * lengths[0], abs=2)
 
 

@@ -52,6 +52,7 @@ def test_float_beyond_full_scale_is_not_clipped(wav):
     loud = _tone(8000, level=3.0)
     recording = read_recording(wav(loud, subtype="FLOAT"), 8000)
     assert recording.exponent == -2
+    assert "beyond full scale" in recording.warnings[0]
     assert np.abs(restore(recording.pcm[None], recording, 8000)[0] - loud).max() < 1e-4
 
 
@@ -120,6 +121,9 @@ def test_nothing_is_left_when_writing_fails(tmp_path, monkeypatch, pcm):
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="cannot write to"):
         write_sources(tmp_path / "file", "a", pcm[None] / 32768, 8000)
+    for place in ("file/below", "a" * 300):
+        with pytest.raises(UserError, match="cannot write to"):
+            write_sources(tmp_path / place, "a", pcm[None] / 32768, 8000)
     whole = soundfile.write
     monkeypatch.setattr(soundfile, "write", lambda file, data, *rest, **named: whole(file, data, *rest, **named) if data[0] else 1 / 0)
     with pytest.raises(ZeroDivisionError):

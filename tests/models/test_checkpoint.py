@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from export_specs.errors import UserError
+from pipeline.export.float_onnx import export_float
 from pipeline.models.build import build_network
 from pipeline.models.checkpoint import load_network, save_network
 from tests.models.specs import asteroid_network, small_spec
@@ -128,6 +129,19 @@ def test_faults_are_named(trained: nn.Module, tmp_path: Path) -> None:
     assert "unknown: masker.extra" in message
     assert "encoder.filterbank._filters is [13, 1, 8], not [12, 1, 8]" in message
     assert "masker.TCN.1.res_conv.weight holds NaN" in message
+
+
+def test_integers_are_no_weights(trained: nn.Module, tmp_path: Path) -> None:
+    state = trained.state_dict()
+    save_file({**state, "masker.bottleneck.1.weight": state["masker.bottleneck.1.weight"].to(torch.int32)}, tmp_path / "codes.safetensors")
+    assert "masker.bottleneck.1.weight is int32, not float32" in _refusal(tmp_path / "codes.safetensors")
+
+
+def test_onnx_file_of_our_own_is_refused(trained: nn.Module, tmp_path: Path) -> None:
+    """Its nodes do not say which layer they are of, so the slopes of its PReLUs have no place."""
+    save_network(trained, tmp_path / "weights.safetensors", {})
+    export_float(SPEC, tmp_path / "weights.safetensors", tmp_path / "float.onnx")
+    assert "not a Conv-TasNet exported from Asteroid" in _refusal(tmp_path / "float.onnx")
 
 
 def test_another_size_is_refused_in_one_line(tmp_path: Path) -> None:

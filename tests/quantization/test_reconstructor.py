@@ -3,10 +3,11 @@ import pytest
 import torch
 from torch.nn import functional
 
+from export_specs.errors import UserError
 from pipeline.models.layers import Decoder
-from pipeline.quantization.attach import Recipe, set_observing
+from pipeline.quantization.attach import Recipe, quantize, set_observing
 from pipeline.quantization.reconstructor import ReconstructingDecoder
-from tests.tiny import quantized_network, tiny_spec, waveforms
+from tests.tiny import quantized_network, tiny_network, tiny_spec, waveforms
 
 
 @pytest.fixture
@@ -75,3 +76,11 @@ def test_gradients_reach_both_decoders_the_analysis_and_the_ranges(decoder: Reco
     for name in ("weight", "analysis", "residue_quantizer.maximum", "reanalysis_quantizer.maximum"):
         gradient = decoder.get_parameter(name).grad
         assert gradient is not None and float(gradient.abs().sum()) > 0
+
+
+def test_a_network_of_zeros_is_refused() -> None:
+    network = tiny_network(tiny_spec())
+    with torch.no_grad():
+        network.get_parameter("decoder.filterbank._filters").zero_()
+    with pytest.raises(UserError, match="nothing but zeros"):
+        quantize(network, Recipe("fqss", "c25"))

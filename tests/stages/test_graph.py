@@ -90,6 +90,41 @@ def test_interrupted_stage_goes_on_in_its_folder(tmp_path: Path, work: list[str]
     assert folders[0] == folders[1]
 
 
+def test_what_an_interrupted_run_left_is_no_part_of_the_result(tmp_path: Path, work: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half written files and results of another run are removed, checkpoints are not."""
+    left: list[list[str]] = []
+
+    def killed(folder: Path, settings: dict[str, str], inputs: dict[str, Path]) -> None:
+        left.append(sorted(str(path.relative_to(folder)) for path in folder.rglob("*")))
+        for name in (".half-x1.json", "last.ckpt", "report/.half-x2.json", "report/old"):
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).write_text("x")
+        if len(left) == 1:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys.modules["fake_first"], "run", killed)
+    stage = Stage("first", "fake_first", ("report",))
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, stage)
+    run(tmp_path, stage)
+    assert left == [[".lock"], [".lock", "last.ckpt"]]
+
+
+def test_a_record_goes_before_what_it_records(tmp_path: Path, work: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = run(tmp_path, chain("abc"))
+    (folder / "length").unlink()
+
+    def killed(folder: Path, settings: dict[str, str], inputs: dict[str, Path]) -> None:
+        (folder / "length").write_text("half")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sys.modules["fake_second"], "run", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path, chain("abc"))
+    assert (run(tmp_path, chain("abc")) / "length").read_text() == "3"
+
+
 def test_lost_result_is_made_again(tmp_path: Path, work: list[str]) -> None:
     folder = run(tmp_path, chain("abc"))
     (folder / "length").unlink()

@@ -2,12 +2,14 @@
 
 import os
 import sys
+import time
 from pathlib import Path
 
 import lightning
 import torch
 
 from pipeline.data.training_set import TrainingMixtures
+from pipeline.models import checkpoint
 from pipeline.quantization.attach import Recipe
 from pipeline.training import loop, qat, teacher
 from tests.tiny import tiny_spec
@@ -30,6 +32,15 @@ if __name__ == "__main__":
         return original(mixtures, index)
 
     TrainingMixtures.__getitem__ = recorded
+    write = checkpoint.write_bytes
+
+    def slow_write(path: Path, content: bytes) -> None:
+        """Notes which process writes the result, and takes its time."""
+        (folder / f"written-{os.environ.get('LOCAL_RANK', '0')}").touch()
+        time.sleep(2)
+        write(path, content)
+
+    checkpoint.write_bytes = slow_write
     files = [(path.parent.name, path) for path in sorted(speech.glob("*/*.wav"))]
     spec = tiny_spec(steps=4, epoch_steps=2, qat_steps=4)
     if what == "teacher":
@@ -37,3 +48,4 @@ if __name__ == "__main__":
     else:
         weights = speech / "teacher.safetensors"
         qat.train_quantized(spec, Recipe(*what.split("-")), spec.profiles["quick"], weights, files, files, folder, devices=2)
+    assert next(folder.glob("*.safetensors"), None) is not None, "a process went on before the result was there"

@@ -55,6 +55,7 @@ def test_two_processes_train_one_teacher_on_different_examples(launcher: str, tm
     weights = load_file(out / "float.safetensors")
     assert all(value.isfinite().all() for value in weights.values())
     assert weights.keys() == build_network(tiny_spec()).state_dict().keys()
+    assert [path.name for path in out.glob("written-*")] == ["written-0"]
     assert len((out / "curve.csv").read_text().splitlines()) == 3  # written by one process
     checkpoint = torch.load(out / "last.ckpt", weights_only=True)
     assert checkpoint["global_step"] == 4
@@ -66,6 +67,7 @@ def test_two_processes_train_one_quantized_network(recipe: str, tmp_path: Path) 
     state = load_file(out / "quantized.safetensors")
     assert all(value.isfinite().all() for value in state.values())
     assert not set(examples(out, 0)) & set(examples(out, 1))
+    assert [path.name for path in out.glob("written-*")] == ["written-0"]
 
 
 def test_the_command_line_trains_in_the_processes_that_torchrun_starts(tmp_path: Path) -> None:

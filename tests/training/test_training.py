@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import csv
+import errno
+import logging
+import signal
+import warnings
 from pathlib import Path
 from typing import Any
 
 import lightning
 import numpy as np
 import pytest
+import soundfile
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
@@ -16,6 +21,7 @@ from torch import nn
 
 from export_specs.errors import UserError
 from export_specs.schema import ModelSpec
+from pipeline.data import utterances
 from pipeline.losses.si_sdr import si_sdr
 from pipeline.models.build import build_network
 from pipeline.models.checkpoint import save_network
@@ -43,25 +49,25 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(qat, "VALIDATION_MIXTURES", 4)
 
 
+class KilledError(RuntimeError):
+    pass
+
+
 def observe_briefly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(qat, "OBSERVED_BATCHES", 9)
 
 
-def killed_at(monkeypatch: pytest.MonkeyPatch, step: int) -> pytest.MonkeyPatch:
+def killed_at(monkeypatch: pytest.MonkeyPatch, step: int, death: type[BaseException] = KilledError) -> pytest.MonkeyPatch:
     """The process dies when it is about to take a step."""
     original = SeparationTask.training_step
 
     def training_step(task: SeparationTask, batch: Any, index: int) -> Any:
         if task.global_step == step:
-            raise KilledError
+            raise death
         return original(task, batch, index)
 
     monkeypatch.setattr(SeparationTask, "training_step", training_step)
     return monkeypatch
-
-
-class KilledError(RuntimeError):
-    pass
 
 
 def curve(folder: Path) -> list[dict[str, str]]:
@@ -118,6 +124,60 @@ def test_a_killed_run_goes_on_exactly(speech: Files, tmp_path: Path, monkeypatch
     resumed = train_teacher(spec, speech, speech, tmp_path / "killed", 0, 1)
     same_state(straight, resumed)
     assert curve(tmp_path / "straight") == curve(tmp_path / "killed")
+
+
+def test_ctrl_c_ends_a_fit_as_it_ends_everything_else(speech: Files, tmp_path: Path) -> None:
+    """Lightning would make exit code 1 of it. The run goes on exactly."""
+    spec = tiny_spec(steps=6, epoch_steps=2)
+    straight = train_teacher(spec, speech, speech, tmp_path / "straight", 0, 1)
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.MonkeyPatch.context() as patch:
+        killed_at(patch, 4, KeyboardInterrupt)
+        with pytest.raises(KeyboardInterrupt):
+            train_teacher(spec, speech, speech, tmp_path / "killed", 0, 1)
+    signal.signal(signal.SIGINT, handler)  # lightning has it ignored from then on
+    assert (tmp_path / "killed" / "last.ckpt").exists()
+    same_state(straight, train_teacher(spec, speech, speech, tmp_path / "killed", 0, 1))
+
+
+def test_a_full_disk_leaves_the_checkpoint_before(speech: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = tiny_spec(steps=6, epoch_steps=2)
+    straight = train_teacher(spec, speech, speech, tmp_path / "straight", 0, 1)
+    write = Path.write_bytes
+
+    def full(path: Path, content: bytes) -> int:
+        if path.name.startswith(".last") and (path.parent / "last.ckpt").exists():
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(path, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", full)
+        with pytest.raises(OSError, match="No space") as failed:
+            train_teacher(spec, speech, speech, tmp_path / "full", 0, 1)
+    assert failed.value.filename.endswith("last.ckpt")
+    assert sorted(path.name for path in (tmp_path / "full").iterdir()) == ["best.ckpt", "curve.csv", "last.ckpt"]
+    same_state(straight, train_teacher(spec, speech, speech, tmp_path / "full", 0, 1))
+
+
+def test_a_bad_file_is_told_in_one_line_by_a_process_that_mixes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(utterances, "SMALL_BYTES", 0)
+    files = write_speech(tmp_path / "speech")
+    good, bad = files[:-1], files[-1][1]
+    soundfile.write(bad, np.zeros(8000), 8000)
+    with pytest.raises(UserError, match=rf"^{bad} is silent; remove it from the data set$"):
+        train_teacher(tiny_spec(steps=40, epoch_steps=20), files, good, tmp_path / "out", 1, 1)
+
+
+def test_tips_and_known_warnings_are_silent(speech: Files, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    logging.getLogger("lightning.pytorch").propagate = True
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        (tmp_path / "before").touch()
+        train_teacher(tiny_spec(), speech, speech, tmp_path, 0, 1)
+        warnings.warn("a real one", stacklevel=1)
+    said = caplog.text + "".join(str(warning.message) for warning in warned)
+    assert "litlogger" not in said and "LeafSpec" not in said and "not empty" not in said
+    assert "a real one" in said and "max_steps=4" in said
 
 
 def test_the_learning_rate_schedule_survives_a_kill(speech: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
