@@ -26,11 +26,12 @@ from pipeline.losses.si_sdr import si_sdr
 from pipeline.models.build import build_network
 from pipeline.models.checkpoint import save_network
 from pipeline.quantization.attach import Recipe
+from pipeline.quantization.grid import ActivationQuantizer
 from pipeline.training import loop, qat, teacher
 from pipeline.training.loop import SeparationTask
-from pipeline.training.qat import QuantizedTask, load_quantized, match_output_level, train_quantized
+from pipeline.training.qat import RANGE_RATE, QuantizedTask, grouped_by_rate, load_quantized, match_output_level, train_quantized
 from pipeline.training.teacher import train_teacher
-from tests.tiny import RECIPES, recipe_name, tiny_network, tiny_spec, waveforms, write_speech
+from tests.tiny import RECIPES, quantized_network, recipe_name, tiny_network, tiny_spec, waveforms, write_speech
 
 Files = list[tuple[str, Path]]
 
@@ -312,6 +313,38 @@ def test_quantization_aware_training_resumes_exactly(
     assert any(name.endswith("quantizer.maximum") for name in moved)  # ranges are learned
     assert any(name.endswith("weight_quantizer.range") for name in moved)
     assert not any(key.startswith("teacher") for key in checkpoint["state_dict"])
+
+
+def test_ranges_move_in_proportion_to_their_size() -> None:
+    """A range of 1,500 and one of 0.01 move by about the same share of themselves a step; all else at the learning rate."""
+    network = quantized_network(tiny_spec(), RECIPES[0])
+    quantizer = network.get_submodule("encoder.output_quantizer")
+    assert isinstance(quantizer, ActivationQuantizer)
+    with torch.no_grad():
+        quantizer.minimum.fill_(-0.01)
+        quantizer.maximum.fill_(1500.0)
+    rates = {parameter: group["lr"] for group in grouped_by_rate(network, 1e-4) for parameter in group["params"]}
+    names = {name: parameter for name, parameter in network.named_parameters() if parameter.requires_grad}
+    assert set(rates) == set(names.values())
+    for name, parameter in names.items():
+        size = float(parameter.detach().abs().mean())
+        if not name.endswith(("minimum", "maximum", "range")):
+            assert rates[parameter] == 1e-4, name
+        elif size > 1e-3:
+            assert 1 / 1.42 < rates[parameter] / (RANGE_RATE * 1e-4 * size) < 1.42, name
+    assert rates[quantizer.maximum] > 1e4 * rates[quantizer.minimum]
+
+
+def test_training_goes_on_from_given_weights(speech: Files, tmp_path: Path) -> None:
+    spec = tiny_spec(steps=1, epoch_steps=1)
+    gentle = spec.model_copy(update={"training": spec.training.model_copy(update={"learning_rate": 1e-9})})
+    start = float_weights(spec, tmp_path)
+    state, before = load_file(train_teacher(gentle, speech, speech, tmp_path / "run", 0, 1, start)), load_file(start)
+    for name, value in state.items():
+        torch.testing.assert_close(value, before[name], atol=1e-6, rtol=0)
+    other = tiny_spec(n_filters=32)
+    with pytest.raises(UserError, match="encoder"):
+        train_teacher(other, speech, speech, tmp_path / "other", 0, 1, start)
 
 
 def test_the_teacher_is_frozen_and_in_eval() -> None:
