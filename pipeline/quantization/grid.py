@@ -8,11 +8,12 @@ and LiteRT and TFLM, which multiply scales in different precision, agree to the 
 
 from __future__ import annotations
 
-import shutil
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from pipeline.compiler import compiler_available
 
 QMIN, QMAX = -128, 127
 WEIGHT_QMAX = 127
@@ -44,7 +45,7 @@ def _gradient_kernel(gradient: Tensor, x: Tensor, scale: Tensor, zero_point: Ten
     return inside, (gradient * below).sum() - step, (gradient * above).sum() + step
 
 
-if shutil.which("g++"):  # fused into one pass each, for vectors of any length; without a compiler op by op
+if compiler_available():  # fused into one pass each, for vectors of any length; without a compiler op by op
     _quantize_kernel = torch.compile(_quantize_kernel, dynamic=True)
     _gradient_kernel = torch.compile(_gradient_kernel, dynamic=True)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -144,11 +143,6 @@ class AtomicCheckpoints(TorchCheckpointIO):
         content = io.BytesIO()
         torch.save(checkpoint, content)
         write_bytes(Path(path), content.getvalue())
-
-
-def compiler_available() -> bool:
-    """Whether torch.compile can be used: it needs a C++ compiler at run time."""
-    return shutil.which("g++") is not None
 
 
 def fit(task: SeparationTask, data: Mixtures, folder: Path, epoch_steps: int, precision: str, devices: int) -> Path:

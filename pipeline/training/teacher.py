@@ -7,10 +7,11 @@ from pathlib import Path
 import lightning
 
 from export_specs.schema import ModelSpec
+from pipeline.compiler import compiler_available
 from pipeline.data.examples import training_examples
 from pipeline.models.build import build_network
 from pipeline.models.checkpoint import load_network, save_network
-from pipeline.training.loop import Mixtures, SeparationTask, compiler_available, fit
+from pipeline.training.loop import Mixtures, SeparationTask, fit
 
 VALIDATION_MIXTURES = 64
 
