@@ -49,7 +49,7 @@ help: ## this list
 deploy: $(NEEDED) ## everything: data, quantization, export, conversion, parity report; the result lies in dist/
 	@$(STAGES) deploy $(SETTINGS)
 
-train: $(MAIN) ## train the float network of MODEL or SPEC (hours; goes on where it stopped)
+train: $(MAIN) ## train the float network of MODEL or SPEC, from CHECKPOINT on if given (hours; goes on where it stopped)
 	@$(STAGES) train $(SETTINGS)
 
 qat: $(MAIN) ## quantization-aware training by PROFILE

@@ -62,7 +62,8 @@ def grouped_by_rate(network: nn.Module, learning_rate: float) -> list[dict[str, 
             size = float(parameter.detach().abs().mean()) if id(parameter) in ranges else 0.0
             factor = RANGE_RATE * 2.0 ** round(math.log2(max(size, 1e-3))) if size else 1.0
             groups.setdefault(factor, []).append(parameter)
-    return [{"params": groups[factor], "lr": factor * learning_rate} for factor in sorted(groups)]
+    weights_first = sorted(groups, key=lambda factor: (factor != 1, factor))  # the curve shows the first one's rate
+    return [{"params": groups[factor], "lr": factor * learning_rate} for factor in weights_first]
 
 
 def match_output_level(network: nn.Module, mixtures: Tensor, sources: Tensor) -> float:
