@@ -44,6 +44,11 @@ class ReconstructingDecoder(QuantizedLayer):
         """Quantized D as a matrix [K, N]."""
         return _matrix(self)
 
+    def scale_output(self, factor: float) -> None:
+        """Multiply the waveform by ``factor``: codes of weights stay, their scales change; E~ undoes D, so it changes the other way."""
+        _multiply(factor, self.weight, self.weight_quantizer.range)
+        _multiply(1 / factor, self.analysis, self.analysis_quantizer.range)
+
     def forward(self, features: Tensor) -> Tensor:
         synthesis = self.synthesis()
         high = self.high_quantizer(float_layers.overlap_add(functional.linear(features, synthesis), self.stride))
@@ -70,10 +75,21 @@ class ByteDecoder(QuantizedLayer):
         """Quantized D as a matrix [K, N]."""
         return _matrix(self)
 
+    def scale_output(self, factor: float) -> None:
+        """Multiply the waveform by ``factor``: all codes stay, the scales of the weights and of the output change."""
+        assert isinstance(self.output_quantizer, ActivationQuantizer)
+        _multiply(factor, self.weight, self.weight_quantizer.range, self.output_quantizer.minimum, self.output_quantizer.maximum)
+
     def forward(self, features: Tensor) -> Tensor:
         waveform = float_layers.overlap_add(functional.linear(features, self.synthesis()), self.stride)
         result: Tensor = self.output_quantizer(waveform)
         return result
+
+
+def _multiply(factor: float, *parameters: nn.Parameter) -> None:
+    with torch.no_grad():
+        for parameter in parameters:
+            parameter.mul_(factor)
 
 
 def _matrix(decoder: ReconstructingDecoder | ByteDecoder) -> Tensor:

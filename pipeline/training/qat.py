@@ -19,10 +19,12 @@ from pipeline.models.checkpoint import load_network, save_network
 from pipeline.quantization.attach import Recipe, freeze_statistics, observe, quantize, range_parameters
 from pipeline.quantization.clipping import fit_ranges
 from pipeline.quantization.grid import OBSERVED_BATCHES
+from pipeline.quantization.reconstructor import ByteDecoder, ReconstructingDecoder
 from pipeline.training.loop import Mixtures, SeparationTask, fit
 from pipeline.training.teacher import VALIDATION_MIXTURES, segment_samples
 
 RANGE_RATE = 3.0
+LEVEL_BATCHES = 8
 FITTED_BATCHES = 8  # of those observed; the others change the ranges little
 
 
@@ -66,19 +68,22 @@ def grouped_by_rate(network: nn.Module, learning_rate: float) -> list[dict[str, 
     return [{"params": groups[factor], "lr": factor * learning_rate} for factor in weights_first]
 
 
-def match_output_level(network: nn.Module, mixtures: Tensor, sources: Tensor) -> float:
-    """Scale the decoder so that the outputs have the sources' level, which SI-SDR training leaves open.
+def output_level(network: nn.Module, mixtures: Tensor, sources: Tensor) -> float:
+    """The factor, in least squares over all samples, that brings the outputs to the sources' level, which training with SI-SDR leaves open.
 
     Args:
         mixtures: [B, T]; ``sources``: [B, S, T].
-
-    Returns:
-        The factor (least squares over all samples), already multiplied into the decoder's filters.
     """
     with torch.no_grad():
         estimate = network.eval()(mixtures)
         estimate = reorder(estimate, best_permutation(estimate, sources))
-        factor = float((estimate * sources).sum() / estimate.square().sum().clamp(min=1e-12))
+        return float((estimate * sources).sum() / estimate.square().sum().clamp(min=1e-12))
+
+
+def match_output_level(network: nn.Module, mixtures: Tensor, sources: Tensor) -> float:
+    """Scale the decoder of a float network by :func:`output_level`, which is returned."""
+    factor = output_level(network, mixtures, sources)
+    with torch.no_grad():
         network.get_parameter("decoder.filterbank._filters").mul_(factor)
     return factor
 
@@ -120,7 +125,8 @@ def train_quantized(
     batches = [[torch.stack(part) for part in zip(*batch, strict=True)] for batch in examples]
     teacher = build_network(spec)
     load_network(teacher, float_weights)
-    match_output_level(teacher, *(torch.cat(part) for part in zip(*batches[:8], strict=True)))
+    known = [torch.cat(part) for part in zip(*batches[:LEVEL_BATCHES], strict=True)]
+    match_output_level(teacher, *known)
     student = quantize(teacher, recipe)
     observe(student, [mixture for mixture, _ in batches])
     fit_ranges(student, [mixture for mixture, _ in batches[:FITTED_BATCHES]])
@@ -130,6 +136,9 @@ def train_quantized(
         # not compiled as a whole, which takes minutes: the fake quantizers are, one by one
         task = QuantizedTask(student, training, False, teacher if recipe.variant == "fqss" else None)
         fit(task, Mixtures(train, validation, profile.batch_size, workers), folder, training.epoch_steps, training.precision, devices)
+        decoder = student.get_submodule("decoder")
+        assert isinstance(decoder, ReconstructingDecoder | ByteDecoder)
+        decoder.scale_output(output_level(student, *known))
     freeze_statistics(student, True)
     result = folder / "quantized.safetensors"
     facts = {"model": spec.name, "variant": recipe.variant, "norm": recipe.norm, "observed_batches": str(OBSERVED_BATCHES)}

@@ -5,8 +5,8 @@ from torch.nn import functional
 
 from export_specs.errors import UserError
 from pipeline.models.layers import Decoder
-from pipeline.quantization.attach import Recipe, quantize, set_observing
-from pipeline.quantization.reconstructor import ReconstructingDecoder
+from pipeline.quantization.attach import Recipe, Variant, quantize, set_observing
+from pipeline.quantization.reconstructor import ByteDecoder, ReconstructingDecoder
 from tests.tiny import quantized_network, tiny_network, tiny_spec, waveforms
 
 
@@ -84,3 +84,18 @@ def test_a_network_of_zeros_is_refused() -> None:
         network.get_parameter("decoder.filterbank._filters").zero_()
     with pytest.raises(UserError, match="nothing but zeros"):
         quantize(network, Recipe("fqss", "c25"))
+
+
+@pytest.mark.parametrize("variant", ["fqss", "vanilla"])
+def test_the_output_is_scaled_with_the_same_codes_of_weights(variant: Variant) -> None:
+    network = quantized_network(tiny_spec(), Recipe(variant, "c25"))
+    decoder = network.get_submodule("decoder")
+    assert isinstance(decoder, ReconstructingDecoder | ByteDecoder)
+    mixture = waveforms(2, 800)
+    with torch.no_grad():
+        before, codes = network(mixture), decoder.weight_quantizer.codes(decoder.weight.reshape(1, -1))
+        decoder.scale_output(0.7)
+        after = network(mixture)
+    assert torch.equal(decoder.weight_quantizer.codes(decoder.weight.reshape(1, -1)), codes)
+    error = (after - 0.7 * before).square().sum() / before.square().sum()
+    assert float(error) < (1e-5 if variant == "vanilla" else 5e-3)  # scales have 12 bits; the high byte falls on other steps
