@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from export_specs.networks import NETWORK_SPECS, Architecture, NetworkSpec
+from export_specs.networks import NETWORK_SPECS, Architecture, FilterbankSpec, NetworkSpec
 from export_specs.strict import Strict
 
 Profile = Literal["ptq", "quick", "full"]
@@ -62,7 +62,8 @@ class ModelSpec(Strict):
     @model_validator(mode="after")
     def _check(self) -> ModelSpec:
         kernel, stride = self.network.kernel_size, self.network.stride
-        if self.segment_samples < kernel or (self.segment_samples - kernel) % stride:
+        framed = isinstance(self.network, FilterbankSpec)
+        if framed and (self.segment_samples < kernel or (self.segment_samples - kernel) % stride):
             lower = max(0, (self.segment_samples - kernel) // stride) * stride + kernel
             raise ValueError(
                 f"segment_samples {self.segment_samples} must be kernel_size + a multiple of stride; "

@@ -6,11 +6,12 @@ from typing import assert_never
 
 from torch import nn
 
-from export_specs.networks import ConvTasNetMusicSpec, ConvTasNetSpec, DptNetSpec, SepFormerSpec
+from export_specs.networks import ConvTasNetMusicSpec, ConvTasNetSpec, DptNetSpec, HtDemucsSpec, SepFormerSpec
 from export_specs.schema import ModelSpec
 from pipeline.models.convtasnet import ConvTasNet
 from pipeline.models.convtasnet_music import ConvTasNetMusic
 from pipeline.models.dptnet import DPTNet
+from pipeline.models.htdemucs import HTDemucs
 from pipeline.models.sepformer import SepFormer
 
 
@@ -26,4 +27,6 @@ def build_network(spec: ModelSpec) -> nn.Module:
             return DPTNet(net, spec.n_src)
         case SepFormerSpec() as net:
             return SepFormer(net, spec.n_src)
+        case HtDemucsSpec() as net:
+            return HTDemucs(net, spec.n_src)
     assert_never(settings)

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from export_specs.networks import DptNetSpec
 from pipeline.models.chunks import MergeChunks, SplitChunks, across_chunks, within_chunks
 from pipeline.models.filterbanks import FrameDecoder, RectifiedEncoder
-from pipeline.models.layers import Add, Multiply, Pointwise, Prelu, SelectSource, StackSources
+from pipeline.models.layers import Activation, Add, Multiply, Pointwise, Prelu, SelectSource, StackSources
 from pipeline.models.naming import named
-from pipeline.models.sequence_layers import Attention, BiLstm, GroupNorm, LayerNorm, Linear, Relu
+from pipeline.models.sequence_layers import Attention, BiLstm, GroupNorm, LayerNorm, Linear
 
 
 class ImprovedTransformer(nn.Module):
@@ -23,7 +23,7 @@ class ImprovedTransformer(nn.Module):
         super().__init__()
         self.self_attn = Attention(channels, heads)
         self.lstm = BiLstm(channels, hid_chan)
-        self.relu = Relu()
+        self.relu = Activation("relu")
         self.linear = Linear(2 * hid_chan, channels)
         self.norm1, self.norm2 = LayerNorm(channels), LayerNorm(channels)
         self.add_norm1, self.add_norm2 = Add(), Add()

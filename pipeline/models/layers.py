@@ -67,7 +67,7 @@ class Pointwise(nn.Conv1d):
 
 
 def activate(x: Tensor, activation: str) -> Tensor:
-    """The named activation: linear, relu, sigmoid, tanh or gelu."""
+    """The named activation: linear, relu, sigmoid, tanh, gelu, or glu, which halves the channels."""
     match activation:
         case "linear":
             return x
@@ -79,7 +79,20 @@ def activate(x: Tensor, activation: str) -> Tensor:
             return torch.tanh(x)
         case "gelu":
             return functional.gelu(x)
+        case "glu":
+            return functional.glu(x)
     raise ValueError(f"no activation '{activation}'")
+
+
+class Activation(nn.Module):
+    """The named activation as a layer of its own, where it follows one that has none inside."""
+
+    def __init__(self, activation: str) -> None:
+        super().__init__()
+        self.activation = activation
+
+    def forward(self, x: Tensor) -> Tensor:
+        return activate(x, self.activation)
 
 
 class Depthwise(nn.Conv1d):

@@ -73,13 +73,6 @@ class BiLstm(nn.LSTM):
         return result
 
 
-class Relu(nn.Module):
-    """Rectifier of its own, where it follows a layer that has none inside."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return functional.relu(x)
-
-
 class PositionTable(nn.Module):
     """The first L rows [1, L, C] of a table of sines and cosines in turn (Vaswani et al. 2017), for [N, L, C]; C must be even."""
 

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from pipeline.models.convolutions import SpectrumConv, SpectrumUpsampling, TimeConv, TimeUpsampling
 from pipeline.models.filterbanks import FrameDecoder, RectifiedEncoder, TransposedDecoder
 from pipeline.models.layers import Decoder, Depthwise, Encoder, Pointwise
 from pipeline.models.sequence_layers import Attention, BiLstm, Linear
-from pipeline.models.work import DECODERS, ENCODERS, decoder_values
+from pipeline.models.work import ends, matrix_values
 
 TENSOR_OVERHEAD = 280  # bytes that a torch checkpoint takes for each tensor, beside its values
 SCALE_BYTES = 4
@@ -38,7 +39,7 @@ def measure(network: nn.Module) -> Size:
         float_bytes=4 * values + TENSOR_OVERHEAD * len(state),
         int8_paper=values + scales,
         int8_honest=values + 3 * small + scales,
-        fqss_values=sum(map(_fqss_values, network.modules())),
+        fqss_values=_fqss_values(network),
     )
 
 
@@ -51,9 +52,9 @@ def quantized_weights(layer: nn.Module) -> tuple[int, int]:
         case Decoder():  # a transposed convolution has its output channels on the second axis
             filters = layer.filterbank["_filters"]
             return filters.shape[1], filters.numel()
-        case TransposedDecoder():
+        case TransposedDecoder() | TimeUpsampling() | SpectrumUpsampling():
             return layer.out_channels, layer.weight.numel()
-        case RectifiedEncoder() | Pointwise() | Depthwise() | FrameDecoder() | Linear():
+        case RectifiedEncoder() | TimeConv() | SpectrumConv() | Pointwise() | Depthwise() | FrameDecoder() | Linear() | nn.Embedding():
             return len(layer.weight), layer.weight.numel()
         case Attention():
             return len(layer.in_proj_weight), layer.in_proj_weight.numel()
@@ -63,11 +64,15 @@ def quantized_weights(layer: nn.Module) -> tuple[int, int]:
     return 0, 0
 
 
-def _fqss_values(layer: nn.Module) -> int:
-    """Values that FQSS adds: the second half of an encoder's input, and the reconstructor's encoder with a decoder's shape. Its decoder
-    is the network's own, but for SepFormer, which trains another one (reference implementation)."""
-    if isinstance(layer, ENCODERS):
-        return sum(weight.numel() for weight in layer.parameters())
-    if isinstance(layer, DECODERS):
-        return decoder_values(layer) * (2 if isinstance(layer, TransposedDecoder) else 1)
-    return 0
+def _fqss_values(network: nn.Module) -> int:
+    """Values that FQSS adds: the second half of an encoder's input, and the reconstructor's encoder with a decoder's shape, and a bias if
+    that has one. The reconstructor's decoder is the network's own, but for SepFormer's and the spectrogram's (reference implementation)."""
+    encoders, decoders = ends(network)
+    total = sum(map(matrix_values, encoders))
+    for decoder in decoders:
+        total += matrix_values(decoder)
+        if isinstance(decoder, TimeUpsampling | SpectrumUpsampling):
+            total += decoder.in_channels
+        if isinstance(decoder, TransposedDecoder | SpectrumUpsampling):
+            total += sum(weight.numel() for weight in decoder.parameters())
+    return total

@@ -8,7 +8,7 @@ MACs x weight bits x activation bits.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -16,13 +16,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pipeline.models.convolutions import SpectrumConv, SpectrumUpsampling, TimeConv, TimeUpsampling
 from pipeline.models.convtasnet import ConvBlock
+from pipeline.models.cross_transformer import LayerScale
 from pipeline.models.filterbanks import FrameDecoder, RectifiedEncoder, TransposedDecoder
+from pipeline.models.htdemucs import HTDemucs
 from pipeline.models.layers import Decoder, Depthwise, Encoder, GlobalLayerNorm, Multiply, Pointwise
 from pipeline.models.sequence_layers import Attention, BiLstm, GroupNorm, LayerNorm, Linear
-
-ENCODERS = (Encoder, RectifiedEncoder)
-DECODERS = (Decoder, FrameDecoder, TransposedDecoder)
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,9 @@ class Work:
         return sum(self.layers.values(), Macs())
 
 
-def count_work(network: nn.Module, waveform: Tensor) -> Work:
-    """Count a network on the meta device for a waveform [1, ...] on the meta device."""
+def count_work(network: nn.Module, run: Callable[[], object]) -> Work:
+    """Count a network on the meta device while ``run`` calls it with tensors on the meta device."""
+    encoders, decoders = ends(network)
     layers: Counter[str] = Counter()
     honest: Counter[str] = Counter()
     overhead = Macs()
@@ -60,10 +61,13 @@ def count_work(network: nn.Module, waveform: Tensor) -> Work:
         macs = layer_macs(layer, inputs, output)
         layers[type(layer).__name__] += macs.paper
         honest[type(layer).__name__] += macs.honest
-        overhead += _fqss_overhead(layer, inputs, macs)
+        if layer in encoders:  # the splitter doubles its input
+            overhead += macs
+        if layer in decoders:  # the reconstructor encodes its output and decodes the difference
+            overhead += macs + _same(inputs[0].numel() * (matrix_values(layer) // inputs[0].shape[-1]))
 
     with _hooks(network, called), torch.no_grad():
-        network.eval()(waveform)
+        run()
     return Work({name: Macs(layers[name], honest[name]) for name in layers if layers[name] or honest[name]}, overhead)
 
 
@@ -75,6 +79,10 @@ def layer_macs(layer: nn.Module, inputs: tuple[Any, ...], output: Any) -> Macs:
             return _same(output.numel() * layer.kernel_size)
         case RectifiedEncoder() | Depthwise():
             return _same(output.numel() * layer.weight[0].numel())
+        case TimeConv() | SpectrumConv():  # outputs are counted before a glu halves them
+            return _same(output.numel() // output.shape[-1] * layer.weight.numel())
+        case TimeUpsampling() | SpectrumUpsampling():
+            return _transposed(x, output, layer.out_channels, layer.kernel_size[0], layer.stride[0])
         case Decoder():
             return _transposed(x, output, 1, layer.kernel_size, layer.stride)
         case TransposedDecoder():
@@ -87,7 +95,7 @@ def layer_macs(layer: nn.Module, inputs: tuple[Any, ...], output: Any) -> Macs:
             return Macs(0 if x.dim() == 4 else macs, macs)
         case GlobalLayerNorm() | GroupNorm() | LayerNorm():
             return Macs(2 * x.numel(), 0)
-        case Multiply():
+        case Multiply() | LayerScale():
             return Macs(output.numel(), 0)
         case Attention():
             return _attention(x, inputs[-1])
@@ -127,18 +135,19 @@ def _recurrence(layer: BiLstm, x: Tensor) -> Macs:
     return Macs(inputs + 2 * sequences * hidden * gates * hidden, inputs + 2 * sequences * length * gates * hidden)
 
 
-def _fqss_overhead(layer: nn.Module, inputs: tuple[Tensor, ...], macs: Macs) -> Macs:
-    """The splitter doubles an encoder's input; the reconstructor encodes a decoder's output and decodes the difference."""
-    if isinstance(layer, ENCODERS):
-        return macs
-    if isinstance(layer, DECODERS):
-        return macs + _same(inputs[0].numel() * (decoder_values(layer) // inputs[0].shape[-1]))
-    return Macs()
+def ends(network: nn.Module) -> tuple[list[nn.Module], list[nn.Module]]:
+    """The layers that FQSS gives a splitter, and those that it gives a reconstructor."""
+    if isinstance(network, HTDemucs):
+        firsts, lasts = (network.encoder[0], network.tencoder[0]), (network.decoder[-1], network.tdecoder[-1])
+        return [layer.get_submodule("conv") for layer in firsts], [layer.get_submodule("conv_tr") for layer in lasts]
+    layers = list(network.modules())
+    encoders: list[nn.Module] = [layer for layer in layers if isinstance(layer, Encoder | RectifiedEncoder)]
+    return encoders, [layer for layer in layers if isinstance(layer, Decoder | FrameDecoder | TransposedDecoder)]
 
 
-def decoder_values(decoder: nn.Module) -> int:
-    """Weights of a decoder."""
-    return sum(weight.numel() for weight in decoder.parameters())
+def matrix_values(layer: nn.Module) -> int:
+    """Weights of a layer without its bias."""
+    return sum(weight.numel() for weight in layer.parameters() if weight.dim() > 1)
 
 
 @contextmanager

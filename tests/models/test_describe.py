@@ -18,9 +18,10 @@ PAPER = {
     "dptnet-paper": (3.576, 3.577, 11.40, 2.95),
     "sepformer-paper": (4.403, 4.407, 113.10, 28.55),
     "convtasnet-music-paper": (3.10, None, 44.00, 11.20),
+    "htdemucs-paper": (11.58, 11.77, 168.10, 42.25),  # TBOPs of a 7.8 s segment
 }
 # GMAC a second of convolutions and matrix products, summed by hand (Conv-TasNet's without the 999 × 512 × 128 that nothing uses)
-HONEST = {"convtasnet-paper": 4.906, "dptnet-paper": 50.1, "sepformer-paper": 69.0, "convtasnet-music-paper": 48.2}
+HONEST = {"convtasnet-paper": 4.906, "dptnet-paper": 50.1, "sepformer-paper": 69.0, "convtasnet-music-paper": 48.2, "htdemucs-paper": 21.5}
 
 
 @pytest.mark.parametrize("model", PAPER)
@@ -43,7 +44,13 @@ def test_honest_work(model: str) -> None:
 
 @pytest.mark.parametrize(
     ("model", "values"),
-    [("convtasnet-paper", 16_384), ("dptnet-paper", 1_024), ("sepformer-paper", 12_288), ("convtasnet-music-paper", 20_480)],
+    [
+        ("convtasnet-paper", 16_384),
+        ("dptnet-paper", 1_024),
+        ("sepformer-paper", 12_288),
+        ("convtasnet-music-paper", 20_480),
+        ("htdemucs-paper", 17_776),
+    ],
 )
 def test_values_that_fqss_adds(model: str, values: int) -> None:
     facts = describe(load_model(model))

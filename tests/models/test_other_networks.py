@@ -11,11 +11,12 @@ from torch import Tensor, nn
 
 from export_specs.errors import UserError
 from export_specs.load import load_model
-from export_specs.networks import ConvTasNetMusicSpec, DptNetSpec, SepFormerSpec
+from export_specs.networks import ConvTasNetMusicSpec, DptNetSpec, HtDemucsSpec, SepFormerSpec
 from export_specs.schema import ModelSpec
 from pipeline.models.build import build_network
 from pipeline.models.checkpoint import load_network
 from pipeline.models.dptnet import ImprovedTransformer
+from tests.models.demucs_reference import htdemucs
 from tests.models.speechbrain_reference import sepformer
 from tests.models.torch_references import ConvTasNetMusicReference, DptNetReference
 
@@ -32,6 +33,17 @@ SMALL: dict[str, dict[str, Any]] = {
         "ffn_chan": 16,
         "n_repeats": 2,
     },
+}
+SMALL_HTDEMUCS: dict[str, Any] = {
+    "channels": 8,
+    "nfft": 512,
+    "depth": 2,
+    "kernel_size": 8,
+    "stride": 4,
+    "bottom_channels": 16,
+    "t_layers": 3,
+    "t_heads": 2,
+    "t_hidden_scale": 2.0,
 }
 TOLERANCE = 1e-4  # of the output's peak
 
@@ -52,6 +64,8 @@ def reference_of(spec: ModelSpec) -> nn.Module:
             reference = DptNetReference(net, spec.n_src)
         case SepFormerSpec() as net:
             reference = sepformer(net, spec.n_src)
+        case HtDemucsSpec() as net:
+            reference = htdemucs(net, spec.n_src, spec.segment_samples)
     for parameter in reference.parameters():  # norms, slopes and biases away from their defaults
         if parameter.dim() == 1 or parameter.shape[0] == 1:
             nn.init.uniform_(parameter, 0.1, 0.9)
@@ -67,7 +81,7 @@ def check_equality(spec: ModelSpec, samples: int, tmp_path: Path) -> None:
     reference, network = reference_of(spec), build_network(spec).eval()
     torch.save(reference.state_dict(), tmp_path / "weights.pth")
     load_network(network, tmp_path / "weights.pth")
-    mixture = torch.randn(2, samples) if spec.architecture != "convtasnet_music" else torch.randn(2, 2, samples)
+    mixture = torch.randn((1, 2, samples) if hasattr(spec.network, "audio_channels") else (2, samples))
     with torch.no_grad():
         expected, got = reference(mixture), network(mixture)
     assert difference(got, expected.permute(0, 2, 1) if spec.architecture == "sepformer" else expected) <= TOLERANCE
@@ -75,7 +89,7 @@ def check_equality(spec: ModelSpec, samples: int, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("model", "parameters"),
-    [("dptnet-paper", 2_834_945), ("sepformer-paper", 25_679_361), ("convtasnet-music-paper", 10_977_872)],
+    [("dptnet-paper", 2_834_945), ("sepformer-paper", 25_679_361), ("convtasnet-music-paper", 10_977_872), ("htdemucs-paper", 41_984_456)],
 )
 def test_number_of_parameters(model: str, parameters: int) -> None:
     with torch.device("meta"):
@@ -83,7 +97,9 @@ def test_number_of_parameters(model: str, parameters: int) -> None:
     assert sum(weight.numel() for weight in network.parameters()) == parameters
 
 
-@pytest.mark.parametrize(("model", "limit"), [("dptnet", 500_000), ("sepformer", 500_000), ("convtasnet-music", 2_000_000)])
+@pytest.mark.parametrize(
+    ("model", "limit"), [("dptnet", 500_000), ("sepformer", 500_000), ("convtasnet-music", 2_000_000), ("htdemucs", 2_000_000)]
+)
 def test_edge_network_is_small(model: str, limit: int) -> None:
     with torch.device("meta"):
         network = build_network(load_model(model))
@@ -97,8 +113,18 @@ def test_equals_the_reference_given_its_weights(model: str, frames: int, tmp_pat
     check_equality(spec, spec.network.kernel_size + (frames - 1) * spec.network.stride, tmp_path)
 
 
+@pytest.mark.parametrize("samples", [5003, 5120])
+def test_htdemucs_equals_the_package_s_given_its_weights(samples: int, tmp_path: Path) -> None:
+    fields = load_model("htdemucs").model_dump()
+    spec = ModelSpec.model_validate({**fields, "network": SMALL_HTDEMUCS, "segment_samples": samples})
+    check_equality(spec, samples, tmp_path)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(("model", "samples"), [("dptnet-paper", 2000), ("sepformer-paper", 8000), ("convtasnet-music-paper", 44100)])
+@pytest.mark.parametrize(
+    ("model", "samples"),
+    [("dptnet-paper", 2000), ("sepformer-paper", 8000), ("convtasnet-music-paper", 44100), ("htdemucs-paper", 343_980)],
+)
 def test_equals_the_reference_at_the_paper_s_size(model: str, samples: int, tmp_path: Path) -> None:
     check_equality(load_model(model), samples, tmp_path)
 
