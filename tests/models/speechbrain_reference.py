@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import cache
 from types import ModuleType
 from typing import cast
 from unittest.mock import MagicMock
@@ -17,12 +18,7 @@ STAND_INS = ("torchaudio", "ruamel", "ruamel.yaml", "hyperpyyaml", "sentencepiec
 
 def sepformer(net: SepFormerSpec, n_src: int) -> nn.Module:
     """SpeechBrain's network of a spec, with its own random weights."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name in STAND_INS:
-            if name not in sys.modules:
-                patch.setitem(sys.modules, name, _stand_in(name))
-        dual_path = pytest.importorskip("speechbrain.lobes.models.dual_path", reason="the test requirements are not installed")
-    network: nn.Module = dual_path.SepformerWrapper(
+    network: nn.Module = _dual_path().SepformerWrapper(
         encoder_kernel_size=net.kernel_size,
         encoder_out_nchannels=net.n_filters,
         masknet_chunksize=net.chunk_size,
@@ -36,6 +32,21 @@ def sepformer(net: SepFormerSpec, n_src: int) -> nn.Module:
         inter_dffn=net.ffn_chan,
     )
     return network.eval()
+
+
+@cache
+def _dual_path() -> ModuleType:
+    """The module of the network. The package does not stay in ``sys.modules``: its lazy modules break whoever looks through them."""
+    before = set(sys.modules)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in STAND_INS:
+            if name not in sys.modules:
+                patch.setitem(sys.modules, name, _stand_in(name))
+        module = pytest.importorskip("speechbrain.lobes.models.dual_path", reason="the test requirements are not installed")
+    for name in set(sys.modules) - before:
+        if name.startswith("speechbrain"):
+            del sys.modules[name]
+    return cast(ModuleType, module)
 
 
 def _stand_in(name: str) -> ModuleType:
