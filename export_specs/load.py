@@ -10,7 +10,8 @@ import yaml
 from pydantic import ValidationError
 
 from export_specs.errors import UserError, choice_error
-from export_specs.schema import ModelSpec, Strict, TargetSpec
+from export_specs.schema import ModelSpec, TargetSpec
+from export_specs.strict import Strict
 
 _ROOT = Path(__file__).parent
 _Spec = TypeVar("_Spec", bound=Strict)

@@ -2,47 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from export_specs.networks import NETWORK_SPECS, Architecture, FilterbankSpec, NetworkSpec
+from export_specs.strict import Strict
 
 Profile = Literal["ptq", "quick", "full"]
 NormRecipe = Literal["c23", "c25", "b14"]
-
-
-class Strict(BaseModel):
-    """Base of every spec: frozen, unknown keys refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ConvTasNetSpec(Strict):
-    """Conv-TasNet in the field's names (Luo and Mesgarani 2019; Asteroid's argument names).
-
-    ``n_filters`` N, ``kernel_size`` L and ``stride`` of the encoder in samples; ``bn_chan`` B, ``hid_chan`` H,
-    ``skip_chan`` Sc, ``conv_kernel_size`` P, ``n_blocks`` X, ``n_repeats`` R of the temporal network.
-    """
-
-    n_filters: int = Field(gt=0)
-    kernel_size: int = Field(gt=1)
-    stride: int = Field(gt=0)
-    bn_chan: int = Field(gt=0)
-    hid_chan: int = Field(gt=0)
-    skip_chan: int = Field(gt=0)
-    conv_kernel_size: int = Field(default=3, gt=0)
-    n_blocks: int = Field(gt=0)
-    n_repeats: int = Field(gt=0)
-    causal: bool = False
-    mask_act: Literal["relu", "sigmoid"] = "relu"
-    encoder_act: Literal["linear", "relu"] = "linear"
-
-    @model_validator(mode="after")
-    def _check(self) -> ConvTasNetSpec:
-        if self.stride > self.kernel_size:
-            raise ValueError(f"stride {self.stride} is larger than kernel_size {self.kernel_size}: samples would be lost between frames")
-        if not self.causal and self.conv_kernel_size % 2 == 0:
-            raise ValueError("conv_kernel_size must be odd unless causal is true")
-        return self
 
 
 class QatProfile(Strict):
@@ -74,20 +42,28 @@ class ModelSpec(Strict):
     """One network, its training and its profiles of quantization-aware training."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
-    architecture: Literal["convtasnet"]
+    architecture: Architecture
     task: Literal["separation", "enhancement"] = "separation"
     description: str = ""
     sample_rate: int = Field(gt=0)
     n_src: int = Field(ge=1)
     segment_samples: int = Field(gt=0, description="fixed length of one invocation of the shipped graph")
-    network: ConvTasNetSpec
+    network: NetworkSpec = Field(description="settings of the architecture's own kind (export_specs/networks.py)")
     training: TrainingSpec
     profiles: dict[Profile, QatProfile]
+
+    @field_validator("network", mode="before")
+    @classmethod
+    def _of_its_architecture(cls, value: Any, info: ValidationInfo) -> NetworkSpec:
+        if "architecture" not in info.data:
+            raise ValueError("its settings depend on the architecture")
+        return NETWORK_SPECS[info.data["architecture"]].model_validate(value)
 
     @model_validator(mode="after")
     def _check(self) -> ModelSpec:
         kernel, stride = self.network.kernel_size, self.network.stride
-        if self.segment_samples < kernel or (self.segment_samples - kernel) % stride:
+        framed = isinstance(self.network, FilterbankSpec)
+        if framed and (self.segment_samples < kernel or (self.segment_samples - kernel) % stride):
             lower = max(0, (self.segment_samples - kernel) // stride) * stride + kernel
             raise ValueError(
                 f"segment_samples {self.segment_samples} must be kernel_size + a multiple of stride; "

@@ -7,10 +7,12 @@ import typer
 from export_specs.errors import run_command_line
 from pipeline.convert.command import convert_command
 from pipeline.data.command import data_command
+from pipeline.models.describe import describe_command
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 app.command("data")(data_command)
 app.command("convert")(convert_command)
+app.command("describe")(describe_command)
 
 if __name__ == "__main__":
     run_command_line(app)

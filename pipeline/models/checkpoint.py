@@ -21,6 +21,7 @@ from pipeline.models.onnx_weights import check_against_onnx, read_onnx_state
 
 PREFIXES = ("model.", "network.", "module.")
 NAMED_FAULTS = 6
+SPEECHBRAIN_PARTS = ("encoder", "masknet", "decoder")
 
 
 def save_network(network: nn.Module, path: Path, metadata: dict[str, str]) -> None:
@@ -49,11 +50,12 @@ def _with_sorted_header(content: bytes) -> bytes:
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
-    """The tensors of a checkpoint, in Asteroid's names.
+    """The tensors of a checkpoint, in the names of the network's published implementation.
 
-    ``.safetensors``, ``.onnx`` (:mod:`pipeline.models.onnx_weights`), or a torch file, read with ``weights_only=True``. Asteroid's
-    and lightning's files keep the tensors under ``state_dict``. A prefix that all names share, such as ``model.``, is dropped,
-    and so is the place that a causal depthwise convolution has beside the layer that cuts its end off.
+    ``.safetensors``, ``.onnx`` (:mod:`pipeline.models.onnx_weights`), a torch file, read with ``weights_only=True``, or SpeechBrain's
+    folder of three of them. Asteroid's and lightning's files keep the tensors under ``state_dict``, Demucs' under ``state``. A prefix
+    that all names share, such as ``model.``, is dropped, and so is the place that a causal depthwise convolution has beside the layer
+    that cuts its end off.
 
     Raises:
         UserError: missing, truncated, not a checkpoint, or a pickle that wants to run code.
@@ -71,6 +73,7 @@ def load_network(network: nn.Module, path: Path) -> None:
     content = _read(path)
     state = _state_of(content, path)
     expected = network.state_dict()
+    state = {key: _in_shape(value, expected[key]) if key in expected else value for key, value in state.items()}
     faults = [f"missing: {key}" for key in expected if key not in state]
     faults += [f"unknown: {key}" for key in state if key not in expected]
     faults += [
@@ -94,7 +97,16 @@ def load_network(network: nn.Module, path: Path) -> None:
         check_against_onnx(network, path, network.encoder.kernel_size, network.encoder.stride)
 
 
+def _in_shape(value: Tensor, expected: Tensor) -> Tensor:
+    """A tensor in the shape that is expected, if they differ in axes of length 1 only: a 1x1 convolution has two of them, or one."""
+    theirs, ours = ([size for size in tensor.shape if size > 1] for tensor in (value, expected))
+    return value.reshape(expected.shape) if theirs == ours else value
+
+
 def _read(path: Path) -> dict[str, Any]:
+    if path.is_dir():
+        parts = {name: path / f"{name}.ckpt" for name in SPEECHBRAIN_PARTS}
+        return {f"{name}.{key}": value for name, part in parts.items() for key, value in _state_of(_read(part), part).items()}
     if not path.is_file():
         raise UserError(f"the checkpoint {path} does not exist")
     if path.suffix == ".onnx":
@@ -110,7 +122,7 @@ def _read(path: Path) -> dict[str, Any]:
         raise UserError(
             f"{path} is refused: it is a pickle that could run code when it is read, or no checkpoint at all. "
             f"If you trust where it comes from, save its state_dict alone: torch.save(torch.load(path, weights_only=False)"
-            f"['state_dict'], 'weights.pth'). ({_cause(error)})"
+            f"['state_dict'], 'weights.pth'); of a Demucs package it is ['state']. ({_cause(error)})"
         ) from error
     except Exception as error:  # of bytes that are no pickle, the reader of pickles raises whatever they lead it to
         raise UserError(f"{path} cannot be read as a torch checkpoint ({_cause(error)}); is it whole?") from error
@@ -120,7 +132,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _state_of(content: dict[str, Any], path: Path) -> dict[str, Tensor]:
-    state = content.get("state_dict", content)
+    state = content.get("state_dict", content.get("state", content))
     if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise UserError(f"{path} holds no state_dict of tensors")
     for prefix in PREFIXES:

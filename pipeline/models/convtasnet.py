@@ -10,6 +10,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from export_specs.networks import ConvTasNetSpec
 from export_specs.schema import ModelSpec
 from pipeline.models.layers import (
     Add,
@@ -56,9 +57,8 @@ class ConvBlock(nn.Module):
 class Masker(nn.Module):
     """Features [B, F, N] to masks [B, F, S * N]."""
 
-    def __init__(self, spec: ModelSpec) -> None:
+    def __init__(self, net: ConvTasNetSpec, n_src: int) -> None:
         super().__init__()
-        net = spec.network
         norm = ChannelLayerNorm if net.causal else GlobalLayerNorm
         self.bottleneck = nn.Sequential(norm(net.n_filters), Pointwise(net.n_filters, net.bn_chan))
         count = net.n_repeats * net.n_blocks
@@ -69,7 +69,7 @@ class Masker(nn.Module):
             for index in range(count)
         )
         self.skip_add = nn.ModuleList(Add() for _ in range(count - 1))
-        self.mask_net = nn.Sequential(Prelu(), Pointwise(net.skip_chan, spec.n_src * net.n_filters, activation=net.mask_act))
+        self.mask_net = nn.Sequential(Prelu(), Pointwise(net.skip_chan, n_src * net.n_filters, activation=net.mask_act))
 
     def forward(self, features: Tensor) -> Tensor:
         x = self.bottleneck(features)
@@ -86,9 +86,9 @@ class ConvTasNet(nn.Module):
 
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__()
-        net = spec.network
+        net = cast(ConvTasNetSpec, spec.network)
         self.encoder = Encoder(net.n_filters, net.kernel_size, net.stride, net.encoder_act)
-        self.masker = Masker(spec)
+        self.masker = Masker(net, spec.n_src)
         self.select = nn.ModuleList(SelectSource(source, net.n_filters) for source in range(spec.n_src))
         self.mask_product = Multiply()
         self.decoder = Decoder(net.n_filters, net.kernel_size, net.stride)
@@ -115,7 +115,7 @@ class ConvTasNet(nn.Module):
 
     def asteroid_arguments(self) -> dict[str, Any]:
         """Settings that no weight's shape tells, by the names of Asteroid's ``model_args``."""
-        net = self.spec.network
+        net = cast(ConvTasNetSpec, self.spec.network)
         return {
             "n_src": self.spec.n_src,
             "stride": net.stride,

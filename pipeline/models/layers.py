@@ -56,7 +56,7 @@ def overlap_add(frames: Tensor, stride: int) -> Tensor:
 
 
 class Pointwise(nn.Conv1d):
-    """1x1 convolution [B, T, I] to [B, T, O], with a rectifier where ``relu``."""
+    """1x1 convolution [..., I] to [..., O], with the named activation."""
 
     def __init__(self, in_channels: int, out_channels: int, bias: bool = True, activation: str = "linear") -> None:
         super().__init__(in_channels, out_channels, 1, bias=bias)
@@ -67,23 +67,45 @@ class Pointwise(nn.Conv1d):
 
 
 def activate(x: Tensor, activation: str) -> Tensor:
-    """The named activation: linear, relu or sigmoid."""
-    if activation == "linear":
-        return x
-    return functional.relu(x) if activation == "relu" else torch.sigmoid(x)
+    """The named activation: linear, relu, sigmoid, tanh, gelu, or glu, which halves the channels."""
+    match activation:
+        case "linear":
+            return x
+        case "relu":
+            return functional.relu(x)
+        case "sigmoid":
+            return torch.sigmoid(x)
+        case "tanh":
+            return torch.tanh(x)
+        case "gelu":
+            return functional.gelu(x)
+        case "glu":
+            return functional.glu(x)
+    raise ValueError(f"no activation '{activation}'")
+
+
+class Activation(nn.Module):
+    """The named activation as a layer of its own, where it follows one that has none inside."""
+
+    def __init__(self, activation: str) -> None:
+        super().__init__()
+        self.activation = activation
+
+    def forward(self, x: Tensor) -> Tensor:
+        return activate(x, self.activation)
 
 
 class Depthwise(nn.Conv1d):
     """Dilated depthwise convolution over time [B, T, C]; "same" padding, or all of it before the first frame when causal."""
 
-    def __init__(self, channels: int, kernel_size: int, dilation: int, causal: bool) -> None:
-        super().__init__(channels, channels, kernel_size, dilation=dilation, groups=channels)
+    def __init__(self, channels: int, kernel_size: int, dilation: int, causal: bool, bias: bool = True) -> None:
+        super().__init__(channels, channels, kernel_size, dilation=dilation, groups=channels, bias=bias)
         span = (kernel_size - 1) * dilation
         self.pads = (span, 0) if causal else (span // 2, span - span // 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        assert self.bias is not None
-        return shifted_products(x, self.weight, self.bias, self.dilation[0], self.pads)
+        bias = self.weight.new_zeros(()) if self.bias is None else self.bias
+        return shifted_products(x, self.weight, bias, self.dilation[0], self.pads)
 
 
 def shifted_products(x: Tensor, weight: Tensor, bias: Tensor, dilation: int, pads: tuple[int, int]) -> Tensor:

@@ -17,6 +17,7 @@ from pipeline.stages.graph import Stage
 ProfileName = Literal["ptq", "quick", "full"]
 WEIGHTS = ROOT / "pipeline" / "weights"
 PROFILES: tuple[ProfileName, ...] = ("ptq", "quick", "full")
+QUANTIZABLE = ("convtasnet",)
 BASELINES = {"ptq": (), "quick": ("ptq",), "full": ("ptq", "vanilla")}  # shown beside ours in the report
 EVALUATION_SETS = ("test", "sweep", "dev", "calibration")
 VALIDATION_FILES = {
@@ -39,7 +40,8 @@ class Choice:
         """Check the settings as the command line gives them; "" stands for not given.
 
         Raises:
-            UserError: an unknown name, with the right ones; a missing file; a spec that breaks the schema.
+            UserError: an unknown name, with the right ones; a missing file; a spec that breaks the schema; a network that
+                cannot be quantized.
         """
         if target not in target_names():
             raise choice_error("target", target, target_names())
@@ -52,6 +54,11 @@ class Choice:
                 f"the checkpoint {checkpoint} does not exist; CHECKPOINT names a .safetensors, .pth or .ckpt file of float weights"
             )
         spec = load_model(spec_file or model)
+        if spec.architecture not in QUANTIZABLE:
+            raise UserError(
+                f"{spec.name} is of the architecture '{spec.architecture}', which cannot be quantized yet; "
+                f"those that can be: {', '.join(QUANTIZABLE)}. `python -m pipeline describe {spec_file or model}` tells its size and work."
+            )
         if profile not in spec.profiles:
             raise UserError(f"the spec of {spec.name} has no profile '{profile}'. It has: {', '.join(sorted(spec.profiles))}.")
         data_identity(data)

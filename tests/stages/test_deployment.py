@@ -21,7 +21,8 @@ def ancestors(stage: Stage) -> set[str]:
 @pytest.mark.parametrize(
     ("arguments", "listed"),
     [
-        (("nope", "tflite-int8", "quick", "embedded", "", ""), "convtasnet, convtasnet-denoise-16k, convtasnet-paper"),
+        (("nope", "tflite-int8", "quick", "embedded", "", ""), "convtasnet, convtasnet-denoise-16k, convtasnet-music"),
+        (("dptnet", "tflite-int8", "quick", "embedded", "", ""), "dptnet is of the architecture 'dptnet'.*those that can be: convtasnet"),
         (("convtasnet", "nope", "quick", "embedded", "", ""), "onnx-qdq, tflite-float32"),
         (("convtasnet", "tflite-int8", "fast", "embedded", "", ""), "full, ptq, quick"),
         (("convtasnet", "tflite-int8", "quick", "nope", "", ""), "librimix:DIR"),

@@ -1,0 +1,54 @@
+"""Convolutions over time and over frequency, channels-last: waveforms [B, T, C], spectrograms [B, Fr, T, C]."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from pipeline.models.layers import activate
+
+
+class TimeConv(nn.Conv1d):
+    """Convolution over time [B, T, I] to [B, T', O], with the named activation (glu halves O)."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        stride: int = 1,
+        dilation: int = 1,
+        padding: int = 0,
+        activation: str = "linear",
+    ) -> None:
+        super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation)
+        self.activation = activation
+
+    def forward(self, x: Tensor) -> Tensor:
+        return activate(super().forward(x.transpose(1, 2)).transpose(1, 2), self.activation)
+
+
+class SpectrumConv(nn.Conv2d):
+    """Convolution of a spectrogram [B, Fr, T, I] to [B, Fr', T', O], with the named activation (glu halves O)."""
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel: tuple[int, int], stride: int, padding: tuple[int, int], activation: str
+    ) -> None:
+        super().__init__(in_channels, out_channels, kernel, (stride, 1), padding)
+        self.activation = activation
+
+    def forward(self, x: Tensor) -> Tensor:
+        return activate(super().forward(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1), self.activation)
+
+
+class TimeUpsampling(nn.ConvTranspose1d):
+    """Transposed convolution over time: [B, T, I] to [B, (T - 1) * stride + kernel_size, O]."""
+
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        return super().forward(x.transpose(1, 2), output_size).transpose(1, 2)
+
+
+class SpectrumUpsampling(nn.ConvTranspose2d):
+    """Transposed convolution over frequency: [B, Fr, T, I] to [B, (Fr - 1) * stride + kernel_size, T, O]."""
+
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        return super().forward(x.permute(0, 3, 1, 2), output_size).permute(0, 2, 3, 1)

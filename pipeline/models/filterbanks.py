@@ -1,0 +1,40 @@
+"""Learned filterbanks as other published networks have them: waveforms [B, A, T] of A audio channels, features [B, F, N]."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from pipeline.models.layers import overlap_add
+
+
+class RectifiedEncoder(nn.Conv1d):
+    """Waveform [B, A, T] to non-negative features [B, F, N], F = (T - kernel_size) / stride + 1; no bias."""
+
+    def __init__(self, audio_channels: int, n_filters: int, kernel_size: int, stride: int) -> None:
+        super().__init__(audio_channels, n_filters, kernel_size, stride, bias=False)
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        return functional.relu(super().forward(waveform)).transpose(1, 2)
+
+
+class FrameDecoder(nn.Linear):
+    """A linear map of each frame to A * K samples and their overlap-add: [B, F, N] to [B, A, (F - 1) * stride + K]; no bias."""
+
+    def __init__(self, n_filters: int, audio_channels: int, kernel_size: int, stride: int) -> None:
+        super().__init__(n_filters, audio_channels * kernel_size, bias=False)
+        self.audio_channels, self.stride = audio_channels, stride
+
+    def forward(self, features: Tensor) -> Tensor:
+        frames = super().forward(features).unflatten(-1, (self.audio_channels, -1)).transpose(1, 2)  # [B, A, F, K]
+        return overlap_add(frames.flatten(0, 1), self.stride).view(len(features), self.audio_channels, -1)
+
+
+class TransposedDecoder(nn.ConvTranspose1d):
+    """Transposed convolution of features [B, F, N] to a waveform [B, A, (F - 1) * stride + K]; no bias."""
+
+    def __init__(self, n_filters: int, audio_channels: int, kernel_size: int, stride: int) -> None:
+        super().__init__(n_filters, audio_channels, kernel_size, stride, bias=False)
+
+    def forward(self, features: Tensor, output_size: list[int] | None = None) -> Tensor:
+        return super().forward(features.transpose(1, 2), output_size)

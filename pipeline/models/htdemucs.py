@@ -1,0 +1,171 @@
+"""HTDemucs for music (Rouard, Massa and Défossez 2023): a spectrogram and a waveform branch with a transformer between.
+
+Module names follow the demucs package, version 4, so that its checkpoints load by key. Tensors are channels-last: spectrograms
+[B, Fr, T, C], waveforms [B, T, C].
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from export_specs.networks import HtDemucsSpec
+from pipeline.models.convolutions import SpectrumConv, SpectrumUpsampling, TimeConv, TimeUpsampling
+from pipeline.models.cross_transformer import CrossTransformer, LayerScale
+from pipeline.models.layers import Activation, Add, Pointwise
+from pipeline.models.sequence_layers import GroupNorm
+from pipeline.models.spectrogram import to_spectrogram, to_waveform
+
+EMBEDDING_SCALE, EMBEDDING_WEIGHT = 10.0, 0.2
+DCONV_LAYERS, DCONV_COMPRESSION = 2, 8
+EPS = 1e-5
+
+
+class DConv(nn.Module):
+    """Residual branches of dilated convolutions over time through few channels: [B, T, C] to the same."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        hidden = channels // DCONV_COMPRESSION
+        self.layers = nn.ModuleList(
+            nn.Sequential(
+                TimeConv(channels, hidden, 3, dilation=2**depth, padding=2**depth),
+                GroupNorm(hidden),
+                Activation("gelu"),
+                TimeConv(hidden, 2 * channels, 1),
+                GroupNorm(2 * channels),
+                Activation("glu"),
+                LayerScale(channels, 1e-3),
+            )
+            for depth in range(DCONV_LAYERS)
+        )
+        self.add = nn.ModuleList(Add() for _ in range(DCONV_LAYERS))
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer, add in zip(self.layers, self.add, strict=True):
+            x = add(x, layer(x))
+        return x
+
+
+class EncoderLayer(nn.Module):
+    """Downsampling by ``stride``: a spectrogram over frequency, a waveform (``spectral`` false) over time."""
+
+    def __init__(self, in_channels: int, channels: int, kernel_size: int, stride: int, spectral: bool) -> None:
+        super().__init__()
+        pad = kernel_size // 4
+        self.conv: nn.Module
+        self.rewrite: nn.Module
+        if spectral:
+            self.conv = SpectrumConv(in_channels, channels, (kernel_size, 1), stride, (pad, 0), "gelu")
+            self.rewrite = SpectrumConv(channels, 2 * channels, (1, 1), 1, (0, 0), "glu")
+        else:
+            self.conv = TimeConv(in_channels, channels, kernel_size, stride, padding=pad, activation="gelu")
+            self.rewrite = TimeConv(channels, 2 * channels, 1, activation="glu")
+        self.dconv = DConv(channels)
+        self.stride, self.spectral = stride, spectral
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.spectral:
+            x = functional.pad(x, (0, 0, 0, -x.shape[1] % self.stride))
+        result: Tensor = self.rewrite(over_time(self.dconv, self.conv(x)))
+        return result
+
+
+class DecoderLayer(nn.Module):
+    """Upsampling by ``stride`` to ``size`` bins or samples, after the sum with what the encoder of that depth has made."""
+
+    def __init__(self, channels: int, out_channels: int, kernel_size: int, stride: int, spectral: bool, last: bool) -> None:
+        super().__init__()
+        self.skip_add = Add()
+        self.rewrite: nn.Module
+        self.conv_tr: nn.Module
+        if spectral:
+            self.rewrite = SpectrumConv(channels, 2 * channels, (3, 3), 1, (1, 1), "glu")
+            self.conv_tr = SpectrumUpsampling(channels, out_channels, (kernel_size, 1), (stride, 1))
+        else:
+            self.rewrite = TimeConv(channels, 2 * channels, 3, padding=1, activation="glu")
+            self.conv_tr = TimeUpsampling(channels, out_channels, kernel_size, stride)
+        self.dconv = DConv(channels)
+        self.activation = Activation("linear" if last else "gelu")
+        self.pad = kernel_size // 4
+
+    def forward(self, x: Tensor, skip: Tensor, size: int) -> Tensor:
+        upsampled = self.conv_tr(over_time(self.dconv, self.rewrite(self.skip_add(x, skip))))
+        result: Tensor = self.activation(upsampled[:, self.pad : self.pad + size])
+        return result
+
+
+class FrequencyEmbedding(nn.Module):
+    """A learned vector for each of the frequencies, added to a spectrogram [B, Fr, T, C]."""
+
+    def __init__(self, bins: int, channels: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(bins, channels)
+        with torch.no_grad():
+            self.embedding.weight.div_(EMBEDDING_SCALE)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + EMBEDDING_WEIGHT * EMBEDDING_SCALE * self.embedding.weight[:, None]
+
+
+def over_time(module: nn.Module, x: Tensor) -> Tensor:
+    """A module of [B, T, C] over a waveform, or over each frequency of a spectrogram [B, Fr, T, C]."""
+    result: Tensor = module(x) if x.dim() == 3 else module(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+    return result
+
+
+def standardised(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Each example with mean 0 and deviation 1, and what they were."""
+    axes = tuple(range(1, x.dim()))
+    mean, deviation = x.mean(axes, keepdim=True), x.std(axes, keepdim=True)
+    return (x - mean) / (EPS + deviation), mean, deviation
+
+
+class HTDemucs(nn.Module):
+    """Mixture [B, A, T] to sources [B, S, A, T]; 1.0 is full scale."""
+
+    def __init__(self, net: HtDemucsSpec, n_src: int) -> None:
+        super().__init__()
+        widths = [net.channels * 2**depth for depth in range(net.depth)]
+        shape = (net.kernel_size, net.stride)
+        self.encoder, self.tencoder, self.decoder, self.tdecoder = (nn.ModuleList() for _ in range(4))
+        for depth, width in enumerate(widths):
+            for encoders, decoders, parts in ((self.encoder, self.decoder, 2), (self.tencoder, self.tdecoder, 1)):
+                spectral, first = parts == 2, parts * net.audio_channels
+                encoders.append(EncoderLayer(widths[depth - 1] if depth else first, width, *shape, spectral))
+                below = widths[depth - 1] if depth else first * n_src
+                decoders.insert(0, DecoderLayer(width, below, *shape, spectral, last=depth == 0))
+        self.freq_emb = FrequencyEmbedding(net.nfft // 2 // net.stride, net.channels)
+        top, bottom = widths[-1], net.bottom_channels
+        self.channel_upsampler, self.channel_downsampler = Pointwise(top, bottom), Pointwise(bottom, top)
+        self.channel_upsampler_t, self.channel_downsampler_t = Pointwise(top, bottom), Pointwise(bottom, top)
+        self.crosstransformer = CrossTransformer(net)
+        self.n_fft, self.n_src = net.nfft, n_src
+
+    def forward(self, mixture: Tensor) -> Tensor:
+        spectrogram, mean, deviation = standardised(to_spectrogram(mixture, self.n_fft))
+        waveform, mean_t, deviation_t = standardised(mixture)
+        spectrogram, waveform = self.branches(spectrogram, waveform.transpose(1, 2))
+        from_spectrum = to_waveform(spectrogram * deviation + mean, self.n_fft, mixture.shape[-1])
+        total = from_spectrum + waveform.transpose(1, 2) * deviation_t + mean_t
+        sources: Tensor = total.unflatten(1, (self.n_src, -1))
+        return sources
+
+    def branches(self, x: Tensor, xt: Tensor) -> tuple[Tensor, Tensor]:
+        """What is learned: spectrogram [B, Fr, T, 2 A] and waveform [B, T, A] to [B, Fr, T, S * 2 A] and [B, T, S * A]."""
+        skips: list[tuple[Tensor, Tensor]] = []
+        sizes: list[tuple[int, int]] = []
+        for depth, (encode, encode_t) in enumerate(zip(self.encoder, self.tencoder, strict=True)):
+            sizes.append((x.shape[1], xt.shape[1]))
+            x, xt = encode(x), encode_t(xt)
+            x = x if depth else self.freq_emb(x)
+            skips.append((x, xt))
+        plane = x.shape[1:3]
+        x, xt = self.channel_upsampler(x.flatten(1, 2)).unflatten(1, plane), self.channel_upsampler_t(xt)
+        x, xt = self.crosstransformer(x, xt)
+        x, xt = self.channel_downsampler(x.flatten(1, 2)).unflatten(1, plane), self.channel_downsampler_t(xt)
+        for decode, decode_t in zip(self.decoder, self.tdecoder, strict=True):
+            (skip, skip_t), (size, size_t) = skips.pop(), sizes.pop()
+            x, xt = decode(x, skip, size), decode_t(xt, skip_t, size_t)
+        return x, xt

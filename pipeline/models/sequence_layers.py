@@ -1,0 +1,89 @@
+"""Layers of sequences [N, L, C]: attention, recurrence, position tables, and the norms that go with them."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from pipeline.models.layers import activate
+
+
+class Linear(nn.Linear):
+    """Linear map of the channels [..., I] to [..., O], with the named activation."""
+
+    def __init__(self, in_channels: int, out_channels: int, activation: str = "linear") -> None:
+        super().__init__(in_channels, out_channels)
+        self.activation = activation
+
+    def forward(self, x: Tensor) -> Tensor:
+        return activate(super().forward(x), self.activation)
+
+
+class LayerNorm(nn.LayerNorm):
+    """Norm over the channels of each place of a sequence: [..., C]."""
+
+
+class GroupNorm(nn.GroupNorm):
+    """Norm over all places and channels of an example, [B, ..., C]: gLN as torch has it, whose parameters are ``weight`` and ``bias``."""
+
+    def __init__(self, channels: int, eps: float = 1e-5) -> None:
+        super().__init__(1, channels, eps)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.movedim(-1, 1)).movedim(1, -1)
+
+
+class Attention(nn.Module):
+    """Multi-head attention (Vaswani et al. 2017) of x [N, L, C] to a memory [N, M, C], itself by default: [N, L, C].
+
+    The three projections are one matrix of 3 C rows, as in torch's module: queries, keys, values.
+    """
+
+    def __init__(self, channels: int, heads: int) -> None:
+        super().__init__()
+        self.in_proj_weight = nn.Parameter(torch.empty(3 * channels, channels))
+        self.in_proj_bias = nn.Parameter(torch.zeros(3 * channels))
+        self.out_proj = Linear(channels, channels)
+        self.heads = heads
+        nn.init.xavier_uniform_(self.in_proj_weight)
+        nn.init.zeros_(self.out_proj.bias)
+
+    def forward(self, x: Tensor, memory: Tensor | None = None) -> Tensor:
+        memory = x if memory is None else memory
+        parts = zip((x, memory, memory), self.in_proj_weight.chunk(3), self.in_proj_bias.chunk(3), strict=True)
+        query, key, value = (functional.linear(*part).unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in parts)
+        heads = functional.scaled_dot_product_attention(query, key, value)  # [N, heads, L, C / heads]
+        result: Tensor = self.out_proj(heads.transpose(1, 2).flatten(2))
+        return result
+
+
+class BiLstm(nn.LSTM):
+    """One bidirectional LSTM: [N, L, C] to [N, L, 2 * hid_chan], forward before backward."""
+
+    def __init__(self, channels: int, hid_chan: int) -> None:
+        super().__init__(channels, hid_chan, batch_first=True, bidirectional=True)
+
+    def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]  # its states are nobody's business here
+        if x.is_meta:  # where shapes alone are asked for, torch would unroll the recurrence
+            return x.new_empty(*x.shape[:2], 2 * self.hidden_size)
+        result: Tensor = super().forward(x)[0]
+        return result
+
+
+class PositionTable(nn.Module):
+    """The first L rows [1, L, C] of a table of sines and cosines in turn (Vaswani et al. 2017), for [N, L, C]; C must be even."""
+
+    def __init__(self, channels: int, rows: int = 2500) -> None:
+        super().__init__()
+        frequencies = torch.exp(torch.arange(0, channels, 2) * (-math.log(10000.0) / channels))
+        angles = torch.arange(rows)[:, None] * frequencies
+        self.pe: Tensor
+        self.register_buffer("pe", torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)[None])
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.shape[1] > self.pe.shape[1]:
+            raise ValueError(f"a sequence of {x.shape[1]} is longer than its position table of {self.pe.shape[1]}")
+        return self.pe[:, : x.shape[1]]
