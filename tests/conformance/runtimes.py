@@ -9,6 +9,10 @@ import onnxruntime
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from tflite_micro.python.tflite_micro import runtime as micro
 
+from edge_runtime.litert import LiteRtEngine
+from edge_runtime.model_file import read_model
+from edge_runtime.tflm import TflmEngine
+
 Tensors = dict[str, np.ndarray]
 KERNELS = {"ref": OpResolverType.BUILTIN_REF, "opt": OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES, "xnnpack": OpResolverType.AUTO}
 RUNTIMES = [*KERNELS, "tflm"]
@@ -51,3 +55,14 @@ def _channels_last(value: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 def _channels_first(value: np.ndarray) -> np.ndarray:
     return value[:, :, 0, :].transpose(0, 2, 1) if value.ndim == 4 else value
+
+
+def exact_on_device(tflite: Path, value: np.ndarray) -> dict[str, np.ndarray]:
+    """BUILTIN_REF's taps, after asserting that TFLM has the same in every inner tensor."""
+    file = read_model(tflite)
+    _, reference = LiteRtEngine(file, "litert-ref").invoke_with_taps(value)
+    _, device = TflmEngine(file).invoke_with_taps(value)
+    assert reference.keys() == device.keys()
+    for name, codes in reference.items():
+        np.testing.assert_array_equal(device[name].reshape(codes.shape), codes, err_msg=name)
+    return reference

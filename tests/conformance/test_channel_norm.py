@@ -9,11 +9,9 @@ import onnx
 import pytest
 import torch
 
-from edge_runtime.litert import LiteRtEngine
 from edge_runtime.model_file import read_model
 from edge_runtime.onnxruntime_adapter import OnnxRuntimeEngine
 from edge_runtime.runtime import RUNTIMES, open_runtime
-from edge_runtime.tflm import TflmEngine
 from export_specs.load import load_target
 from pipeline.convert.convert import convert
 from pipeline.export.graph import INT8, GraphBuilder, Value, tensor_info
@@ -25,6 +23,7 @@ from pipeline.quantization.grid import QMAX, QMIN, ActivationQuantizer
 from pipeline.quantization.norm_cln import NormCln
 from tests.conformance import runtimes
 from tests.conformance.cases import scale, zero
+from tests.conformance.runtimes import exact_on_device
 from tests.tiny import quantized_network, tiny_spec, waveforms
 
 Taps = dict[str, np.ndarray]
@@ -70,17 +69,6 @@ def written(norm: NormCln, codes: np.ndarray, folder: Path) -> tuple[Path, Path]
     return folder / "norm.onnx", folder / "norm.tflite"
 
 
-def equal_on_device(tflite: Path, value: np.ndarray) -> Taps:
-    """BUILTIN_REF's inner tensors, after asserting that TFLM has the same."""
-    file = read_model(tflite)
-    _, reference = LiteRtEngine(file, "litert-ref").invoke_with_taps(value)
-    _, device = TflmEngine(file).invoke_with_taps(value)
-    assert reference.keys() == device.keys()
-    for name, codes in reference.items():
-        np.testing.assert_array_equal(device[name].reshape(codes.shape), codes, err_msg=name)
-    return reference
-
-
 @pytest.mark.parametrize("seed", SEEDS)
 def test_norm_of_the_file_is_that_of_torch(seed: int, tmp_path: Path) -> None:
     norm, codes = random_norm(np.random.default_rng(seed))
@@ -106,7 +94,7 @@ def test_norm_is_exact_on_devices_and_close_on_every_runtime(tmp_path: Path) -> 
         norm, codes = random_norm(np.random.default_rng(seed))
         source, tflite = written(norm, codes, tmp_path)
         _, golden = OnnxRuntimeEngine(read_model(source)).invoke_with_taps(codes[None])
-        reference = equal_on_device(tflite, np.ascontiguousarray(codes.T[None, :, None]))
+        reference = exact_on_device(tflite, np.ascontiguousarray(codes.T[None, :, None]))
         silent = reference["y"][0][:, [0, 2, 3]]
         assert (silent == int(norm.output_quantizer.grid()[1])).all()  # type: ignore[union-attr]
         for name in ("y/deviation/minus_mean", "y/deviation"):  # no rounding but of the mean, which is never a tie

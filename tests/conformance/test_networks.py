@@ -7,29 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_runtime.litert import LiteRtEngine
 from edge_runtime.model_file import read_model
 from edge_runtime.onnxruntime_adapter import OnnxRuntimeEngine
-from edge_runtime.tflm import TflmEngine
 from pipeline.convert.convert import convert
 from tests.conformance.cases import mantissa12
 from tests.conformance.norms import NormParameters, add_b14, add_c23
 from tests.conformance.qdq_graph import QdqGraph
-from tests.conformance.runtimes import RUNTIMES, run_onnx, run_tflite
+from tests.conformance.runtimes import RUNTIMES, exact_on_device, run_onnx, run_tflite
 
 NORMS = {"c23": add_c23, "b14": add_b14}
 OUTPUT_GRID = (0.045, -20)
-
-
-def _exact_everywhere(tflite: Path, value: np.ndarray) -> dict[str, np.ndarray]:
-    """BUILTIN_REF's taps, after asserting that TFLM has the same in every inner tensor."""
-    file = read_model(tflite)
-    _, reference = LiteRtEngine(file, "litert-ref").invoke_with_taps(value)
-    _, device = TflmEngine(file).invoke_with_taps(value)
-    assert reference.keys() == device.keys()
-    for name, codes in reference.items():
-        np.testing.assert_array_equal(device[name].reshape(codes.shape), codes, err_msg=name)
-    return reference
 
 
 def _activations(rng: np.random.Generator, channels: int, time: int, zero: int) -> np.ndarray:
@@ -53,7 +40,7 @@ def test_norm_is_exact_on_devices_and_close_to_float(recipe: str, channels: int,
         difference = np.abs(run_tflite(tmp_path / "norm.tflite", runtime, {"x": x})["y"] - expected)
         assert difference.max() <= 1, runtime
         assert (difference > 0).mean() <= 0.03, runtime
-    _exact_everywhere(tmp_path / "norm.tflite", np.ascontiguousarray(x.transpose(0, 2, 1)[:, :, None, :]))
+    exact_on_device(tmp_path / "norm.tflite", np.ascontiguousarray(x.transpose(0, 2, 1)[:, :, None, :]))
     q = x[0].astype(float) - zero
     ideal = (q - q.mean()) / q.std() * parameters.gamma[:, None] + parameters.beta[:, None]
     got = (expected[0] - OUTPUT_GRID[1]) * OUTPUT_GRID[0]
@@ -170,7 +157,7 @@ def test_miniature_network(recipe: str, tmp_path: Path) -> None:
     assert summary.inputs == {"pcm": (1, samples)}
     assert summary.outputs == {"separated": (1, 2, samples)}
     pcm = np.random.default_rng(0).normal(0, 9000, (1, samples)).clip(-32768, 32767).astype(np.int16)
-    reference = _exact_everywhere(tmp_path / "mini.tflite", pcm)
+    reference = exact_on_device(tmp_path / "mini.tflite", pcm)
     _, golden = OnnxRuntimeEngine(read_model(source)).invoke_with_taps(pcm)
     assert reference.keys() >= golden.keys()
     for name, codes in golden.items():
