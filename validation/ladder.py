@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from export_specs.errors import UserError
-from validation.bootstrap import Interval, mean_interval, paired_differences
+from validation.bootstrap import Interval, fifth_percentile, fifth_percentile_interval, mean_interval, paired_differences
 from validation.evaluation_set import Item
 from validation.metrics import sdr, si_sdr, sqnr, stoi
 from validation.permutation import best_order
@@ -37,7 +37,8 @@ class ItemScore(Record):
 
 
 class Summary(Record):
-    """Means over ``n`` mixtures. ``delta`` is this stage − float in dB SI-SDR with its 95 % interval, ``delta_p5`` its 5th percentile."""
+    """Means over ``n`` mixtures. ``delta`` is this stage − float in dB SI-SDR, ``delta_p5`` its 5th percentile, each with its 95 %
+    interval."""
 
     n: int
     si_sdr: Number
@@ -48,6 +49,7 @@ class Summary(Record):
     delta: Number
     delta_interval: Interval
     delta_p5: Number
+    delta_p5_interval: Interval
     stoi_delta: Number
     order_agreement: Number
 
@@ -105,7 +107,8 @@ def summarise(scores: Sequence[ItemScore], reference: Mapping[str, ItemScore]) -
         sqnr=float(np.mean([s.sqnr for s in scores])),
         delta=float(delta.mean()),
         delta_interval=mean_interval(delta),
-        delta_p5=float(np.percentile(delta, 5, method="lower")),
+        delta_p5=fifth_percentile(delta),
+        delta_p5_interval=fifth_percentile_interval(delta),
         stoi_delta=float(np.mean([s.stoi - r.stoi for s, r in zip(scores, paired, strict=True)])),
         order_agreement=float(np.mean([s.order == r.order for s, r in zip(scores, paired, strict=True)])),
     )

@@ -24,7 +24,7 @@ from validation.sweep import SweepPoint
 from validation.theory import EstimatePoint, TheoryBin
 
 SCHEMA_FILE = Path(__file__).with_name("parity.schema.json")
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 
 
 class Gate(Record):
@@ -118,7 +118,7 @@ class Verdict(Record):
 class Parity(Record):
     """The whole report."""
 
-    schema_version: Literal["1.0"] = "1.0"
+    schema_version: Literal["1.1"] = "1.1"
     not_tested: list[str]
     verdict: Verdict
     subject: Subject

@@ -169,6 +169,33 @@ def test_level_gates(change: float, passed: bool) -> None:
     assert [gate.passed for gate in level_gates([point, point.model_copy(update={"softer_db": 33})], GATES)] == [passed]
 
 
+@pytest.mark.parametrize(
+    ("n", "change", "low", "high", "passed"),
+    [
+        (24, -0.12, -0.2, -0.05, None),
+        (24, 0.12, 0.05, 0.2, None),
+        (24, -0.15, -0.2, -0.11, False),  # all of the interval is beyond the limit
+        (200, -0.12, -0.2, -0.05, False),  # enough mixtures: the mean counts
+        (24, -0.09, -0.2, 0.02, True),
+    ],
+)
+def test_few_mixtures_may_not_tell(n: int, change: float, low: float, high: float, passed: bool | None) -> None:
+    point = LevelPoint(softer_db=20, runtime="r", n=n, change=change, interval=Interval(low=low, high=high), worst=low)
+    (gate,) = level_gates([point], GATES)
+    assert gate.passed is passed and ("too few" in gate.note) is (passed is None)
+    assert gate.ci is not None and gate.ci.low <= gate.ci.high
+
+
+def test_the_worst_of_few_mixtures_is_judged_by_its_interval() -> None:
+    """Five lose 0.2 dB and one loses more than the limit of 1 dB: another six mixtures might have none of it."""
+    (floating, result), (_, lossy) = _results(0.2), _results(1.5)
+    reference = {score.id: score for score in floating.items}
+    mixed = judge_stage("int8", [*result.items[:5], lossy.items[5]], reference, set_name="t")
+    gates = {gate.id: gate for gate in task_gates(mixed, GATES, "quick")}
+    assert gates["task.p5"].observed == pytest.approx(1.5, abs=0.1) and gates["task.p5"].passed is None
+    assert task_gates(lossy, GATES, "quick")[1].passed is False
+
+
 def test_verdict() -> None:
     target = TargetSpec(name="t", format="tflite", gates=GATES)
     good = near_gate("r", [OpComparison(tensor="t", op="ADD", values=1, max_lsb=0, share=0)], {}, GATES, {})
