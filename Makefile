@@ -64,6 +64,8 @@ convert: $(NEEDED) ## the TFLite file
 validate report: $(NEEDED) ## the parity report, without packaging
 	@$(STAGES) validate $(SETTINGS)
 
+# its speed does not depend on what the weights are
+bench: PROFILE = ptq
 bench: $(MAIN) $(ONNX2TF) ## time and memory: int8 beside float32 and post-training TFLite, QAT step beside float step
 	@for target in $(BENCH); do $(STAGES) convert $(SETTINGS) --target $$target; done
 	@$(BIN)/python -m validation.bench --out build/bench.json \
