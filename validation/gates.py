@@ -104,7 +104,7 @@ def waveform_gate(litert: StageResult | None, onnx: StageResult | None, gates: G
             id="task.waveform", rule=rule, observed=None, limit=limit, passed=None, n=0, note="one of the two is no stage of the ladder"
         )
     mean, interval, n = mean_difference(onnx, litert)
-    return _at_most("task.waveform", rule, abs(mean), limit, n, interval)
+    return _unless_too_few(_at_most("task.waveform", rule, abs(mean), limit, n, _of_the_size(mean, interval)))
 
 
 def theory_gates(bins: Sequence[TheoryBin], violations: Sequence[str], n: int, gates: Gates) -> list[Gate]:
@@ -112,14 +112,19 @@ def theory_gates(bins: Sequence[TheoryBin], violations: Sequence[str], n: int, g
     judged = [b for b in bins if b.n >= _MIN_BIN]
     rule = f"loss beyond 10·log10(1 + 10^((SDR − SQNR)/10)) in any SNR bin of at least {_MIN_BIN} estimates, dB"
     if judged:
-        worst = max(judged, key=lambda b: b.loss - b.predicted)
-        note = f"worst bin: {worst.snr:g} dB SNR, loss {worst.loss:.3f} dB, predicted {worst.predicted:.3f} dB, {worst.n} estimates"
-        bin_gate = _at_most("theory.loss", rule, worst.loss - worst.predicted, gates.theory_slack_db, n, None, note)
+        found = [_unless_too_few(_bin_gate(b, rule, gates.theory_slack_db)) for b in judged]
+        worst = min(found, key=lambda gate: (gate.passed is not False, gate.passed is not None, -(gate.observed or 0)))
+        bin_gate = worst.model_copy(update={"n": n})
     else:
         bin_gate = Gate(
             id="theory.loss", rule=rule, observed=None, limit=gates.theory_slack_db, passed=None, n=n, note="no bin is large enough"
         )
     return [bin_gate, _none_of("theory.bound", "no mixture above the bound of Theorem III.1", list(violations), n)]
+
+
+def _bin_gate(b: TheoryBin, rule: str, slack_db: float) -> Gate:
+    note = f"worst bin: {b.snr:g} dB SNR, loss {b.loss:.3f} dB, predicted {b.predicted:.3f} dB, {b.n} estimates"
+    return _at_most("theory.loss", rule, b.loss - b.predicted, slack_db, b.n, b.excess_interval, note)
 
 
 def resource_gates(file_bytes: int, parameters: int, arena_bytes: int | None, gates: Gates) -> list[Gate]:
@@ -152,8 +157,7 @@ def level_gates(points: Sequence[LevelPoint], gates: Gates) -> list[Gate]:
     for point in points:
         if point.softer_db in gates.soft_loss_db:
             rule = f"change of mean SI-SDR {point.softer_db} dB softer, dB"
-            low, high = sorted(math.copysign(1, point.change) * end for end in (point.interval.low, point.interval.high))
-            interval = Interval(low=low, high=high)
+            interval = _of_the_size(point.change, point.interval)
             gate = _at_most(f"level.{point.softer_db}", rule, abs(point.change), gates.soft_loss_db[point.softer_db], point.n, interval)
             found.append(_unless_too_few(gate))
     return found
@@ -184,8 +188,14 @@ def _unless_too_few(gate: Gate) -> Gate:
     """Not judged where the limit is exceeded on few mixtures, by no more than their choice explains: the 95 % interval reaches below it."""
     if gate.passed is not False or gate.n >= _ENOUGH or gate.ci is None or gate.limit is None or gate.ci.low > gate.limit:
         return gate
-    note = f"{gate.n} mixtures are too few to tell: the 95 % interval reaches below the limit; PROFILE=full judges more"
-    return gate.model_copy(update={"passed": None, "note": note})
+    note = f"{gate.n} are too few to tell: the 95 % interval reaches below the limit; PROFILE=full judges more"
+    return gate.model_copy(update={"passed": None, "note": "; ".join(part for part in (gate.note, note) if part)})
+
+
+def _of_the_size(mean: float, interval: Interval) -> Interval:
+    """The interval of the mean's size, from that of the mean."""
+    low, high = sorted(math.copysign(1, mean) * end for end in (interval.low, interval.high))
+    return Interval(low=low, high=high)
 
 
 def _at_most(name: str, rule: str, observed: float, limit: float, n: int, ci: object = None, note: str = "") -> Gate:

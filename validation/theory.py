@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from validation.bootstrap import Interval, mean_interval
 from validation.evaluation_set import Item
 from validation.metrics import ratio_db, source_snr, split_by_projection
 from validation.permutation import best_order
@@ -39,7 +40,8 @@ class EstimatePoint(Record):
 
 
 class TheoryBin(Record):
-    """The estimates whose source has about ``snr`` dB: mean loss observed and predicted, in dB."""
+    """The estimates whose source has about ``snr`` dB: mean loss observed and predicted, in dB, and the 95 % interval of the mean of
+    observed − predicted."""
 
     snr: Number
     n: int
@@ -47,6 +49,7 @@ class TheoryBin(Record):
     sqnr: Number
     loss: Number
     predicted: Number
+    excess_interval: Interval
 
 
 def predicted_loss(sdr: float, sqnr: float) -> float:
@@ -120,6 +123,7 @@ def theory_bins(points: Sequence[EstimatePoint], width_db: float = 5.0) -> list[
             sqnr=float(np.mean([p.sqnr for p in group])),
             loss=float(np.mean([p.loss for p in group])),
             predicted=float(np.mean([predicted_loss(p.sdr, p.sqnr) for p in group])),
+            excess_interval=mean_interval([p.loss - predicted_loss(p.sdr, p.sqnr) for p in group]),
         )
         for middle, group in sorted(bins.items())
     ]

@@ -149,9 +149,15 @@ def test_waveform_gate() -> None:
 
 
 def test_theory_gates() -> None:
-    good = TheoryBin(snr=0, n=9, sdr=10, sqnr=20, loss=0.5, predicted=0.4)
+    near, wide = Interval(low=0.2, high=0.22), Interval(low=0.0, high=0.4)
+    good = TheoryBin(snr=0, n=9, sdr=10, sqnr=20, loss=0.5, predicted=0.4, excess_interval=near)
     assert [gate.passed for gate in theory_gates([good], [], 9, GATES)] == [True, True]
-    assert theory_gates([good.model_copy(update={"loss": 0.61})], [], 9, GATES)[0].passed is False
+    noisy_bin = good.model_copy(update={"loss": 0.7, "excess_interval": wide})
+    assert theory_gates([noisy_bin], [], 9, GATES)[0].passed is None
+    assert theory_gates([noisy_bin.model_copy(update={"n": 100})], [], 100, GATES)[0].passed is False
+    bad = good.model_copy(update={"loss": 0.65, "excess_interval": Interval(low=0.21, high=0.29)})
+    assert theory_gates([noisy_bin, bad], [], 9, GATES)[0].passed is False  # sure, though the other is larger
+    assert theory_gates([good.model_copy(update={"loss": 0.61, "excess_interval": bad.excess_interval})], [], 9, GATES)[0].passed is False
     assert theory_gates([good.model_copy(update={"n": 4, "loss": 9.0})], [], 4, GATES)[0].passed is None
     assert theory_gates([good], ["i3"], 9, GATES)[1].passed is False
 
