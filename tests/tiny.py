@@ -1,4 +1,4 @@
-"""A Conv-TasNet of a few channels, its quantized twins and a few seconds of made-up speech, for tests of the training side."""
+"""A Conv-TasNet and a SepFormer of a few channels, their quantized twins and a few seconds of made-up speech, for tests of the training side."""
 
 from __future__ import annotations
 
@@ -46,6 +46,13 @@ def tiny_spec(
     )
 
 
+def tiny_sepformer(**network: object) -> ModelSpec:
+    """Two pairs of transformers of one layer on chunks of 10 frames, segments as :func:`tiny_spec`."""
+    sizes = {"n_filters": 12, "kernel_size": 16, "stride": 8, "chunk_size": 10, "n_heads": 3, "n_layers": 1, "ffn_chan": 16, "n_repeats": 2}
+    fields = tiny_spec().model_dump()
+    return ModelSpec.model_validate({**fields, "architecture": "sepformer", "network": {**sizes, **network}})
+
+
 def tiny_network(spec: ModelSpec, seed: int = 0) -> nn.Module:
     """Random weights, and norms whose gains have both signs."""
     torch.manual_seed(seed)
@@ -55,6 +62,9 @@ def tiny_network(spec: ModelSpec, seed: int = 0) -> nn.Module:
             if isinstance(module, GlobalLayerNorm):
                 module.gamma.uniform_(0.4, 1.4).mul_(torch.where(torch.rand(len(module.gamma)) < 0.2, -1.0, 1.0))
                 module.beta.normal_(0, 0.2)
+            if isinstance(module, nn.LayerNorm | nn.GroupNorm):
+                module.weight.uniform_(0.4, 1.4).mul_(torch.where(torch.rand(len(module.weight)) < 0.2, -1.0, 1.0))
+                module.bias.normal_(0, 0.2)
     return network
 
 

@@ -20,7 +20,7 @@ INTEGER_TYPES: dict[int, np.dtype[Any]] = {
 }
 MINIMUM_OPSET = 19  # DequantizeLinear with int32 and per-axis forms as written here; int16 needs 21
 # Ops that move or choose codes without changing them: input and output lie on the same grid.
-SAME_GRID = ("Concat", "Slice", "Reshape", "Max", "Min")
+SAME_GRID = ("Concat", "Slice", "Reshape", "Max", "Min", "Pad", "Transpose")
 
 
 def node_name(node: NodeProto) -> str:

@@ -1,6 +1,7 @@
-"""Where the axes of an ONNX tensor go in the TFLite file. Nothing is ever transposed at run time.
+"""Where the axes of an ONNX tensor go in the TFLite file. Nothing is transposed at run time for the sake of the layout.
 
 BODY    rank 3 [N, C, T]  ->  [N, T, 1, C]   time is the height, channels are last
+ROWS    rank 3 [N, T, C]  ->  [N, T, 1, C]   a BODY tensor on its way to or from another rank: the same TFLite tensor
 FILTER  rank 3 [C, 1, 1]  ->  [1, 1, 1, C]   a depthwise filter computed at run time
 PLAIN   any rank, unchanged                  rank 0 to 2, and what a Reshape at the edge of the graph makes
 """
@@ -11,9 +12,11 @@ from collections.abc import Sequence
 from enum import Enum
 
 import numpy as np
+from onnx import NodeProto
 
 from pipeline.convert.graph import OnnxGraph
 
+ROWS_ORDER = [0, 2, 1]
 ELEMENTWISE_INTEGER = ("Cast", "Add", "Sub", "Mul", "Div", "Max", "Min")
 
 
@@ -21,6 +24,7 @@ class Layout(Enum):
     """How the axes of a tensor are ordered in the TFLite file."""
 
     BODY = "body"
+    ROWS = "rows"
     FILTER = "filter"
     PLAIN = "plain"
 
@@ -29,6 +33,9 @@ def arrange_shape(shape: Sequence[int], layout: Layout) -> tuple[int, ...]:
     """The TFLite shape of a tensor of ONNX shape ``shape``."""
     if layout is Layout.BODY:
         batch, channels, time = shape
+        return (batch, time, 1, channels)
+    if layout is Layout.ROWS:
+        batch, time, channels = shape
         return (batch, time, 1, channels)
     if layout is Layout.FILTER:
         return (1, 1, 1, shape[0])
@@ -50,6 +57,8 @@ def axis_in(layout: Layout, axis: int, rank: int) -> int:
     axis %= rank
     if layout is Layout.BODY:
         return (0, 3, 1)[axis]
+    if layout is Layout.ROWS:
+        return (0, 1, 3)[axis]
     if layout is Layout.FILTER:
         return (3, 0, 0)[axis]
     return axis
@@ -59,7 +68,7 @@ def assign_layouts(graph: OnnxGraph) -> dict[str, Layout]:
     """The layout of every tensor that a node makes or that enters the graph.
 
     Rank 3 is BODY, except for what becomes the weight of a Conv (FILTER, found by walking back over integer arithmetic) and for what
-    follows a Reshape of equal shape, which leaves the body (PLAIN, walking forward).
+    follows a Reshape of equal shape, which leaves the body (PLAIN, walking forward), and for ROWS.
     """
     layouts: dict[str, Layout] = {}
     for name in _run_time_filters(graph):
@@ -72,6 +81,10 @@ def assign_layouts(graph: OnnxGraph) -> dict[str, Layout]:
                 continue
             if len(graph.shape(name)) != 3:
                 layouts[name] = Layout.PLAIN
+            elif node.op_type == "Transpose":
+                layouts[name] = Layout.ROWS if layouts.get(node.input[0]) is Layout.BODY else Layout.BODY
+            elif any(is_rows_transpose(graph, reader) for reader in graph.consumers(name)) and len(graph.shape(node.input[0])) == 4:
+                layouts[name] = Layout.ROWS
             elif node.op_type == "Reshape":
                 source = node.input[0]
                 leaves = layouts.get(source) is Layout.BODY and graph.shape(source) == graph.shape(name)
@@ -80,6 +93,11 @@ def assign_layouts(graph: OnnxGraph) -> dict[str, Layout]:
                 sources = [item for item in node.input if item in layouts and len(graph.shape(item)) == 3]
                 layouts[name] = Layout.PLAIN if sources and all(layouts[item] is Layout.PLAIN for item in sources) else Layout.BODY
     return layouts
+
+
+def is_rows_transpose(graph: OnnxGraph, node: NodeProto) -> bool:
+    """Whether a node turns BODY to ROWS or back."""
+    return node.op_type == "Transpose" and list(graph.attributes(node).get("perm", [])) == ROWS_ORDER
 
 
 def _run_time_filters(graph: OnnxGraph) -> set[str]:

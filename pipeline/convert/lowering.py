@@ -13,7 +13,7 @@ from onnx import NodeProto
 from pipeline.convert.errors import ConversionError
 from pipeline.convert.flatbuffer import FlatbufferBuilder
 from pipeline.convert.graph import OnnxGraph, node_name
-from pipeline.convert.layout import Layout, arrange_constant, arrange_shape, assign_layouts, axis_in
+from pipeline.convert.layout import Layout, arrange_constant, arrange_shape, assign_layouts, axis_in, is_rows_transpose
 from pipeline.convert.quantization import Quantization
 
 NONE = schema.ActivationFunctionType.NONE
@@ -72,6 +72,7 @@ class Lowering:
 
     def tensor(self, name: str) -> int:
         """The TFLite tensor of a raw integer ONNX tensor (made at first use, under the same name)."""
+        name = self._body_of_rows(name)
         layout = self.layout(name)
         if (name, layout) not in self._tensors:
             grid = self._stored_grid(name)
@@ -169,6 +170,15 @@ class Lowering:
                 self.require(
                     node, item.grid.zero_point[0] == 0, f"int16 '{item.name}' has zero point {item.grid.zero_point[0]}", "zero point 0"
                 )
+
+    def _body_of_rows(self, name: str) -> str:
+        """The BODY tensor that a ROWS tensor is, at the other end of its Transpose; any other name as it is."""
+        if self.layouts.get(name) is not Layout.ROWS:
+            return name
+        producer = self.graph.producer(name)
+        if producer is not None and is_rows_transpose(self.graph, producer):
+            return str(producer.input[0])
+        return str(next(node.output[0] for node in self.graph.consumers(name) if is_rows_transpose(self.graph, node)))
 
     def _stored_grid(self, name: str) -> Quantization | None:
         """The grid written into the file: int32 carries one only where MAXIMUM makes it (TFLM rejects it on ADD and SUB)."""

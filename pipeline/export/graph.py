@@ -17,13 +17,17 @@ OPSET, IR_VERSION = 21, 10
 
 @dataclass(frozen=True)
 class Value:
-    """A tensor [1, C, T] of the graph: integer codes with their grid, or (``scale`` None) a float edge not yet quantized."""
+    """A tensor [1, C, T] of the graph: integer codes with their grid, or (``scale`` None) a float edge not yet quantized.
+
+    ``sequences``: of how many sequences of equal length the T frames are the chain; None where a layer leaves that as its input has it.
+    """
 
     name: str
     channels: int
     frames: int
     scale: np.float32 | None = None
     zero_point: int = 0
+    sequences: int | None = None
 
     def grid(self) -> np.float32:
         """The scale of a quantized value.
@@ -94,6 +98,28 @@ class GraphBuilder:
         codes = np.clip(np.rint(bias.astype(np.float64) / scale), -(2**30), 2**30)
         return self.dequantize(self.const(name, codes, np.int32), scale, dtype=np.int32, axis=0)
 
+    def as_sequences(self, value: Value) -> str:
+        """A quantized activation as sequences [1, N, L, C]."""
+        assert value.sequences is not None
+        rows = self.node("Transpose", [value.name], f"{value.name}/rows", perm=[0, 2, 1])
+        shape = [1, value.sequences, value.frames // value.sequences, value.channels]
+        return self.reshape(rows, shape, f"{value.name}/sequences")
+
+    def as_frames(self, sequences: str, value: Value) -> Value:
+        """Sequences [1, N, L, C] of codes as the activation ``value``, whose node this makes."""
+        rows = self.reshape(sequences, [1, value.frames, value.channels], f"{value.name}/rows_of_all")
+        self.node("Transpose", [rows], value.name, perm=[0, 2, 1])
+        return value
+
+    def reshape(self, name: str, shape: Sequence[int], output: str) -> str:
+        """Reshape to a constant shape."""
+        return self.node("Reshape", [name, self.const("shape_" + "x".join(map(str, shape)), shape, np.int64)], output)
+
+    def slice(self, name: str, starts: Sequence[int], ends: Sequence[int], axes: Sequence[int], output: str) -> str:
+        """Slice of codes with constant bounds."""
+        bounds = [self.const("bounds_" + "_".join(map(str, values)), values, np.int64) for values in (starts, ends, axes)]
+        return self.node("Slice", [name, *bounds], output)
+
     def model(self, name: str, inputs: list[Any], outputs: list[Any], metadata: dict[str, str]) -> onnx.ModelProto:
         """The checked model."""
         graph = helper.make_graph(self.nodes, name, inputs, outputs, list(self.initializers.values()))
@@ -105,6 +131,11 @@ class GraphBuilder:
     def _grid(self, name: str, scale: Any, zero_point: int, dtype: Any) -> tuple[str, str]:
         points = np.full(np.shape(scale), zero_point)
         return self.const(f"{name}/scale", scale, np.float32), self.const(f"{name}/zero_point", points, dtype)
+
+
+def layer_name(name: str) -> str:
+    """The layer's own name, without the number of its call: the calls share its weights."""
+    return name.partition("#")[0]
 
 
 def tensor_info(name: str, kind: int, shape: list[int]) -> onnx.ValueInfoProto:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from torch import fx, nn
 from export_specs.atomic import atomic_path
 from export_specs.errors import UserError
 from pipeline.export.graph import INT16, GraphBuilder, Value, tensor_info
+from pipeline.export.ops.attention_heads import emit_attention_heads
+from pipeline.export.ops.chunks import emit_merge_chunks, emit_split_chunks, emit_transpose_chunks
 from pipeline.export.ops.convolution import emit_depthwise, emit_pointwise
 from pipeline.export.ops.decoder import emit_byte_decoder, emit_reconstructing_decoder
 from pipeline.export.ops.elementwise import emit_add, emit_multiply, emit_prelu, emit_select_source, emit_stack_sources
@@ -24,13 +27,15 @@ from pipeline.export.ops.norm_b14 import emit_norm_b14
 from pipeline.export.ops.norm_c23 import emit_norm_c23
 from pipeline.export.ops.norm_c25 import emit_norm_c25
 from pipeline.export.ops.norm_cln import emit_norm_cln
-from pipeline.quantization import layers
+from pipeline.export.ops.position_table import emit_position_table
+from pipeline.quantization import chunks, layers
 from pipeline.quantization.attach import trace
 from pipeline.quantization.norm_b14 import NormB14
 from pipeline.quantization.norm_c23 import NormC23
 from pipeline.quantization.norm_c25 import NormC25
 from pipeline.quantization.norm_cln import NormCln
 from pipeline.quantization.reconstructor import ByteDecoder, ReconstructingDecoder
+from pipeline.quantization.sequence_layers import AttentionHeads, PositionTable
 from pipeline.quantization.splitter import ByteEncoder, SplitEncoder
 
 Emitter = Callable[[GraphBuilder, Any, list[Value], str], Value]
@@ -45,6 +50,11 @@ EMITTERS: dict[type[nn.Module], Emitter] = {
     layers.Multiply: emit_multiply,
     layers.SelectSource: emit_select_source,
     layers.StackSources: emit_stack_sources,
+    chunks.SplitChunks: emit_split_chunks,
+    chunks.TransposeChunks: emit_transpose_chunks,
+    chunks.MergeChunks: emit_merge_chunks,
+    AttentionHeads: emit_attention_heads,
+    PositionTable: emit_position_table,
     NormC23: emit_norm_c23,
     NormC25: emit_norm_c25,
     NormB14: emit_norm_b14,
@@ -69,7 +79,7 @@ def build_model(network: nn.Module, segment_samples: int, metadata: dict[str, st
     network.eval()
     for node in trace(network).nodes:
         if node.op == "placeholder":
-            values[node] = Value("pcm", 1, segment_samples)
+            values[node] = Value("pcm", 1, segment_samples, sequences=1)
         elif node.op == "call_module":
             target = str(node.target)
             layer = network.get_submodule(target)
@@ -79,8 +89,9 @@ def build_model(network: nn.Module, segment_samples: int, metadata: dict[str, st
             calls[target] += 1
             if isinstance(layer, layers.StackSources):
                 name = "separated"
-            values[node] = EMITTERS[type(layer)](graph, layer, [values[argument] for argument in node.args], name)
-            last = values[node]
+            inputs = [values[argument] for argument in node.args]
+            last = EMITTERS[type(layer)](graph, layer, inputs, name)
+            values[node] = last if last.sequences is not None else replace(last, sequences=inputs[0].sequences)
     return graph.model(
         metadata.get("model", "network"),
         [tensor_info("pcm", INT16, [1, segment_samples])],
@@ -92,6 +103,7 @@ def build_model(network: nn.Module, segment_samples: int, metadata: dict[str, st
 def tensor_name(path: str) -> str:
     """What the output of the layer at a module path is called. Shorter than the path: names are a twentieth of a small file."""
     shorter = {"masker.": "", ".shared_block": "", "TCN.": "tcn", "residual_add": "add", "_conv": "", "skip_add": "skip"}
+    shorter |= {"masknet.": "", "dual_mdl.": "path", "_mdl": "", ".mdl": "", ".layers": "", ".self_att": "", ".ffn.": ".", ".norm": ""}
     for long, short in shorter.items():
         path = path.replace(long, short)
     return path

@@ -18,20 +18,29 @@ class SplitChunks(nn.Module):
         self.chunk_size = chunk_size
 
     def forward(self, frames: Tensor) -> Tensor:
+        padded = functional.pad(frames, (0, 0, *self.padding(frames.shape[1])))
+        return padded.unfold(1, self.chunk_size, self.chunk_size // 2).transpose(2, 3)
+
+    def padding(self, frames: int) -> tuple[int, int]:
+        """Frames of zeros before the first frame and after the last one."""
         hop = self.chunk_size // 2
-        rest = self.chunk_size - (hop + frames.shape[1]) % self.chunk_size
-        padded = functional.pad(frames, (0, 0, hop, rest + hop))
-        return padded.unfold(1, self.chunk_size, hop).transpose(2, 3)
+        return hop, self.chunk_size - (hop + frames) % self.chunk_size + hop
 
 
 class MergeChunks(nn.Module):
-    """The sum of half-overlapping chunks [B, S, K, C], without their padding: [B, frames, C]."""
+    """The sum of half-overlapping chunks [B, S, K, C], without their padding: [B, F, C], as long as ``frames`` [B, F, any]."""
 
-    def forward(self, chunks: Tensor, frames: int) -> Tensor:
+    def forward(self, chunks: Tensor, frames: Tensor) -> Tensor:
         hop = chunks.shape[2] // 2
-        first, second = chunks[:, :, :hop], chunks[:, :, hop:]
-        total = functional.pad(first, (0, 0, 0, 0, 0, 1)) + functional.pad(second, (0, 0, 0, 0, 1, 0))
-        return total.flatten(1, 2)[:, hop : hop + frames]
+        total = chunks[:, 1:, :hop] + chunks[:, :-1, hop:]  # without the half chunk before the first frame and the one at the end
+        return total.flatten(1, 2)[:, : frames.shape[1]]
+
+
+class TransposeChunks(nn.Module):
+    """Chunks [B, S, K, C] to the S frames at each place in them [B, K, S, C], or back."""
+
+    def forward(self, chunks: Tensor) -> Tensor:
+        return chunks.transpose(1, 2)
 
 
 def within_chunks(module: nn.Module, chunks: Tensor) -> Tensor:

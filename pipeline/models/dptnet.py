@@ -68,7 +68,7 @@ class Separator(nn.Module):
 
     def forward(self, features: Tensor) -> list[Tensor]:
         chunks = self.DPT(self.split(self.BN(features)))
-        merged = [self.merge(select(chunks), features.shape[1]) for select in self.select]
+        merged = [self.merge(select(chunks), features) for select in self.select]
         return [self.gate_product(self.output(source), self.output_gate(source)) for source in merged]
 
 

@@ -18,6 +18,16 @@ class RectifiedEncoder(nn.Conv1d):
         return functional.relu(super().forward(waveform)).transpose(1, 2)
 
 
+class MonoEncoder(RectifiedEncoder):
+    """One channel of audio [B, T] to non-negative features [B, F, N]."""
+
+    def __init__(self, n_filters: int, kernel_size: int, stride: int) -> None:
+        super().__init__(1, n_filters, kernel_size, stride)
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        return super().forward(waveform[:, None])
+
+
 class FrameDecoder(nn.Linear):
     """A linear map of each frame to A * K samples and their overlap-add: [B, F, N] to [B, A, (F - 1) * stride + K]; no bias."""
 
@@ -38,3 +48,13 @@ class TransposedDecoder(nn.ConvTranspose1d):
 
     def forward(self, features: Tensor, output_size: list[int] | None = None) -> Tensor:
         return super().forward(features.transpose(1, 2), output_size)
+
+
+class MonoDecoder(TransposedDecoder):
+    """Features [B, F, N] to one channel of audio [B, (F - 1) * stride + K]."""
+
+    def __init__(self, n_filters: int, kernel_size: int, stride: int) -> None:
+        super().__init__(n_filters, 1, kernel_size, stride)
+
+    def forward(self, features: Tensor, output_size: list[int] | None = None) -> Tensor:
+        return super().forward(features, output_size)[:, 0]

@@ -119,7 +119,7 @@ def shifted_products(x: Tensor, weight: Tensor, bias: Tensor, dilation: int, pad
 
 
 class GlobalLayerNorm(nn.Module):
-    """gLN (Luo and Mesgarani 2019, eq. 12-14): statistics over all frames and channels of an example; [B, T, C]."""
+    """gLN (Luo and Mesgarani 2019, eq. 12-14): statistics over all frames and channels of an example; [B, ..., C]."""
 
     axes: tuple[int, ...] = (1, 2)
 
@@ -129,10 +129,10 @@ class GlobalLayerNorm(nn.Module):
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
-        wide = x.float()
+        wide = x.float().flatten(1, -2)
         mean = self.statistic(wide)
         variance = self.statistic(wide.square()) - mean.square()
-        return (self.gamma * (wide - mean) * torch.rsqrt(variance.clamp(min=0) + self.eps) + self.beta).to(x.dtype)
+        return (self.gamma * (wide - mean) * torch.rsqrt(variance.clamp(min=0) + self.eps) + self.beta).to(x.dtype).view(x.shape)
 
     def statistic(self, x: Tensor) -> Tensor:
         """The mean over ``axes``, one axis after the other and spread over the channels: [B, 1, C] or [B, T, C].
@@ -145,7 +145,7 @@ class GlobalLayerNorm(nn.Module):
 
 
 class ChannelLayerNorm(GlobalLayerNorm):
-    """cLN: statistics over the channels of each frame, for causal networks; [B, T, C]."""
+    """cLN: statistics over the channels of each frame, for causal networks and for transformers; [B, ..., C]."""
 
     axes = (2,)
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from export_specs.networks import SepFormerSpec
-from pipeline.models.chunks import MergeChunks, SplitChunks, across_chunks, within_chunks
-from pipeline.models.filterbanks import RectifiedEncoder, TransposedDecoder
+from pipeline.models.chunks import MergeChunks, SplitChunks, TransposeChunks
+from pipeline.models.filterbanks import MonoDecoder, MonoEncoder
 from pipeline.models.layers import Add, Multiply, Pointwise, Prelu, SelectSource, StackSources
 from pipeline.models.naming import named
 from pipeline.models.sequence_layers import Attention, GroupNorm, LayerNorm, Linear, PositionTable
@@ -20,7 +20,7 @@ GROUP_EPS = 1e-8
 
 
 class TransformerLayer(nn.Module):
-    """Self-attention and a feed-forward network, each after a norm and added to its input: [N, L, C] to the same."""
+    """Self-attention and a feed-forward network, each after a norm and added to its input: [..., L, C] to the same."""
 
     def __init__(self, channels: int, heads: int, ffn_chan: int) -> None:
         super().__init__()
@@ -37,17 +37,16 @@ class TransformerLayer(nn.Module):
 
 
 class Transformer(nn.Module):
-    """Position table, layers and a last norm: [N, L, C] to the same. L is 2500 at most."""
+    """Position table, layers and a last norm: [..., L, C] to the same. L is 2500 at most."""
 
     def __init__(self, net: SepFormerSpec) -> None:
         super().__init__()
         self.pos_enc = PositionTable(net.n_filters)
-        self.position_add = Add()
         layers = (TransformerLayer(net.n_filters, net.n_heads, net.ffn_chan) for _ in range(net.n_layers))
         self.mdl = named(layers=nn.Sequential(*layers), norm=named(norm=LayerNorm(net.n_filters, EPS)))
 
     def forward(self, x: Tensor) -> Tensor:
-        result: Tensor = self.mdl(self.position_add(x, self.pos_enc(x)))
+        result: Tensor = self.mdl(self.pos_enc(x))
         return result
 
 
@@ -59,10 +58,12 @@ class DualPathBlock(nn.Module):
         self.intra_mdl, self.inter_mdl = Transformer(net), Transformer(net)
         self.intra_norm, self.inter_norm = GroupNorm(net.n_filters, GROUP_EPS), GroupNorm(net.n_filters, GROUP_EPS)
         self.intra_add, self.inter_add = Add(), Add()
+        self.to_places, self.to_chunks = TransposeChunks(), TransposeChunks()
 
     def forward(self, chunks: Tensor) -> Tensor:
-        chunks = self.intra_add(chunks, self.intra_norm(within_chunks(self.intra_mdl, chunks)))
-        result: Tensor = self.inter_add(chunks, self.inter_norm(across_chunks(self.inter_mdl, chunks)))
+        chunks = self.intra_add(chunks, self.intra_norm(self.intra_mdl(chunks)))
+        across = self.to_chunks(self.inter_mdl(self.to_places(chunks)))
+        result: Tensor = self.inter_add(chunks, self.inter_norm(across))
         return result
 
 
@@ -87,7 +88,7 @@ class MaskNet(nn.Module):
 
     def forward(self, features: Tensor) -> list[Tensor]:
         chunks = self.conv2d(self.prelu(self.dual_mdl(self.split(self.conv1d(self.norm(features))))))
-        merged = [self.merge(select(chunks), features.shape[1]) for select in self.select]
+        merged = [self.merge(select(chunks), features) for select in self.select]
         return [self.end_conv1x1(self.gate_product(self.output(source), self.output_gate(source))) for source in merged]
 
 
@@ -96,14 +97,14 @@ class SepFormer(nn.Module):
 
     def __init__(self, net: SepFormerSpec, n_src: int) -> None:
         super().__init__()
-        self.encoder = named(conv1d=RectifiedEncoder(1, net.n_filters, net.kernel_size, net.stride))
+        self.encoder = named(conv1d=MonoEncoder(net.n_filters, net.kernel_size, net.stride))
         self.masknet = MaskNet(net, n_src)
         self.mask_product = Multiply()
-        self.decoder = TransposedDecoder(net.n_filters, 1, net.kernel_size, net.stride)
+        self.decoder = MonoDecoder(net.n_filters, net.kernel_size, net.stride)
         self.stack = StackSources()
 
     def forward(self, mixture: Tensor) -> Tensor:
-        features = self.encoder(mixture[:, None])
+        features = self.encoder(mixture)
         masked = [self.mask_product(mask, features) for mask in self.masknet(features)]
-        sources: Tensor = self.stack(*[self.decoder(source)[:, 0] for source in masked])
+        sources: Tensor = self.stack(*[self.decoder(source) for source in masked])
         return sources

@@ -1,4 +1,4 @@
-"""Layers of sequences [N, L, C]: attention, recurrence, position tables, and the norms that go with them."""
+"""Layers of sequences [..., L, C]: attention, recurrence, position tables, and the norms that go with them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class GroupNorm(nn.GroupNorm):
 
 
 class Attention(nn.Module):
-    """Multi-head attention (Vaswani et al. 2017) of x [N, L, C] to a memory [N, M, C], itself by default: [N, L, C].
+    """Multi-head attention (Vaswani et al. 2017) of x [..., L, C] to a memory [..., M, C], itself by default: [..., L, C].
 
     The three projections are one matrix of 3 C rows, as in torch's module: queries, keys, values.
     """
@@ -54,10 +54,30 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, memory: Tensor | None = None) -> Tensor:
         memory = x if memory is None else memory
         parts = zip((x, memory, memory), self.in_proj_weight.chunk(3), self.in_proj_bias.chunk(3), strict=True)
-        query, key, value = (functional.linear(*part).unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in parts)
-        heads = functional.scaled_dot_product_attention(query, key, value)  # [N, heads, L, C / heads]
-        result: Tensor = self.out_proj(heads.transpose(1, 2).flatten(2))
+        result: Tensor = self.out_proj(attend(*(functional.linear(*part) for part in parts), self.heads))
         return result
+
+
+class AttentionHeads(nn.Module):
+    """Self-attention between its projections: queries, keys and values [..., L, 3 C] to the heads' outputs [..., L, C].
+
+    Logits are not divided by anything: the projections hold the factor.
+    """
+
+    def __init__(self, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+
+    def forward(self, projected: Tensor) -> Tensor:
+        return attend(*projected.chunk(3, -1), self.heads, scale=1.0)
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, heads: int, scale: float | None = None) -> Tensor:
+    """Heads' outputs [..., L, C] of queries [..., L, C], keys and values [..., M, C]; logits are multiplied by ``scale``, (C / heads)^-0.5
+    by default."""
+    parts = (part.flatten(0, -3).unflatten(-1, (heads, -1)).transpose(1, 2) for part in (query, key, value))
+    outputs = functional.scaled_dot_product_attention(*parts, scale=scale)  # [N, heads, L, C / heads]
+    return outputs.transpose(1, 2).reshape(query.shape)
 
 
 class BiLstm(nn.LSTM):
@@ -74,7 +94,7 @@ class BiLstm(nn.LSTM):
 
 
 class PositionTable(nn.Module):
-    """The first L rows [1, L, C] of a table of sines and cosines in turn (Vaswani et al. 2017), for [N, L, C]; C must be even."""
+    """Adds a table of sines and cosines in turn (Vaswani et al. 2017) to sequences [..., L, C]; C must be even."""
 
     def __init__(self, channels: int, rows: int = 2500) -> None:
         super().__init__()
@@ -84,6 +104,14 @@ class PositionTable(nn.Module):
         self.register_buffer("pe", torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)[None])
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.shape[1] > self.pe.shape[1]:
-            raise ValueError(f"a sequence of {x.shape[1]} is longer than its position table of {self.pe.shape[1]}")
-        return self.pe[:, : x.shape[1]]
+        return x + self.rows(x.shape[-2])
+
+    def rows(self, length: int) -> Tensor:
+        """The first rows of the table [1, L, C].
+
+        Raises:
+            ValueError: the table is shorter.
+        """
+        if length > self.pe.shape[1]:
+            raise ValueError(f"a sequence of {length} is longer than its position table of {self.pe.shape[1]}")
+        return self.pe[:, :length]

@@ -121,9 +121,8 @@ def _attention(x: Tensor, memory: Tensor) -> Macs:
 
     For attention to something else the paper's counter takes the whole packed projection three times: for queries, keys and values.
     """
-    batch, length, channels = x.shape
-    products = 2 * batch * length * memory.shape[1] * channels
-    single = (x.numel() + 2 * memory.numel()) * channels
+    products = 2 * x.numel() * memory.shape[-2]
+    single = (x.numel() + 2 * memory.numel()) * x.shape[-1]
     return Macs(products + (single if memory is x else 3 * single), products + single)
 
 

@@ -11,9 +11,11 @@ from torch import Tensor, fx, nn
 
 from export_specs.errors import UserError
 from export_specs.schema import NormRecipe
+from pipeline.models import chunks as float_chunks
+from pipeline.models import filterbanks, sequence_layers
 from pipeline.models import layers as float_layers
 from pipeline.models.convtasnet import ConvTasNet
-from pipeline.quantization import layers
+from pipeline.quantization import chunks, layers
 from pipeline.quantization.fold_affine import fold_affine
 from pipeline.quantization.grid import ActivationQuantizer, FixedQuantizer, WeightQuantizer
 from pipeline.quantization.norm import QuantizedNorm
@@ -21,10 +23,13 @@ from pipeline.quantization.norm_b14 import NormB14
 from pipeline.quantization.norm_c23 import NormC23
 from pipeline.quantization.norm_c25 import NormC25
 from pipeline.quantization.norm_cln import NormCln
+from pipeline.quantization.plain_layers import to_plain_layers
 from pipeline.quantization.reconstructor import ByteDecoder, ReconstructingDecoder
+from pipeline.quantization.sequence_layers import AttentionHeads, PositionTable
 from pipeline.quantization.splitter import ByteEncoder, SplitEncoder
 
 Variant = Literal["fqss", "vanilla"]
+LAYER_MODULES = tuple(module.__name__ for module in (float_layers, sequence_layers, float_chunks, filterbanks))
 
 
 @dataclass(frozen=True)
@@ -36,10 +41,10 @@ class Recipe:
 
 
 class LayerTracer(fx.Tracer):
-    """Traces a network down to the layers of ``pipeline/models/layers.py`` or their twins."""
+    """Traces a network down to the layers of ``LAYER_MODULES`` or their twins."""
 
     def is_leaf_module(self, module: nn.Module, _: str) -> bool:
-        return isinstance(module, layers.QuantizedLayer) or type(module).__module__ == float_layers.__name__
+        return isinstance(module, layers.QuantizedLayer) or type(module).__module__ in LAYER_MODULES
 
 
 def trace(network: nn.Module) -> fx.Graph:
@@ -50,6 +55,7 @@ def trace(network: nn.Module) -> fx.Graph:
 def quantize(network: nn.Module, recipe: Recipe) -> nn.Module:
     """The quantized twin of a float network (which is left alone), with ranges still to be observed."""
     twin = copy.deepcopy(network)
+    to_plain_layers(twin)
     without_affine = float_layers.GlobalLayerNorm if recipe.norm == "c25" else float_layers.ChannelLayerNorm  # a subclass of the former
     if fold_affine(twin, trace(twin), without_affine) and isinstance(twin, ConvTasNet):
         twin.gather_biases()
@@ -65,9 +71,14 @@ def quantize(network: nn.Module, recipe: Recipe) -> nn.Module:
         float_layers.Multiply: layers.Multiply,
         float_layers.SelectSource: layers.SelectSource,
         float_layers.StackSources: layers.StackSources,
+        float_chunks.SplitChunks: chunks.SplitChunks,
+        float_chunks.TransposeChunks: chunks.TransposeChunks,
+        float_chunks.MergeChunks: chunks.MergeChunks,
+        sequence_layers.AttentionHeads: AttentionHeads,
+        sequence_layers.PositionTable: PositionTable,
     }
     for name, module in list(twin.named_modules()):
-        if type(module).__module__ != float_layers.__name__:
+        if type(module).__module__ not in LAYER_MODULES:
             continue
         if type(module) not in kinds:
             raise UserError(f"layer {name} ({type(module).__name__}) has no integer form yet")
@@ -95,7 +106,7 @@ def _connect(twin: nn.Module) -> None:
 def _grid_of(twin: nn.Module, node: fx.Node) -> Any:
     module = twin.get_submodule(str(node.target))
     assert isinstance(module, layers.QuantizedLayer)
-    if isinstance(module.output_quantizer, nn.Identity) and not isinstance(module, layers.SelectSource):
+    if isinstance(module.output_quantizer, nn.Identity) and not isinstance(module, layers.Rearrangement):
         return None
     return module.grid_quantizer()
 

@@ -1,4 +1,4 @@
-"""Norms without gamma and beta: the convolutions behind a norm take them over."""
+"""Norms without gamma and beta: the convolutions behind a norm take them over, or a depthwise convolution of one tap is put there."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import torch
 from torch import fx, nn
 
 from pipeline.models import layers as float_layers
+from pipeline.models.naming import named
 
 
 def fold_affine(network: nn.Module, graph: fx.Graph, kind: type[nn.Module]) -> bool:
@@ -18,9 +19,11 @@ def fold_affine(network: nn.Module, graph: fx.Graph, kind: type[nn.Module]) -> b
     folded = [(node, norm) for node, norm in norms if isinstance(norm, kind)]
     for node, norm in folded:
         assert isinstance(norm, float_layers.GlobalLayerNorm)
+        readers = [network.get_submodule(str(user.target)) for user in node.users]
+        if not all(isinstance(reader, float_layers.Pointwise | float_layers.Depthwise) for reader in readers):
+            readers = [_put_behind(network, str(node.target), norm)]
         with torch.no_grad():
-            for user in node.users:
-                convolution = network.get_submodule(str(user.target))
+            for convolution in readers:
                 assert isinstance(convolution, float_layers.Pointwise | float_layers.Depthwise)
                 if convolution.bias is None:
                     convolution.bias = nn.Parameter(torch.zeros(convolution.out_channels))
@@ -33,3 +36,14 @@ def fold_affine(network: nn.Module, graph: fx.Graph, kind: type[nn.Module]) -> b
             norm.gamma.fill_(1)
             norm.beta.zero_()
     return bool(folded)
+
+
+def _put_behind(network: nn.Module, path: str, norm: float_layers.GlobalLayerNorm) -> float_layers.Depthwise:
+    """An identity that can take gamma and beta over: a depthwise convolution between the norm at ``path`` and what reads it."""
+    convolution = float_layers.Depthwise(len(norm.gamma), 1, 1, causal=False)
+    assert convolution.bias is not None
+    nn.init.ones_(convolution.weight)
+    nn.init.zeros_(convolution.bias)
+    parent, _, name = path.rpartition(".")
+    setattr(network.get_submodule(parent), name, named(normalised=norm, affine=convolution))
+    return convolution

@@ -7,6 +7,8 @@ PReLU has one grid for its input and its output.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -43,7 +45,7 @@ def quantized_bias(bias: Tensor, input_scale: Tensor | float, weight_scale: Tens
 
 
 class LogisticQuantizer(FixedQuantizer):
-    """The only int8 grid that the kernels of LOGISTIC have: scale 1/256, zero_point -128, for values of 0 to 255/256."""
+    """The only int8 grid that the kernels of LOGISTIC and SOFTMAX have: scale 1/256, zero_point -128, for values of 0 to 255/256."""
 
     def __init__(self) -> None:
         super().__init__(1 / 256)
@@ -56,24 +58,33 @@ class LogisticQuantizer(FixedQuantizer):
         return x if self.observing else straight_through(torch.round(clipped / self.scale) * self.scale, clipped)
 
 
+class TanhQuantizer(FixedQuantizer):
+    """The only int8 grid that the kernels of TANH have: scale 1/128, zero_point 0."""
+
+    def __init__(self) -> None:
+        super().__init__(1 / 128)
+
+
 class Pointwise(QuantizedLayer):
     """1x1 convolution with int8 weights, then the activation, then the quantizer.
 
-    A rectifier is part of the convolution. A sigmoid is an op of its own, between a grid of its own and the kernel's.
+    A rectifier is part of the convolution. A sigmoid and a tanh are ops of their own, between a grid of their own and the kernel's.
     """
+
+    kernel_grids: ClassVar[dict[str, type[FixedQuantizer]]] = {"sigmoid": LogisticQuantizer, "tanh": TanhQuantizer}
 
     def __init__(self, layer: float_layers.Pointwise) -> None:
         super().__init__()
         self.weight, self.bias, self.activation = layer.weight, layer.bias, layer.activation
         self.weight_quantizer = WeightQuantizer(layer.weight)
-        if self.activation == "sigmoid":
+        if self.activation in self.kernel_grids:
             self.input_quantizer = ActivationQuantizer()
-            self.output_quantizer = LogisticQuantizer()
+            self.output_quantizer = self.kernel_grids[self.activation]()
 
     def forward(self, x: Tensor) -> Tensor:
         bias = None if self.bias is None else quantized_bias(self.bias, self.input_quantizers[0].grid()[0], self.weight_quantizer.scale())
         y = functional.linear(x, self.weight_quantizer(self.weight)[:, :, 0], bias)
-        if self.activation == "sigmoid":
+        if self.activation in self.kernel_grids:
             y = self.input_quantizer(y)
         result: Tensor = self.output_quantizer(float_layers.activate(y, self.activation))
         return result
@@ -142,16 +153,23 @@ class Multiply(QuantizedLayer):
         return result
 
 
-class SelectSource(QuantizedLayer):
-    """Slice of the masks: its output lies on its input's grid."""
+class Rearrangement(QuantizedLayer):
+    """Base of the layers that move codes or leave some out: the output lies on the input's grid."""
 
-    def __init__(self, layer: float_layers.SelectSource) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.output_quantizer = nn.Identity()
-        self.start, self.stop = layer.start, layer.stop
 
     def grid_quantizer(self) -> Quantizer:
         return self.input_quantizers[0]
+
+
+class SelectSource(Rearrangement):
+    """Slice of the masks."""
+
+    def __init__(self, layer: float_layers.SelectSource) -> None:
+        super().__init__()
+        self.start, self.stop = layer.start, layer.stop
 
     def forward(self, masks: Tensor) -> Tensor:
         return masks[..., self.start : self.stop]

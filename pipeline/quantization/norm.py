@@ -21,7 +21,7 @@ FORGET = 0.02
 
 
 class QuantizedNorm(QuantizedLayer, ABC):
-    """Base of the recipes: x [B, T, C] on its grid to y [B, T, C].
+    """Base of the recipes: x [B, T, C] on its grid to y [B, T, C]; chunks [B, S, K, C] are taken as one sequence of S K frames.
 
     ``variance_max`` and ``variance_min`` (in units of x squared) and ``energy_max`` (largest mean square of a frame) are
     running extremes over batches. ``axes``: over which the mean and the variance are taken.
@@ -42,6 +42,7 @@ class QuantizedNorm(QuantizedLayer, ABC):
             self.register_buffer(name, torch.zeros(()))
 
     def forward(self, x: Tensor) -> Tensor:
+        shape, x = x.shape, x.flatten(1, -2)
         mean = x.mean(self.axes, keepdim=True)
         variance = (x.square().mean(self.axes, keepdim=True) - mean.square()).clamp(min=1e-12)
         rstd = torch.rsqrt(variance)
@@ -49,7 +50,7 @@ class QuantizedNorm(QuantizedLayer, ABC):
         if self.training and not self.frozen:
             self._observe(x, mean, variance)
         y = self.float_norm(x, mean, rstd) if observing else self.integer_norm(x, mean, rstd)
-        result: Tensor = self.output_quantizer(y)
+        result: Tensor = self.output_quantizer(y.view(shape))
         return result
 
     def float_norm(self, x: Tensor, mean: Tensor, rstd: Tensor) -> Tensor:

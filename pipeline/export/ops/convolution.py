@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.export.graph import GraphBuilder, Value
+from pipeline.export.graph import GraphBuilder, Value, layer_name
 from pipeline.quantization import layers
 
 
 def emit_pointwise(graph: GraphBuilder, layer: layers.Pointwise, inputs: list[Value], name: str) -> Value:
-    """Conv k1, with Relu or Sigmoid where the layer has one."""
+    """Conv k1, with Relu, Sigmoid or Tanh where the layer has one."""
     (x,) = inputs
     codes, scale = layer.weight_quantizer.codes(layer.weight).numpy(), layer.weight_quantizer.scale().numpy()
-    operands = [graph.read(x), graph.weight(f"{name}.weight", codes, scale, 0)]
+    operands = [graph.read(x), graph.weight(f"{layer_name(name)}.weight", codes, scale, 0)]
     if layer.bias is not None:
-        operands.append(graph.bias(f"{name}.bias", layer.bias.detach().numpy(), x.grid(), scale))
+        operands.append(graph.bias(f"{layer_name(name)}.bias", layer.bias.detach().numpy(), x.grid(), scale))
     edge = graph.node("Conv", operands, f"{name}/conv")
     if layer.activation == "relu":
         edge = graph.node("Relu", [edge], f"{name}/relu")
-    if layer.activation == "sigmoid":
+    if layer.activation in layer.kernel_grids:
         before = graph.write(edge, f"{name}.in", len(codes), x.frames, layer.input_quantizer)
-        edge = graph.node("Sigmoid", [graph.read(before)], f"{name}/sigmoid")
+        edge = graph.node(layer.activation.capitalize(), [graph.read(before)], f"{name}/{layer.activation}")
     return graph.write(edge, name, len(codes), x.frames, layer.output_quantizer)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.export.graph import INT16, INT32, GraphBuilder, Value
+from pipeline.export.graph import INT16, INT32, GraphBuilder, Value, layer_name
 from pipeline.quantization.reconstructor import ByteDecoder, ReconstructingDecoder
 
 
@@ -14,7 +14,7 @@ def emit_reconstructing_decoder(graph: GraphBuilder, layer: ReconstructingDecode
     weight = _synthesis(graph, layer, name)
     high = _transposed(graph, layer, features, weight, f"{name}/high", layer.high_quantizer)
     codes, scale = layer.analysis_quantizer.codes(layer.analysis).numpy(), layer.analysis_quantizer.scale().numpy()
-    analysis = graph.weight(f"{_base(name)}.analysis", codes, scale, 0)
+    analysis = graph.weight(f"{layer_name(name)}.analysis", codes, scale, 0)
     edge = graph.node("Conv", [graph.read(high), analysis], f"{name}/reanalysis_conv", strides=[layer.stride])
     reanalysed = graph.write(edge, f"{name}/reanalysis", features.channels, features.frames, layer.reanalysis_quantizer)
     edge = graph.node("Sub", [graph.read(features), graph.read(reanalysed)], f"{name}/residue_sub")
@@ -44,7 +44,7 @@ def emit_byte_decoder(graph: GraphBuilder, layer: ByteDecoder, inputs: list[Valu
 def _synthesis(graph: GraphBuilder, layer: ReconstructingDecoder | ByteDecoder, name: str) -> str:
     flat = layer.weight.reshape(1, -1)
     codes = layer.weight_quantizer.codes(flat).view(layer.kernel_size, 1, -1).permute(2, 1, 0).numpy()  # [N, 1, K]
-    return graph.weight(f"{_base(name)}.weight", codes, layer.weight_quantizer.scale().numpy(), 1)
+    return graph.weight(f"{layer_name(name)}.weight", codes, layer.weight_quantizer.scale().numpy(), 1)
 
 
 def _transposed(
@@ -52,7 +52,3 @@ def _transposed(
 ) -> Value:
     edge = graph.node("ConvTranspose", [graph.read(x), weight], f"{name}_conv", strides=[layer.stride])
     return graph.write(edge, name, 1, (x.frames - 1) * layer.stride + layer.kernel_size, quantizer)
-
-
-def _base(name: str) -> str:
-    return name.partition("#")[0]  # the weights are shared by the calls

@@ -1,0 +1,28 @@
+"""Softmax -> SOFTMAX."""
+
+from __future__ import annotations
+
+import numpy as np
+from onnx import NodeProto
+
+from pipeline.convert.flatbuffer import options
+from pipeline.convert.layout import Layout
+from pipeline.convert.lowering import Lowering
+
+OUTPUT_SCALE, OUTPUT_ZERO_POINT = 1 / 256, -128  # the kernels accept nothing else
+
+
+def lower_softmax(lowering: Lowering, node: NodeProto) -> None:
+    """Lower a Softmax on int8 over the last axis."""
+    source, result = lowering.dequantized(node, 0), lowering.quantized(node)
+    lowering.require_types(node, (np.int8,), source, result)
+    rank = len(lowering.graph.shape(source.name))
+    axis = int(lowering.graph.attributes(node).get("axis", -1)) % rank
+    last = lowering.layout(source.name) is Layout.PLAIN and axis == rank - 1
+    lowering.require(node, last, f"its axis is {axis} of {rank}", "the last axis of a tensor outside the body")
+    fixed = result.grid.scale[0] == OUTPUT_SCALE and result.grid.zero_point[0] == OUTPUT_ZERO_POINT
+    lowering.require(
+        node, fixed, f"its output has {result.grid}", "train and export it with scale 1/256 and zero point -128, which the kernel fixes"
+    )
+    inputs, outputs = [lowering.tensor(source.name)], [lowering.tensor(result.name)]
+    lowering.emit(node, "SOFTMAX", inputs, outputs, 2, options("SoftmaxOptions", beta=1.0))
