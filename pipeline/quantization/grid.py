@@ -27,6 +27,20 @@ def round_mantissa(scale: Tensor) -> Tensor:
     return torch.ldexp(torch.round(mantissa * 4096) / 4096, exponent)
 
 
+def agreed_factor(scale: Tensor, other: Tensor, output: Tensor) -> Tensor:
+    """A scale a trifle above ``scale`` with which a product's multiplier, other * scale / output, is the same in every runtime.
+
+    LiteRT forms it in float32 and TFLM in double, before both round it to 31 bits. Where codes can be any two, some product is so near a
+    tie that this decides; about one float in 128 agrees. A multiplier that is a simple fraction has many ties: the first 32 floats are
+    left out, so that float32 arithmetic is on one side of them. The scale grows by 2^-19 to 2^-10 of itself, mostly 2^-16. Scalars.
+    """
+    candidates = (scale.view(torch.int32) + torch.arange(2**5, 2**13, dtype=torch.int32, device=scale.device)).view(torch.float32)
+    multipliers = (other * candidates / output).double(), other.double() * candidates.double() / output.double()
+    (single, exponent), (double, same_exponent) = (torch.frexp(multiplier) for multiplier in multipliers)
+    agreed = (torch.round(single * 2**31) == torch.round(double * 2**31)) & (exponent == same_exponent)
+    return candidates[agreed.int().argmax()]
+
+
 def straight_through(value: Tensor, gradient_of: Tensor) -> Tensor:
     """``value`` in the forward pass, the gradient of ``gradient_of`` in the backward pass."""
     return gradient_of + (value - gradient_of).detach()

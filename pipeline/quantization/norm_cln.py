@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from pipeline.models import layers as float_layers
-from pipeline.quantization.grid import QMAX, QMIN, WEIGHT_QMAX, ActivationQuantizer
+from pipeline.quantization.grid import QMAX, QMIN, WEIGHT_QMAX, ActivationQuantizer, agreed_factor
 from pipeline.quantization.norm import QuantizedNorm, corrected, follow
 
 STEPS = QMAX - QMIN
@@ -100,7 +100,7 @@ class NormCln(QuantizedNorm):
                 zero_point=zero_point,
                 energy_scales=(coarse, coarse / RATIO),
                 amplified_scales=(fine * RATIO, fine),
-                gain_scale=1 / (0.5 * room * STEPS),
+                gain_scale=agreed_factor(1 / (0.5 * room * STEPS), x_scale, out_scale),
             )
 
     def amplify(self, x: Tensor, c: ClnConstants) -> tuple[Tensor, Tensor, Tensor]:

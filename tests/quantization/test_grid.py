@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 from pipeline.quantization import grid
-from pipeline.quantization.grid import ActivationQuantizer, FixedQuantizer, WeightQuantizer, round_mantissa
+from pipeline.quantization.grid import ActivationQuantizer, FixedQuantizer, WeightQuantizer, agreed_factor, round_mantissa
 
 finite = {"allow_nan": False, "allow_infinity": False}
 ends = st.tuples(st.floats(-1e4, 1e4, **finite), st.floats(-1e4, 1e4, **finite))
@@ -209,3 +209,19 @@ def test_the_compiled_kernels_equal_the_plain_ones() -> None:
     assert torch.equal(results[0][0], results[1][0])
     for plain, compiled in zip(results[0][1:], results[1][1:], strict=True):
         torch.testing.assert_close(plain, compiled, rtol=1e-4, atol=1e-4)
+
+
+def test_runtimes_form_the_same_multiplier_with_an_agreed_factor() -> None:
+    rng, as_they_are = np.random.default_rng(0), 0
+
+    def agree(scale: np.float32, other: np.float32, output: np.float32) -> bool:
+        in_float, in_double = float(other * scale / output), float(other) * float(scale) / float(output)
+        return len({(round(mantissa * 2**31), exponent) for mantissa, exponent in map(math.frexp, (in_float, in_double))}) == 1
+
+    for _ in range(100):
+        scale, other, output = np.exp(rng.uniform(-8, 1, 3)).astype(np.float32)
+        factor = agreed_factor(*(torch.tensor(value) for value in (scale, other, output))).numpy()
+        as_they_are += agree(scale, other, output)
+        assert agree(factor, other, output)
+        assert 1 <= factor / scale < 1 + 2**-9
+    assert as_they_are < 10

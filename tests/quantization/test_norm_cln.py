@@ -76,7 +76,9 @@ def recipe(norm: NormCln, q: Array, s_x: float, z_x: float) -> Array:
     n = clip(n - np.rint(n.mean(1, keepdims=True) - 0.25 / channels))
     deviation = 4.4 * np.sqrt(energy(index(n, 4.4 * room)) / 255)
     gain = np.minimum(255, np.rint(255 / 2 / np.maximum(deviation, 1e-9)))
-    return np.clip(np.rint(n * gain[:, None] * 2 / 255 / room / s_y) + z_y, -128, 127)
+    step = s_x * float(norm.constants().gain_scale)  # in float64 a trifle above the formula's, so that no product is a tie
+    assert 1 < step / (2 / 255 / room) < 1 + 2**-9
+    return np.clip(np.rint(n * gain[:, None] * step / s_y) + z_y, -128, 127)
 
 
 @pytest.mark.parametrize(("channels", "offset"), [(64, 0.0), (128, 1.5), (512, -0.7), (20, 0.3)])
