@@ -101,6 +101,9 @@ class TargetSpec(Strict):
     norm_recipe: NormRecipe = "c25"
     runtimes: list[str] = []
     allowed_ops: list[str] = []
+    transposes: dict[str, str] = Field(
+        default_factory=dict, description="tensor (* and ? allowed): reason why a TRANSPOSE may make it; no other tensor may be made by one"
+    )
     exact_exceptions: dict[str, str] = Field(default_factory=dict, description="op: reason why it may differ between LiteRT and TFLM")
     near_exceptions: dict[str, str] = Field(
         default_factory=dict,

@@ -4,6 +4,7 @@ why."""
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 
@@ -23,8 +24,11 @@ _ENOUGH = 100
 _NAMED = 5
 
 
-def structure_gates(structure: Structure, behaviour: Sequence[RuntimeBehaviour]) -> list[Gate]:
-    """No float, no custom op, only allowed ops, int16 at both ends, no TRANSPOSE; runs everywhere, silent on silence, streamed = whole."""
+def structure_gates(structure: Structure, behaviour: Sequence[RuntimeBehaviour], transposes: Mapping[str, str]) -> list[Gate]:
+    """No float, no custom op, only allowed ops, int16 at both ends, no TRANSPOSE; runs everywhere, silent on silence, streamed = whole.
+
+    ``transposes`` {tensor, * and ? allowed: reason} may be made by a TRANSPOSE.
+    """
     broken = [f"{b.runtime}: {b.problem}" for b in behaviour if b.problem]
     loud = [b.runtime for b in behaviour if b.silence_peak]
     streamed = [b for b in behaviour if b.streamed_equals_whole is not None]
@@ -35,7 +39,7 @@ def structure_gates(structure: Structure, behaviour: Sequence[RuntimeBehaviour])
         _none_of("structure.float", float_rule, structure.float_tensors, sum(structure.dtypes.values())),
         _none_of("structure.custom", "no custom op", structure.custom_ops, total),
         _none_of("structure.ops", "only ops that the target allows", refused, total),
-        _none_of("structure.transpose", "no TRANSPOSE", ["TRANSPOSE"] * structure.transposes, total),
+        _transpose_gate(structure.transposed, transposes, total),
         _none_of("structure.int16", "int16 PCM in and out", [] if structure.io_int16 else [*structure.inputs, *structure.outputs], 2),
         _none_of("structure.runs", "loads and runs in every runtime of the target", broken, len(behaviour)),
         _none_of("structure.silence", "silence in, silence out", loud, len(behaviour)),
@@ -54,6 +58,15 @@ def exact_gate(comparison: RuntimeComparison | None, ops: Mapping[str, str], exc
     excused = sorted({f"{ops[name]}: {exceptions[ops[name]]}" for name in comparison.unequal if ops.get(name) in exceptions})
     gate = _none_of("exact.tflm", rule, unequal, len(comparison.tensors) + len(comparison.shapes_differ))
     return gate.model_copy(update={"note": "; ".join(part for part in (gate.note, *excused) if part)}) if excused else gate
+
+
+def _transpose_gate(transposed: Sequence[str], allowed: Mapping[str, str], total: int) -> Gate:
+    patterns = {name: next((pattern for pattern in allowed if fnmatchcase(name, pattern)), None) for name in transposed}
+    rule = "no TRANSPOSE but those that the target gives a reason for"
+    gate = _none_of("structure.transpose", rule, [name for name, pattern in patterns.items() if pattern is None], total)
+    excused = Counter(pattern for pattern in patterns.values() if pattern is not None)
+    reasons = [f"{count} as {pattern}: {allowed[pattern]}" for pattern, count in excused.items()]
+    return gate.model_copy(update={"note": "; ".join(part for part in (gate.note, *reasons) if part)})
 
 
 def near_gate(runtime: str, found: Sequence[OpComparison], ops: Mapping[str, str], gates: Gates, exceptions: Mapping[str, str]) -> Gate:

@@ -111,7 +111,7 @@ def _gates(
     limits = target.gates
     if limits is None:
         return []
-    gates = structure_gates(found.structure, found.behaviour)
+    gates = structure_gates(found.structure, found.behaviour, target.transposes)
     if "tflm" in target.runtimes:
         tflm = next((c for c in found.free if c.runtime == "tflm"), None)
         gates.append(exact_gate(tflm, found.ops, target.exact_exceptions))

@@ -15,7 +15,8 @@ _FLOATS = ("float16", "float32", "float64", "bfloat16")
 
 
 class Structure(Record):
-    """The audit of one file. ``io`` lists inputs and outputs as "name dtype [shape]"; the other lists are empty in a sound int8 file."""
+    """The audit of one file. ``inputs`` and ``outputs`` are "name dtype [shape]", ``transposed`` names what a TRANSPOSE makes; the other
+    lists are empty in a sound int8 file."""
 
     format: str
     bytes: int
@@ -28,7 +29,7 @@ class Structure(Record):
     float_tensors: list[str]
     custom_ops: list[str]
     refused_ops: dict[str, int]
-    transposes: int
+    transposed: list[str]
     reshapes: int
 
 
@@ -58,7 +59,7 @@ def _audit_tflite(path: Path, allowed_ops: list[str]) -> Structure:
         float_tensors=[tensor.name for tensor in graph.tensors if tensor.dtype in _FLOATS],
         custom_ops=[name for name in ops if name.startswith("CUSTOM:")],
         refused_ops=_refused(ops, allowed_ops),
-        transposes=ops["TRANSPOSE"],
+        transposed=[graph.tensors[operator.outputs[0]].name for operator in graph.operators if operator.name == "TRANSPOSE"],
         reshapes=ops["RESHAPE"],
     )
 
@@ -89,7 +90,7 @@ def _audit_onnx(path: Path, allowed_ops: list[str]) -> Structure:
         float_tensors=[name for name, dtype in dtypes.items() if dtype in _FLOATS and name not in scales],
         custom_ops=[f"{node.domain}.{node.op_type}" for node in graph.node if node.domain not in ("", "ai.onnx")],
         refused_ops=_refused(ops, allowed_ops),
-        transposes=ops["Transpose"],
+        transposed=[node.output[0] for node in graph.node if node.op_type == "Transpose"],
         reshapes=ops["Reshape"],
     )
 

@@ -41,14 +41,14 @@ SOUND = Structure(
     float_tensors=[],
     custom_ops=[],
     refused_ops={},
-    transposes=0,
+    transposed=[],
     reshapes=0,
 )
 RUNS = RuntimeBehaviour(runtime="tflm", problem=None, silence_peak=0, streamed_equals_whole=True, arena_bytes=1)
 
 
 def test_structure_passes_on_a_sound_file() -> None:
-    gates = structure_gates(SOUND, [RUNS])
+    gates = structure_gates(SOUND, [RUNS], {})
     assert [gate.passed for gate in gates] == [True] * 8
 
 
@@ -58,7 +58,7 @@ def test_structure_passes_on_a_sound_file() -> None:
         ("structure.float", {"float_tensors": ["x"]}, {}),
         ("structure.custom", {"custom_ops": ["CUSTOM:x"]}, {}),
         ("structure.ops", {"refused_ops": {"EXP": 2}}, {}),
-        ("structure.transpose", {"transposes": 1}, {}),
+        ("structure.transpose", {"transposed": ["x"]}, {}),
         ("structure.int16", {"io_int16": False}, {}),
         ("structure.runs", {}, {"problem": "no kernel"}),
         ("structure.silence", {}, {"silence_peak": 1}),
@@ -66,8 +66,16 @@ def test_structure_passes_on_a_sound_file() -> None:
     ],
 )
 def test_each_structure_gate_fails_alone(name: str, structure: dict[str, object], behaviour: dict[str, object]) -> None:
-    gates = structure_gates(SOUND.model_copy(update=structure), [RUNS.model_copy(update=behaviour)])
+    gates = structure_gates(SOUND.model_copy(update=structure), [RUNS.model_copy(update=behaviour)], {})
     assert [gate.id for gate in gates if gate.passed is False] == [name]
+
+
+def test_a_transpose_passes_where_the_target_gives_a_reason() -> None:
+    found = SOUND.model_copy(update={"transposed": ["a.turn", "b.turn", "x"]})
+    gate = next(gate for gate in structure_gates(found, [RUNS], {"*.turn": "because"}) if gate.id == "structure.transpose")
+    assert (gate.passed, gate.observed, gate.note) == (False, 1, "x; 2 as *.turn: because")
+    gate = next(gate for gate in structure_gates(found, [RUNS], {"*.turn": "because", "x": "too"}) if gate.id == "structure.transpose")
+    assert gate.passed
 
 
 def _comparison(*max_lsb: int) -> RuntimeComparison:
