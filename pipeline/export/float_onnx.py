@@ -1,28 +1,33 @@
 """The float network as a plain ONNX graph of Conv, ConvTranspose, PRelu, norms and elementwise nodes.
 
 It is written node by node from the layers of the traced network, because an exporter's trace of the channels-last code (unfold,
-shifted products, GroupNorm) is what other converters stumble over. Tensors are [1, C, T], as ONNX has them.
+shifted products, GroupNorm) is what other converters stumble over. Tensors are [1, C, T], as ONNX has them; chunks are one chain of frames,
+[1, C, S K], but for what works on each of them, [1, S, K, C].
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
+import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, fx, nn
+from torch.fx.passes.shape_prop import ShapeProp
 
 from export_specs.atomic import atomic_path, sha256
 from export_specs.load import spec_sha256
 from export_specs.schema import ModelSpec
-from pipeline.models import layers
+from pipeline.models import chunks, layers, sequence_layers
 from pipeline.models.build import build_network
 from pipeline.models.checkpoint import load_network
 from pipeline.quantization.attach import trace
+from pipeline.quantization.plain_layers import to_plain_layers
 
 OPSET = 17  # the newest that onnx2tf 1.29 reads without loss: axes are attributes up to here
 
@@ -51,15 +56,22 @@ def export_float(spec: ModelSpec, weights: Path, out: Path, segment_samples: int
 
 
 def float_graph(network: nn.Module, samples: int, sources: int) -> onnx.ModelProto:
-    """The ONNX model of a network made of the layers of ``pipeline.models.layers``; the checker has passed it."""
+    """The ONNX model of a network made of layers that have a quantized twin; the checker has passed it."""
+    network = copy.deepcopy(network)
+    to_plain_layers(network)
+    traced = trace(network)
+    shapes_alone = fx.GraphModule(copy.deepcopy(network).to("meta"), traced)
+    ShapeProp(shapes_alone).propagate(torch.zeros(1, samples, device="meta"))
     graph = _Graph()
     names: dict[fx.Node, str] = {}
-    for node in trace(network).nodes:
+    for node in traced.nodes:
         if node.op == "placeholder":
             names[node] = graph.add("Reshape", ["mixture", graph.constant("waveform_shape", np.array([1, 1, samples]))], "waveform")
         elif node.op == "call_module":
             layer = network.get_submodule(str(node.target))
-            inputs = [names[argument] for argument in node.args if isinstance(argument, fx.Node)]
+            arguments = [argument for argument in node.args if isinstance(argument, fx.Node)]
+            inputs = [names[argument] for argument in arguments]
+            graph.shapes |= {names[argument]: tuple(argument.meta["tensor_meta"].shape) for argument in arguments}
             names[node] = _EMITTERS[type(layer)](graph, layer, inputs, str(node.target))
         elif node.op == "output":
             result = node.args[0]
@@ -76,20 +88,43 @@ def float_graph(network: nn.Module, samples: int, sources: int) -> onnx.ModelPro
 
 
 class _Graph:
-    """Nodes and initializers of the graph being written."""
+    """Nodes and initializers of the graph being written; ``shapes`` of tensors as the layers have them, channels last."""
 
     def __init__(self) -> None:
+        self.shapes: dict[str, tuple[int, ...]] = {}
+        self.constants: set[str] = set()
+        self.made: set[str] = set()
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: list[onnx.TensorProto] = []
 
     def constant(self, name: str, value: NDArray[Any] | Tensor) -> str:
+        """An initializer; the same name is written once."""
+        if name in self.constants:
+            return name
+        self.constants.add(name)
         array = value.detach().cpu().numpy() if isinstance(value, Tensor) else value
         self.initializers.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
         return name
 
     def add(self, op: str, inputs: list[str], output: str, **attributes: Any) -> str:
         self.nodes.append(helper.make_node(op, inputs, [output], name=output, **attributes))
+        self.made.add(output)
         return output
+
+    def reshape(self, name: str, shape: list[int], output: str) -> str:
+        return self.add("Reshape", [name, self.constant(f"{output}.shape", np.array(shape))], output)
+
+    def slice(self, name: str, axis: int, start: int, stop: int, output: str) -> str:
+        bounds = [self.constant(f"{output}.{key}", np.array([value])) for key, value in (("start", start), ("stop", stop), ("axis", axis))]
+        return self.add("Slice", [name, *bounds], output)
+
+    def as_sequences(self, name: str, shape: tuple[int, ...], output: str) -> str:
+        """Frames [1, C, N L] as sequences [1, N, L, C], the ``shape``."""
+        return self.reshape(self.add("Transpose", [name], f"{output}.rows", perm=[0, 2, 1]), list(shape), output)
+
+    def as_frames(self, name: str, frames: int, channels: int, output: str) -> str:
+        """Sequences [1, N, L, C] as frames [1, C, N L]."""
+        return self.add("Transpose", [self.reshape(name, [1, frames, channels], f"{output}.rows_of_all")], output, perm=[0, 2, 1])
 
 
 def _encoder(graph: _Graph, layer: layers.Encoder, inputs: list[str], name: str) -> str:
@@ -108,9 +143,9 @@ def _pointwise(graph: _Graph, layer: layers.Pointwise, inputs: list[str], name: 
     operands = [inputs[0], graph.constant(f"{name}.weight", layer.weight)]
     if layer.bias is not None:
         operands.append(graph.constant(f"{name}.bias", layer.bias))
-    output = graph.add("Conv", operands, name, kernel_shape=[1])
-    activation = {"linear": None, "relu": "Relu", "sigmoid": "Sigmoid"}[layer.activation]
-    return graph.add(activation, [output], f"{name}.{layer.activation}") if activation else output
+    output = graph.add("Conv", operands, f"{name}.{inputs[0]}" if name in graph.made else name, kernel_shape=[1])
+    activation = {"linear": None, "relu": "Relu", "sigmoid": "Sigmoid", "tanh": "Tanh"}[layer.activation]
+    return graph.add(activation, [output], f"{output}.{layer.activation}") if activation else output
 
 
 def _depthwise(graph: _Graph, layer: layers.Depthwise, inputs: list[str], name: str) -> str:
@@ -156,6 +191,60 @@ def _stack(graph: _Graph, layer: layers.StackSources, inputs: list[str], name: s
     return graph.add("Concat", inputs, name, axis=1)
 
 
+def _split(graph: _Graph, layer: chunks.SplitChunks, inputs: list[str], name: str) -> str:
+    _, frames, channels = graph.shapes[inputs[0]]
+    before, after = layer.padding(frames)
+    hop = layer.chunk_size // 2
+    count = (before + frames + after) // hop - 1
+    padded = graph.add("Pad", [inputs[0], graph.constant(f"{name}.pads", np.array([0, 0, before, 0, 0, after]))], f"{name}.padded")
+    halves = graph.as_sequences(padded, (1, count + 1, hop, channels), f"{name}.halves")
+    parts = [graph.slice(halves, 1, start, count + start, f"{name}.half{start}") for start in (0, 1)]
+    joined = graph.add("Concat", parts, f"{name}.joined", axis=2)
+    return graph.as_frames(joined, 2 * hop * count, channels, name)
+
+
+def _transpose_chunks(graph: _Graph, _: chunks.TransposeChunks, inputs: list[str], name: str) -> str:
+    shape = graph.shapes[inputs[0]]
+    sequences = graph.as_sequences(inputs[0], shape, f"{name}.sequences")
+    turned = graph.add("Transpose", [sequences], f"{name}.turned", perm=[0, 2, 1, 3])
+    return graph.as_frames(turned, shape[1] * shape[2], shape[3], name)
+
+
+def _merge(graph: _Graph, _: chunks.MergeChunks, inputs: list[str], name: str) -> str:
+    output = f"{name}.{inputs[0]}"  # one layer serves every source
+    shape, frames = graph.shapes[inputs[0]], graph.shapes[inputs[1]][1]
+    count, hop, channels = shape[1] - 1, shape[2] // 2, shape[3]
+    sequences = graph.as_sequences(inputs[0], shape, f"{output}.sequences")
+    parts = []
+    for half in range(2):  # the first halves from the second chunk on, the second ones up to the last but one
+        chosen = graph.slice(sequences, 1, 1 - half, count + 1 - half, f"{output}.chunks{half}")
+        parts.append(graph.slice(chosen, 2, half * hop, (half + 1) * hop, f"{output}.halves{half}"))
+    total = graph.as_frames(graph.add("Add", parts, f"{output}.total"), count * hop, channels, f"{output}.padded")
+    return graph.slice(total, 2, 0, frames, output)
+
+
+def _position_table(graph: _Graph, layer: sequence_layers.PositionTable, inputs: list[str], name: str) -> str:
+    shape = graph.shapes[inputs[0]]
+    sequences = graph.as_sequences(inputs[0], shape, f"{name}.sequences")
+    total = graph.add("Add", [sequences, graph.constant(f"{name}.table", layer.rows(shape[2])[None])], f"{name}.total")
+    return graph.as_frames(total, shape[1] * shape[2], shape[3], name)
+
+
+def _attention_heads(graph: _Graph, layer: sequence_layers.AttentionHeads, inputs: list[str], name: str) -> str:
+    _, count, length, channels = graph.shapes[inputs[0]]
+    width = channels // 3 // layer.heads
+    sequences = graph.as_sequences(inputs[0], (1, count, length, channels), f"{name}.sequences")
+    outputs = []
+    for head in range(layer.heads):
+        starts = {kind: part * channels // 3 + head * width for part, kind in enumerate("qkv")}
+        query, key, value = (graph.slice(sequences, 3, start, start + width, f"{name}.{kind}{head}") for kind, start in starts.items())
+        turned = graph.add("Transpose", [key], f"{name}.turned{head}", perm=[0, 1, 3, 2])
+        logits = graph.add("MatMul", [query, turned], f"{name}.logits{head}")
+        weights = graph.add("Softmax", [logits], f"{name}.weights{head}", axis=-1)
+        outputs.append(graph.add("MatMul", [weights, value], f"{name}.output{head}"))
+    return graph.as_frames(graph.add("Concat", outputs, f"{name}.joined", axis=3), count * length, channels // 3, name)
+
+
 _EMITTERS: dict[type[nn.Module], Callable[..., str]] = {
     layers.Encoder: _encoder,
     layers.Decoder: _decoder,
@@ -168,4 +257,9 @@ _EMITTERS: dict[type[nn.Module], Callable[..., str]] = {
     layers.Multiply: _multiply,
     layers.SelectSource: _select,
     layers.StackSources: _stack,
+    chunks.SplitChunks: _split,
+    chunks.TransposeChunks: _transpose_chunks,
+    chunks.MergeChunks: _merge,
+    sequence_layers.PositionTable: _position_table,
+    sequence_layers.AttentionHeads: _attention_heads,
 }

@@ -10,6 +10,7 @@ from export_specs.schema import ModelSpec
 from pipeline.export.float_onnx import export_float
 from pipeline.models.build import build_network
 from pipeline.models.checkpoint import save_network
+from tests.tiny import tiny_sepformer
 
 
 def small(**network: object) -> ModelSpec:
@@ -27,10 +28,18 @@ def weights(tmp_path: Path) -> Path:
     "network", [{}, {"causal": True}, {"mask_act": "sigmoid", "encoder_act": "relu"}, {"kernel_size": 40, "stride": 16}]
 )
 def test_onnxruntime_gives_what_torch_gives(tmp_path: Path, weights: Path, network: dict[str, object]) -> None:
+    check(small(**network), tmp_path, weights)
+
+
+@pytest.mark.parametrize("network", [{}, {"n_heads": 1, "chunk_size": 16, "n_layers": 2}])
+def test_transformers_too(tmp_path: Path, weights: Path, network: dict[str, object]) -> None:
+    check(tiny_sepformer(**network), tmp_path, weights)
+
+
+def check(spec: ModelSpec, tmp_path: Path, weights: Path) -> None:
     torch.manual_seed(0)
-    spec = small(**network)
     kernel = spec.network.kernel_size
-    samples = kernel + 16 * 40
+    samples = kernel + spec.network.stride * 40
     torch_network = build_network(spec).eval()
     for parameter in torch_network.parameters():
         parameter.data += 0.05 * torch.randn_like(parameter)
