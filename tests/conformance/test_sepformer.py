@@ -1,0 +1,94 @@
+"""A small SepFormer, from random weights to every runtime."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from edge_runtime.runtime import RUNTIMES, open_runtime
+from export_specs.load import load_target
+from pipeline.convert.convert import ConversionSummary, convert
+from pipeline.export.qdq import export_qdq
+from pipeline.quantization.attach import Recipe
+from tests.conformance.runtimes import exact_on_device
+from tests.tiny import quantized_network, tiny_sepformer, waveforms
+from validation.gates import structure_gates
+from validation.golden_inputs import forced_onnx, forced_tflite
+from validation.layers import golden_taps
+from validation.structure import audit
+
+TARGET = load_target("tflite-int8")
+PAIRS = 2  # of transformers
+
+
+@pytest.fixture(scope="module")
+def twin() -> nn.Module:
+    torch.compiler.set_stance("force_eager")
+    return quantized_network(tiny_sepformer(), Recipe("fqss", "c25"))
+
+
+@pytest.fixture(scope="module")
+def folder(twin: nn.Module, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sepformer")
+    export_qdq(twin, 800, {"sample_rate": "8000", "segment_samples": "800", "sources": "2"}, folder / "model.qdq.onnx")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def summary(folder: Path) -> ConversionSummary:
+    return convert(folder / "model.qdq.onnx", folder / "model.tflite", TARGET.allowed_ops)
+
+
+def recording(seed: int) -> np.ndarray:
+    return np.rint(waveforms(1, 800, seed)[0].numpy() * 32768).astype(np.int16)
+
+
+def test_onnx_runtime_gives_what_torch_gives(twin: nn.Module, folder: Path) -> None:
+    inner = open_runtime(folder / "model.qdq.onnx", "onnxruntime")
+    for seed in (98, 99):
+        pcm = recording(seed)
+        with torch.no_grad():
+            expected = np.clip(np.rint(twin(torch.from_numpy(pcm[None] / 32768).float())[0].double().numpy() * 32768), -32768, 32767)
+        difference = np.abs(inner.run(pcm) - expected)
+        assert (difference > 0).mean() <= 0.002
+        assert difference.max() <= 257  # one code of the high byte and one of the correction
+
+
+def test_file_is_integer_and_transposes_between_orders_of_chunks_alone(summary: ConversionSummary) -> None:
+    found = audit(summary.path, TARGET.allowed_ops)
+    gates = {gate.id: gate for gate in structure_gates(found, [], TARGET.transposes)}
+    for name in ("structure.float", "structure.custom", "structure.ops", "structure.transpose", "structure.int16"):
+        assert gates[name].passed, gates[name]
+    assert summary.op_counts["TRANSPOSE"] == 2 * PAIRS
+    assert {"SOFTMAX": 2 * PAIRS * 3, "TANH": 2, "LOGISTIC": 2}.items() <= summary.op_counts.items()
+
+
+def test_every_inner_tensor_is_exact_on_devices(summary: ConversionSummary) -> None:
+    for seed in (98, 99):
+        exact_on_device(summary.path, recording(seed)[None])
+
+
+def test_every_op_is_near_given_golden_inputs(summary: ConversionSummary, folder: Path) -> None:
+    clips = [recording(98)]
+    golden = golden_taps(summary.path, clips, 8000)
+    compared = [*forced_tflite(summary.path, clips), *forced_onnx(folder / "model.qdq.onnx", golden, clips)]
+    assert max(comparison.max_lsb for comparison in compared) <= 1
+    names = {comparison.tensor for comparison in compared}
+    assert {"pair0.intra.0.norm1", "pair0.intra.0.heads/logits2", "pair1.inter.0.heads/weights0", "merge#1/total"} <= names
+
+
+def test_every_runtime_is_close(summary: ConversionSummary, folder: Path) -> None:
+    """Up to the masked features: the random decoder's waveform is small against what it is made of."""
+    pcm = recording(99)
+    for masked in ("mask_product", "mask_product#1"):
+        taps = {}
+        for name in RUNTIMES:
+            opened = open_runtime(folder / "model.qdq.onnx" if name == "onnxruntime" else summary.path, name)
+            taps[name] = opened.run_with_taps(pcm)[1][masked].astype(float) - int(opened.quantization[masked].zero_point[0])
+        expected = taps["onnxruntime"]
+        for name, codes in taps.items():
+            assert 10 * np.log10((expected**2).sum() / max(((codes - expected) ** 2).sum(), 1e-9)) > 20, (name, masked)
