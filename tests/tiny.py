@@ -1,4 +1,4 @@
-"""A Conv-TasNet and a SepFormer of a few channels, their quantized twins and a few seconds of made-up speech, for tests of the training side."""
+"""A Conv-TasNet and a SepFormer of a few channels, their twins and a few seconds of made-up speech, for tests of the training side."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from export_specs.schema import ModelSpec
 from pipeline.models.build import build_network
+from pipeline.models.filterbanks import MonoDecoder
 from pipeline.models.layers import GlobalLayerNorm
 from pipeline.quantization.attach import Recipe, Variant, observe, quantize
 
@@ -65,6 +66,8 @@ def tiny_network(spec: ModelSpec, seed: int = 0) -> nn.Module:
             if isinstance(module, nn.LayerNorm | nn.GroupNorm):
                 module.weight.uniform_(0.4, 1.4).mul_(torch.where(torch.rand(len(module.weight)) < 0.2, -1.0, 1.0))
                 module.bias.normal_(0, 0.2)
+            if isinstance(module, MonoDecoder):
+                module.weight.mul_(30)  # as loud as a mixture
     return network
 
 

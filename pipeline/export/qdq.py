@@ -103,7 +103,8 @@ def build_model(network: nn.Module, segment_samples: int, metadata: dict[str, st
 def tensor_name(path: str) -> str:
     """What the output of the layer at a module path is called. Shorter than the path: names are a twentieth of a small file."""
     shorter = {"masker.": "", ".shared_block": "", "TCN.": "tcn", "residual_add": "add", "_conv": "", "skip_add": "skip"}
-    shorter |= {"masknet.": "", "dual_mdl.": "path", "_mdl": "", ".mdl": "", ".layers": "", ".self_att": "", ".ffn.": ".", ".norm": ""}
+    shorter |= {"masknet.": "", "dual_mdl.": "pair", "_mdl": "", ".mdl": "", ".layers": "", ".self_att.att": "", ".pos_ffn.ffn": ".ffn"}
+    shorter |= {"norm.norm": "norm", "norm1.norm": "norm1", "norm2.norm": "norm2"}
     for long, short in shorter.items():
         path = path.replace(long, short)
     return path

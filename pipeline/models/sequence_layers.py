@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -54,7 +55,7 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, memory: Tensor | None = None) -> Tensor:
         memory = x if memory is None else memory
         parts = zip((x, memory, memory), self.in_proj_weight.chunk(3), self.in_proj_bias.chunk(3), strict=True)
-        result: Tensor = self.out_proj(attend(*(functional.linear(*part) for part in parts), self.heads))
+        result: Tensor = self.out_proj(attend([functional.linear(*part) for part in parts], self.heads))
         return result
 
 
@@ -69,15 +70,15 @@ class AttentionHeads(nn.Module):
         self.heads = heads
 
     def forward(self, projected: Tensor) -> Tensor:
-        return attend(*projected.chunk(3, -1), self.heads, scale=1.0)
+        return attend(projected.chunk(3, -1), self.heads, scale=1.0)
 
 
-def attend(query: Tensor, key: Tensor, value: Tensor, heads: int, scale: float | None = None) -> Tensor:
+def attend(projected: Sequence[Tensor], heads: int, scale: float | None = None) -> Tensor:
     """Heads' outputs [..., L, C] of queries [..., L, C], keys and values [..., M, C]; logits are multiplied by ``scale``, (C / heads)^-0.5
     by default."""
-    parts = (part.flatten(0, -3).unflatten(-1, (heads, -1)).transpose(1, 2) for part in (query, key, value))
-    outputs = functional.scaled_dot_product_attention(*parts, scale=scale)  # [N, heads, L, C / heads]
-    return outputs.transpose(1, 2).reshape(query.shape)
+    query, key, value = (part.flatten(0, -3).unflatten(-1, (heads, -1)).transpose(1, 2) for part in projected)
+    outputs = functional.scaled_dot_product_attention(query, key, value, scale=scale)  # [N, heads, L, C / heads]
+    return outputs.transpose(1, 2).reshape(projected[0].shape)
 
 
 class BiLstm(nn.LSTM):

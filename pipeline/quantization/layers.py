@@ -71,7 +71,7 @@ class Pointwise(QuantizedLayer):
     A rectifier is part of the convolution. A sigmoid and a tanh are ops of their own, between a grid of their own and the kernel's.
     """
 
-    kernel_grids: ClassVar[dict[str, type[FixedQuantizer]]] = {"sigmoid": LogisticQuantizer, "tanh": TanhQuantizer}
+    kernel_grids: ClassVar[dict[str, type[LogisticQuantizer | TanhQuantizer]]] = {"sigmoid": LogisticQuantizer, "tanh": TanhQuantizer}
 
     def __init__(self, layer: float_layers.Pointwise) -> None:
         super().__init__()

@@ -17,7 +17,7 @@ from pipeline.stages.graph import Stage
 ProfileName = Literal["ptq", "quick", "full"]
 WEIGHTS = ROOT / "pipeline" / "weights"
 PROFILES: tuple[ProfileName, ...] = ("ptq", "quick", "full")
-QUANTIZABLE = ("convtasnet",)
+QUANTIZABLE = ("convtasnet", "sepformer")
 BASELINES = {"ptq": (), "quick": ("ptq",), "full": ("ptq", "vanilla")}  # shown beside ours in the report
 EVALUATION_SETS = ("test", "sweep", "dev", "calibration")
 VALIDATION_FILES = {

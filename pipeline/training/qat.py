@@ -84,7 +84,8 @@ def match_output_level(network: nn.Module, mixtures: Tensor, sources: Tensor) ->
     """Scale the decoder of a float network by :func:`output_level`, which is returned."""
     factor = output_level(network, mixtures, sources)
     with torch.no_grad():
-        network.get_parameter("decoder.filterbank._filters").mul_(factor)
+        for filters in network.get_submodule("decoder").parameters():
+            filters.mul_(factor)
     return factor
 
 

@@ -16,7 +16,7 @@ from pipeline.quantization.attach import Recipe
 from pipeline.quantization.grid import ActivationQuantizer
 from pipeline.training import qat
 from pipeline.training.qat import RANGE_RATE, QuantizedTask, grouped_by_rate, load_quantized, match_output_level, train_quantized
-from tests.tiny import RECIPES, quantized_network, recipe_name, tiny_network, tiny_spec, waveforms
+from tests.tiny import RECIPES, quantized_network, recipe_name, tiny_network, tiny_sepformer, tiny_spec, waveforms
 from tests.training.runs import Files, KilledError, float_weights, killed_at, same_state
 
 
@@ -55,6 +55,22 @@ def test_post_training_quantization_leaves_the_weights_alone(speech: Files, tmp_
     assert len(shared) > 20
     for name in shared:
         assert torch.equal(before[name], after[name]), name
+
+
+def test_transformers_are_trained_with_all_their_ranges(speech: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    observe_briefly(monkeypatch)
+    spec, recipe = tiny_sepformer(), Recipe("fqss", "c25")
+    paths = {
+        name: train_quantized(spec, recipe, spec.profiles[name], float_weights(spec, tmp_path), speech, speech, tmp_path / name)
+        for name in ("ptq", "quick")
+    }
+    networks = {name: load_quantized(spec, recipe, path) for name, path in paths.items()}
+    before, after = (dict(network.named_parameters()) for network in networks.values())
+    still = [name for name, value in before.items() if value.requires_grad and torch.equal(value, after[name])]
+    assert not still
+    with torch.no_grad():
+        outputs = [network(waveforms(2, spec.segment_samples)) for network in networks.values()]
+    assert all(output.isfinite().all() for output in outputs)
 
 
 @pytest.mark.parametrize("recipe", [Recipe("fqss", "c25"), Recipe("vanilla", "b14")], ids=recipe_name)
