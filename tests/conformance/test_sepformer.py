@@ -25,10 +25,10 @@ TARGET = load_target("tflite-int8")
 PAIRS = 2  # of transformers
 
 
-@pytest.fixture(scope="module")
-def twin() -> nn.Module:
+@pytest.fixture(scope="module", params=["c25", "b14"])
+def twin(request: pytest.FixtureRequest) -> nn.Module:
     torch.compiler.set_stance("force_eager")
-    return quantized_network(tiny_sepformer(), Recipe("fqss", "c25"))
+    return quantized_network(tiny_sepformer(), Recipe("fqss", request.param))
 
 
 @pytest.fixture(scope="module")
