@@ -20,10 +20,11 @@ from pipeline.models.sequence_layers import Attention, AttentionHeads, GroupNorm
 
 def to_plain_layers(network: nn.Module) -> None:
     """Replace the layers of a float network, in place, by those of ``layers.py`` that compute the same."""
-    for path, module in list(network.named_modules()):
+    for name, module in list(network.named_children()):
         if type(module) in _PLAIN:
-            parent = network.get_submodule(path.rpartition(".")[0])
-            setattr(parent, path.rpartition(".")[2], _PLAIN[type(module)](module))
+            setattr(network, name, _PLAIN[type(module)](module))
+        else:
+            to_plain_layers(module)
 
 
 def _encoder(layer: MonoEncoder) -> Encoder:
