@@ -21,7 +21,7 @@ class SegmentSeparator:
     zeros alone gives zeros.
     A segment overlaps its predecessor by round(T · overlap) samples; there its sources take the order in which they differ least
     from the predecessor's, that is the one-to-one order of the largest correlation, and the two are cross-faded linearly.
-    The tail is zero padded.
+    The last segment ends with the recording, so it overlaps more; only a recording shorter than a segment is padded, with zeros.
     """
 
     def __init__(self, runtime: Runtime, overlap: float = 0.25) -> None:
@@ -36,7 +36,8 @@ class SegmentSeparator:
         if not 0 < self._overlap <= self._length // 2:
             raise UserError(f"the overlap must be above 0 and at most 0.5 of a segment ({self._length} samples), not {overlap:g}")
         self._waiting = np.zeros(0, np.int16)
-        self._held: Pcm | None = None
+        self._before = np.zeros(0, np.int16)  # of the last segment, what lies before the samples that wait
+        self._previous: Pcm | None = None  # its result; the last overlap samples of it are not given yet
 
     def push(self, pcm: Pcm) -> Pcm:
         """Take int16 [n] samples; give the int16 [S, m] samples that are final now (m may be 0)."""
@@ -44,32 +45,35 @@ class SegmentSeparator:
         hop = self._length - self._overlap
         done = []
         while len(self._waiting) >= self._length:
-            result = self._joined(self._waiting[: self._length])
+            result = self._joined(self._waiting[: self._length], self._overlap)
             done.append(result[:, :hop])
-            self._held = result[:, hop:]
+            self._before, self._previous = self._waiting[:hop], result
             self._waiting = self._waiting[hop:]
         return np.concatenate(done, axis=1) if done else np.zeros((self._runtime.sources, 0), np.int16)
 
     def finish(self) -> Pcm:
         """The int16 [S, m] samples that are still due. The separator is as new afterwards."""
-        rest = self._waiting
-        due = len(rest)
-        if self._held is not None and due == self._overlap:
-            result = self._held
-        elif due:
-            result = self._joined(np.pad(rest, (0, self._length - due)))[:, :due]
+        due = len(self._waiting)
+        if self._previous is None:
+            segment = np.pad(self._waiting, (0, self._length - due))
+            result = self._joined(segment, 0)[:, :due] if due else np.zeros((self._runtime.sources, 0), np.int16)
+        elif due == self._overlap:
+            result = self._previous[:, -due:]
         else:
-            result = np.zeros((self._runtime.sources, 0), np.int16)
-        self._waiting = np.zeros(0, np.int16)
-        self._held = None
+            segment = np.concatenate([self._before, self._waiting])[-self._length :]
+            result = self._joined(segment, self._length + self._overlap - due)[:, -due:]
+        self._waiting = self._before = np.zeros(0, np.int16)
+        self._previous = None
         return result
 
-    def _joined(self, segment: Pcm) -> Pcm:
+    def _joined(self, segment: Pcm, common: int) -> Pcm:
+        """The result of a segment that has its first ``common`` samples in common with its predecessor, of which the last are due."""
         result = self._at_level(segment)
-        if self._held is None:
+        if self._previous is None:
             return result
-        result = result[align(self._held, result[:, : self._overlap])]
-        result[:, : self._overlap] = cross_fade(self._held, result[:, : self._overlap])
+        result = result[align(self._previous[:, -common:], result[:, :common])]
+        due = slice(common - self._overlap, common)
+        result[:, due] = cross_fade(self._previous[:, -self._overlap :], result[:, due])
         return result
 
     def _at_level(self, segment: Pcm) -> Pcm:
