@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +36,22 @@ class Mixtures(lightning.LightningDataModule):
         """Rebuilt each epoch, so that a resumed run sees exactly the examples it would have seen."""
         assert self.trainer is not None
         self.train.epoch = self.trainer.current_epoch
-        return DataLoader(self.train, self.batch_size, shuffle=False, num_workers=self.workers)
+        return DataLoader(self.train, self.batch_size, shuffle=False, num_workers=self.workers, worker_init_fn=obey_the_trainer_alone)
 
     def val_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
         """The same validation mixtures every time."""
         return DataLoader(self.validation, self.batch_size, shuffle=False)
+
+
+def obey_the_trainer_alone(_: int) -> None:
+    """A process that mixes examples ends when the trainer ends it, or is gone.
+
+    A signal to the whole group, as Ctrl-C is one, would kill it first, and the trainer would tell of that. The thread that hands out
+    tensors would tell of a trainer that left in the midst of taking one.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    sys.excepthook = lambda *_: None  # only threads come here: errors of an example are sent to the trainer
 
 
 class SeparationTask(lightning.LightningModule):
