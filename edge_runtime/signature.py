@@ -23,7 +23,8 @@ class Signature:
     """One input of T samples, one output of S sources of T samples; 1.0 is full scale of int16 on both sides.
 
     ``waveform`` is the shape of a waveform: [T] of a mono model, [A, T] of one with A channels.
-    ``time_last`` is False where the output of a mono model holds its sources behind its time axis, as onnx2tf may leave it.
+    ``time_last`` is False where the output of a mono model holds its sources behind its time axis, ``interleaved`` True where the input
+    holds its channels there: onnx2tf may leave them so.
     """
 
     input: TensorInfo
@@ -31,6 +32,7 @@ class Signature:
     waveform: tuple[int, ...]
     sources: int
     time_last: bool
+    interleaved: bool = False
 
     @property
     def samples(self) -> int:
@@ -45,7 +47,7 @@ class Signature:
         """
         if pcm.dtype != np.int16 or pcm.shape != self.waveform:
             raise ValueError(f"a segment must be int16 {list(self.waveform)}, not {pcm.dtype} {list(pcm.shape)}")
-        return _to_codes(pcm, self.input).reshape(self.input.shape)
+        return np.ascontiguousarray(_to_codes(pcm.T if self.interleaved else pcm, self.input)).reshape(self.input.shape)
 
     def decode(self, output: Array) -> Pcm:
         """The model's output tensor as int16 PCM [S, T] or [S, A, T]. Rounds half to even and saturates where the output is not int16."""
@@ -73,14 +75,16 @@ def fit_signature(file: ModelFile) -> Signature:
         if tensor.dtype in ("int8", "uint8") and tensor.quantization is None:
             raise _refusal(file, f"'{tensor.name}' has no scale", found)
     waveform = tuple(size for size in source.shape if size != 1)
-    if len(waveform) != 1 and not (len(waveform) == 2 and waveform[0] < waveform[1]):
+    interleaved = len(waveform) == 2 and waveform[0] > waveform[1]
+    waveform = waveform[::-1] if interleaved else waveform
+    if len(waveform) not in (1, 2) or len(set(waveform)) < len(waveform):
         raise _refusal(file, f"the input has {len(waveform)} axes longer than 1", found)
     axes = tuple(size for size in result.shape if size != 1)
     time_last = axes[-len(waveform) :] == waveform
     others = axes[: -len(waveform)] if time_last else axes[1:]
     if len(others) > 1 or not (time_last or axes[:1] == waveform):
         raise _refusal(file, f"the output is not a number of sources of {' × '.join(map(str, waveform))} samples", found)
-    return Signature(source, result, waveform, others[0] if others else 1, time_last)
+    return Signature(source, result, waveform, others[0] if others else 1, time_last, interleaved)
 
 
 def _to_codes(pcm: Pcm, tensor: TensorInfo) -> Array:

@@ -37,7 +37,7 @@ def open_musdb18hq(folder: Path) -> Music:
     return Music(
         name="musdb18hq",
         synthetic=False,
-        licence="for education and research (MUSDB18-HQ)",
+        licence="of each track its own; MUSDB18-HQ is for academic use",
         description="Music in the layout of MUSDB18-HQ: drums, bass, other and vocals",
         tracks=split_tracks(folder),
     )

@@ -74,9 +74,7 @@ def _place(folder: Path, samples: int, sample_rate: int, random: np.random.Gener
         stems = read_stems(folder, int(random.integers(last)), samples)
         if np.sqrt(np.square(stems, dtype=np.float64).mean(axis=(1, 2))).min() > SOFTEST:
             return stems
-    raise UserError(
-        f"{folder}: in {ATTEMPTS} places of {samples / sample_rate:g} s one of the stems was silent; remove the track from test/"
-    )
+    raise UserError(f"{folder}: in {ATTEMPTS} places of {samples / sample_rate:g} s one of the stems was silent; remove the track")
 
 
 def _with_vocals_at(stems: Waveform, snr_db: float) -> Waveform:

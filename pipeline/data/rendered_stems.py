@@ -78,7 +78,11 @@ def render_song(folder: Path, random: np.random.Generator, voices: Sequence[Utte
         fresh.mkdir()
         for stem, codes in zip((*MUSIC_SOURCES, "mixture"), (*pcm, pcm.sum(axis=0, dtype=np.int16)), strict=True):
             soundfile.write(fresh / f"{stem}.wav", codes.T, SAMPLE_RATE, subtype="PCM_16")
-        fresh.rename(folder)
+        try:
+            fresh.rename(folder)
+        except OSError:
+            if not folder.is_dir():  # or else another process of the same training was faster, with the same song
+                raise
 
 
 def _played(midi: bytes, samples: int) -> Waveform:

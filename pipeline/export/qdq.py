@@ -94,7 +94,8 @@ def build_model(network: nn.Module, segment_samples: int, metadata: dict[str, st
 def tensor_name(path: str) -> str:
     """What the output of the layer at a module path is called. Shorter than the path: names are a twentieth of a small file."""
     shorter = {"masker.": "", ".shared_block": "", "TCN.": "tcn", "residual_add": "add", "_conv": "", "skip_add": "skip"}
-    for long, short in shorter.items():
+    of_music = {"separator.network.2.": "tcn", "separator.network.": "masker", ".conv1d_U": "", ".basis_signals": ""}
+    for long, short in (shorter | of_music).items():
         path = path.replace(long, short)
     return path
 

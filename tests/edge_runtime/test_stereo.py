@@ -54,10 +54,13 @@ def test_signature_of_two_channels() -> None:
     assert fit_signature(model((1, 2, 16), (1, 1, 2, 16))).sources == 1
     with pytest.raises(ValueError, match=r"int16 \[2, 16\]"):
         signature.encode(pcm[0])
+    interleaved = fit_signature(model((1, 16, 2), (1, 4, 2, 16)))
+    assert interleaved.waveform == (2, 16)
+    np.testing.assert_array_equal(interleaved.encode(pcm)[0], pcm.T)
 
 
 @pytest.mark.parametrize(
-    "shapes", [((1, 2, 16), (1, 4, 16)), ((1, 2, 16), (1, 4, 16, 2)), ((1, 16, 2), (1, 4, 2, 16)), ((2, 3, 16), (1, 4))]
+    "shapes", [((1, 2, 16), (1, 4, 16)), ((1, 2, 16), (1, 4, 16, 2)), ((1, 16, 16), (1, 4, 16, 16)), ((2, 3, 16), (1, 4))]
 )
 def test_other_signatures_are_refused(shapes: tuple[tuple[int, ...], ...]) -> None:
     with pytest.raises(UserError, match="signature of another kind of model"):
