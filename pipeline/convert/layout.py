@@ -2,7 +2,8 @@
 
 BODY    rank 3 [N, C, T]  ->  [N, T, 1, C]   time is the height, channels are last
 FILTER  rank 3 [C, 1, 1]  ->  [1, 1, 1, C]   a depthwise filter computed at run time
-PLAIN   any rank, unchanged                  rank 0 to 2, and what a Reshape at the edge of the graph makes
+PLAIN   any rank, unchanged                  rank 0 to 2 and 4, what a Reshape at the edge of the graph makes, and an input of rank 3
+                                             that nothing but Reshapes to another rank read: PCM of several channels
 """
 
 from __future__ import annotations
@@ -58,14 +59,14 @@ def axis_in(layout: Layout, axis: int, rank: int) -> int:
 def assign_layouts(graph: OnnxGraph) -> dict[str, Layout]:
     """The layout of every tensor that a node makes or that enters the graph.
 
-    Rank 3 is BODY, except for what becomes the weight of a Conv (FILTER, found by walking back over integer arithmetic) and for what
-    follows a Reshape of equal shape, which leaves the body (PLAIN, walking forward).
+    Rank 3 is BODY, except for PCM (PLAIN, see above), for what becomes the weight of a Conv (FILTER, found by walking back over integer
+    arithmetic) and for what follows a Reshape of equal shape, which leaves the body (PLAIN, walking forward).
     """
     layouts: dict[str, Layout] = {}
     for name in _run_time_filters(graph):
         layouts[name] = Layout.FILTER
     for name in graph.inputs:
-        layouts[name] = Layout.BODY if len(graph.shape(name)) == 3 else Layout.PLAIN
+        layouts[name] = Layout.BODY if len(graph.shape(name)) == 3 and not _is_reshaped(graph, name) else Layout.PLAIN
     for node in graph.nodes:
         for name in node.output:
             if not name or name in layouts or name in graph.constants:
@@ -80,6 +81,11 @@ def assign_layouts(graph: OnnxGraph) -> dict[str, Layout]:
                 sources = [item for item in node.input if item in layouts and len(graph.shape(item)) == 3]
                 layouts[name] = Layout.PLAIN if sources and all(layouts[item] is Layout.PLAIN for item in sources) else Layout.BODY
     return layouts
+
+
+def _is_reshaped(graph: OnnxGraph, name: str) -> bool:
+    readers = graph.consumers(name)
+    return bool(readers) and all(node.op_type == "Reshape" and len(graph.shape(node.output[0])) != 3 for node in readers)
 
 
 def _run_time_filters(graph: OnnxGraph) -> set[str]:

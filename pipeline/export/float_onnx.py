@@ -22,6 +22,7 @@ from export_specs.schema import ModelSpec
 from pipeline.models import layers
 from pipeline.models.build import build_network
 from pipeline.models.checkpoint import load_network
+from pipeline.models.filterbanks import FrameDecoder, RectifiedEncoder
 from pipeline.quantization.attach import trace
 
 OPSET = 17  # the newest that onnx2tf 1.29 reads without loss: axes are attributes up to here
@@ -30,7 +31,8 @@ OPSET = 17  # the newest that onnx2tf 1.29 reads without loss: axes are attribut
 def export_float(spec: ModelSpec, weights: Path, out: Path, segment_samples: int | None = None) -> Path:
     """Write the float network with the given weights to ``out``, atomically.
 
-    The graph takes ``mixture`` float32 [1, T] and gives ``output`` float32 [1, S, T]; 1.0 is full scale.
+    The graph takes ``mixture`` float32 [1, T] and gives ``output`` float32 [1, S, T], of A > 1 audio channels [1, A, T] and
+    [1, S, A, T]; 1.0 is full scale.
 
     Args:
         segment_samples: T; the spec's segment unless given.
@@ -43,6 +45,8 @@ def export_float(spec: ModelSpec, weights: Path, out: Path, segment_samples: int
     samples = segment_samples or spec.segment_samples
     model = float_graph(network.eval(), samples, spec.n_src)
     entries = {"model": spec.name, "sample_rate": spec.sample_rate, "segment_samples": samples, "sources": spec.n_src}
+    if spec.source_names:
+        entries["source_names"] = ",".join(spec.source_names)
     digests = {"spec_sha256": spec_sha256(spec), "checkpoint_sha256": sha256(weights)}
     helper.set_model_props(model, {key: str(value) for key, value in {**entries, **digests}.items()})
     with atomic_path(out) as temporary:
@@ -51,12 +55,15 @@ def export_float(spec: ModelSpec, weights: Path, out: Path, segment_samples: int
 
 
 def float_graph(network: nn.Module, samples: int, sources: int) -> onnx.ModelProto:
-    """The ONNX model of a network made of the layers of ``pipeline.models.layers``; the checker has passed it."""
+    """The ONNX model of a network made of the layers of ``pipeline.models.{layers,filterbanks}``; the checker has passed it."""
     graph = _Graph()
+    channels = next(module.filters.shape[1] for module in network.modules() if isinstance(module, layers.Encoder | RectifiedEncoder))
+    waveform = [samples] if channels == 1 else [channels, samples]
     names: dict[fx.Node, str] = {}
     for node in trace(network).nodes:
         if node.op == "placeholder":
-            names[node] = graph.add("Reshape", ["mixture", graph.constant("waveform_shape", np.array([1, 1, samples]))], "waveform")
+            shape = graph.constant("waveform_shape", np.array([1, channels, samples]))
+            names[node] = graph.add("Reshape", ["mixture", shape], "waveform")
         elif node.op == "call_module":
             layer = network.get_submodule(str(node.target))
             inputs = [names[argument] for argument in node.args if isinstance(argument, fx.Node)]
@@ -64,11 +71,13 @@ def float_graph(network: nn.Module, samples: int, sources: int) -> onnx.ModelPro
         elif node.op == "output":
             result = node.args[0]
             assert isinstance(result, fx.Node)
+            if channels > 1:
+                graph.add("Reshape", [names[result], graph.constant("output_shape", np.array([1, sources, *waveform]))], "output")
             graph.nodes[-1].output[0] = "output"
         else:
             raise AssertionError(f"{node.op} {node.target} stands outside the layers of {layers.__name__}")
-    mixture = helper.make_tensor_value_info("mixture", TensorProto.FLOAT, [1, samples])
-    output = helper.make_tensor_value_info("output", TensorProto.FLOAT, [1, sources, samples])
+    mixture = helper.make_tensor_value_info("mixture", TensorProto.FLOAT, [1, *waveform])
+    output = helper.make_tensor_value_info("output", TensorProto.FLOAT, [1, sources, *waveform])
     proto = helper.make_graph(graph.nodes, "network", [mixture], [output], graph.initializers)
     model = helper.make_model(proto, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8)
     onnx.checker.check_model(model, full_check=True)
@@ -93,15 +102,23 @@ class _Graph:
 
 
 def _encoder(graph: _Graph, layer: layers.Encoder, inputs: list[str], name: str) -> str:
-    filters = graph.constant(f"{name}.weight", layer.filterbank["_filters"])
-    features = graph.add("Conv", [inputs[0], filters], name, kernel_shape=[layer.kernel_size], strides=[layer.stride])
+    features = _analysis(graph, layer.filters, layer.stride, inputs[0], name)
     return graph.add("Relu", [features], f"{name}.relu") if layer.relu else features
 
 
-def _decoder(graph: _Graph, layer: layers.Decoder, inputs: list[str], name: str) -> str:
+def _rectified_encoder(graph: _Graph, layer: RectifiedEncoder, inputs: list[str], name: str) -> str:
+    return graph.add("Relu", [_analysis(graph, layer.filters, layer.stride[0], inputs[0], name)], f"{name}.relu")
+
+
+def _analysis(graph: _Graph, filters: Tensor, stride: int, waveform: str, name: str) -> str:
+    operands = [waveform, graph.constant(f"{name}.weight", filters)]
+    return graph.add("Conv", operands, name, kernel_shape=[filters.shape[2]], strides=[stride])
+
+
+def _decoder(graph: _Graph, layer: layers.Decoder | FrameDecoder, inputs: list[str], name: str) -> str:
     output = f"{name}.{inputs[0]}"  # one decoder serves every source
-    filters = graph.constant(f"{output}.weight", layer.filterbank["_filters"])
-    return graph.add("ConvTranspose", [inputs[0], filters], output, kernel_shape=[layer.kernel_size], strides=[layer.stride])
+    operands = [inputs[0], graph.constant(f"{output}.weight", layer.filters)]
+    return graph.add("ConvTranspose", operands, output, kernel_shape=[layer.filters.shape[2]], strides=[layer.stride])
 
 
 def _pointwise(graph: _Graph, layer: layers.Pointwise, inputs: list[str], name: str) -> str:
@@ -114,8 +131,9 @@ def _pointwise(graph: _Graph, layer: layers.Pointwise, inputs: list[str], name: 
 
 
 def _depthwise(graph: _Graph, layer: layers.Depthwise, inputs: list[str], name: str) -> str:
-    assert layer.bias is not None
-    operands = [inputs[0], graph.constant(f"{name}.weight", layer.weight), graph.constant(f"{name}.bias", layer.bias)]
+    operands = [inputs[0], graph.constant(f"{name}.weight", layer.weight)]
+    if layer.bias is not None:
+        operands.append(graph.constant(f"{name}.bias", layer.bias))
     shape, dilations = list(layer.kernel_size), list(layer.dilation)
     return graph.add("Conv", operands, name, kernel_shape=shape, dilations=dilations, pads=list(layer.pads), group=layer.groups)
 
@@ -158,7 +176,9 @@ def _stack(graph: _Graph, layer: layers.StackSources, inputs: list[str], name: s
 
 _EMITTERS: dict[type[nn.Module], Callable[..., str]] = {
     layers.Encoder: _encoder,
+    RectifiedEncoder: _rectified_encoder,
     layers.Decoder: _decoder,
+    FrameDecoder: _decoder,
     layers.Pointwise: _pointwise,
     layers.Depthwise: _depthwise,
     layers.GlobalLayerNorm: _norm,

@@ -11,6 +11,7 @@ from torch import Tensor, fx, nn
 
 from export_specs.errors import UserError
 from export_specs.schema import NormRecipe
+from pipeline.models import filterbanks
 from pipeline.models import layers as float_layers
 from pipeline.models.convtasnet import ConvTasNet
 from pipeline.quantization import layers
@@ -25,6 +26,7 @@ from pipeline.quantization.reconstructor import ByteDecoder, ReconstructingDecod
 from pipeline.quantization.splitter import ByteEncoder, SplitEncoder
 
 Variant = Literal["fqss", "vanilla"]
+FLOAT_LAYERS = (float_layers.__name__, filterbanks.__name__)
 
 
 @dataclass(frozen=True)
@@ -36,10 +38,10 @@ class Recipe:
 
 
 class LayerTracer(fx.Tracer):
-    """Traces a network down to the layers of ``pipeline/models/layers.py`` or their twins."""
+    """Traces a network down to the layers of ``pipeline/models/{layers,filterbanks}.py`` or their twins."""
 
     def is_leaf_module(self, module: nn.Module, _: str) -> bool:
-        return isinstance(module, layers.QuantizedLayer) or type(module).__module__ == float_layers.__name__
+        return isinstance(module, layers.QuantizedLayer) or type(module).__module__ in FLOAT_LAYERS
 
 
 def trace(network: nn.Module) -> fx.Graph:
@@ -53,9 +55,12 @@ def quantize(network: nn.Module, recipe: Recipe) -> nn.Module:
     without_affine = float_layers.GlobalLayerNorm if recipe.norm == "c25" else float_layers.ChannelLayerNorm  # a subclass of the former
     if fold_affine(twin, trace(twin), without_affine) and isinstance(twin, ConvTasNet):
         twin.gather_biases()
+    encoder, decoder = (SplitEncoder, ReconstructingDecoder) if recipe.variant == "fqss" else (ByteEncoder, ByteDecoder)
     kinds: dict[type[nn.Module], Any] = {
-        float_layers.Encoder: SplitEncoder if recipe.variant == "fqss" else ByteEncoder,
-        float_layers.Decoder: ReconstructingDecoder if recipe.variant == "fqss" else ByteDecoder,
+        float_layers.Encoder: encoder,
+        filterbanks.RectifiedEncoder: encoder,
+        float_layers.Decoder: decoder,
+        filterbanks.FrameDecoder: decoder,
         float_layers.GlobalLayerNorm: {"c23": NormC23, "c25": NormC25, "b14": NormB14}[recipe.norm],
         float_layers.ChannelLayerNorm: NormCln,
         float_layers.Pointwise: layers.Pointwise,
@@ -67,7 +72,7 @@ def quantize(network: nn.Module, recipe: Recipe) -> nn.Module:
         float_layers.StackSources: layers.StackSources,
     }
     for name, module in list(twin.named_modules()):
-        if type(module).__module__ != float_layers.__name__:
+        if type(module).__module__ not in FLOAT_LAYERS:
             continue
         if type(module) not in kinds:
             raise UserError(f"layer {name} ({type(module).__name__}) has no integer form yet")
@@ -121,7 +126,7 @@ def freeze_statistics(twin: nn.Module, frozen: bool) -> None:
 
 
 def observe(twin: nn.Module, batches: list[Tensor]) -> None:
-    """Observe all ranges on mixtures [B, T]; weights stay as they are."""
+    """Observe all ranges on mixtures [B, T] or [B, A, T]; weights stay as they are."""
     twin.train()
     set_observing(twin, True)
     with torch.no_grad():

@@ -18,6 +18,7 @@ class Fake:
     """A runtime made of a function of one segment, int16 [T] to int16 [S, T]; keeps what it was given."""
 
     sample_rate = 8000
+    source_names = ()
 
     def __init__(self, function, segment_samples=16, sources=2):
         self.function, self.segment_samples, self.sources = function, segment_samples, sources

@@ -39,6 +39,21 @@ def emit_select_source(graph: GraphBuilder, layer: layers.SelectSource, inputs: 
 
 
 def emit_stack_sources(graph: GraphBuilder, _: layers.StackSources, inputs: list[Value], name: str) -> Value:
-    """Concat of the int16 waveforms [1, 1, T]."""
-    graph.node("Concat", [value.name for value in inputs], name, axis=1)
-    return Value(name, len(inputs), inputs[0].frames)
+    """Concat of the int16 waveforms [1, A, T] of S sources; [1, S, T] of mono ones, else [1, S, A, T]."""
+    names, first = [value.name for value in inputs], inputs[0]
+    if first.channels == 1:
+        graph.node("Concat", names, name, axis=1)
+    else:
+        shape = graph.const(f"{name}/sources_shape", [1, len(inputs), first.channels, first.frames], np.int64)
+        graph.node("Reshape", [graph.node("Concat", names, f"{name}/channels", axis=1), shape], name)
+    return Value(name, len(inputs) * first.channels, first.frames)
+
+
+def slice_channels(graph: GraphBuilder, codes: str, axis: int, channels: int) -> list[str]:
+    """The slices of size 1 of an integer tensor along an axis."""
+    along = graph.const(f"channels/axis_{axis}", [axis], np.int64)
+    bounds = [graph.const(f"channels/{bound}", [bound], np.int64) for bound in range(channels + 1)]
+    return [
+        graph.node("Slice", [codes, bounds[channel], bounds[channel + 1], along], f"{codes}/channel_{channel}")
+        for channel in range(channels)
+    ]
