@@ -45,15 +45,18 @@ class BiLstm(QuantizedLayer):
         self.output_quantizer = SymmetricQuantizer()
 
     def forward(self, x: Tensor) -> Tensor:
+        with torch.autocast(x.device.type, enabled=False):  # bfloat16 has 8 bits, these codes have 16
+            result: Tensor = self.output_quantizer(self._hidden_states(x.float()))
+        return result
+
+    def _hidden_states(self, x: Tensor) -> Tensor:
         bias = quantized_bias(self.bias, self.input_quantizers[0].grid()[0], self.input_quantizer.scale())
-        exact = functional.linear(x, self.input_quantizer(self.input_weight)) + bias  # in this order ONNX Runtime rounds alike
+        exact = functional.linear(x, self.input_quantizer(self.input_weight)) + bias
         products = straight_through(on_int16_grid(exact.detach(), SUM_STEP), exact)
         forward, backward = products.transpose(0, 1).chunk(2, dim=-1)  # [L, N, 4 H]
         weight = self.recurrent_quantizer(self.recurrent_weight).view(2, 4 * self.hid_chan, self.hid_chan)
         hidden = _Recurrence.apply(torch.stack([forward, backward.flip(0)], dim=1), weight.transpose(1, 2))
-        joined = torch.cat([hidden[:, 0], hidden[:, 1].flip(0)], dim=-1)
-        result: Tensor = self.output_quantizer(joined.transpose(0, 1))
-        return result
+        return torch.cat([hidden[:, 0], hidden[:, 1].flip(0)], dim=-1).transpose(0, 1)
 
 
 def _rows(layer: float_layers.BiLstm, name: str) -> Tensor:

@@ -109,6 +109,13 @@ def test_values_and_gradients_are_those_of_autograd() -> None:
         assert error < 2e-3, name  # autograd takes the slope of sigmoid and tanh before they are rounded
 
 
+def test_mixed_precision_does_not_touch_it() -> None:
+    layer, _, x = quantized()
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = layer(x)
+    torch.testing.assert_close(mixed, layer(x), rtol=0, atol=0)
+
+
 def test_it_trains() -> None:
     layer, _, x = quantized()
     torch.manual_seed(1)

@@ -14,7 +14,6 @@ from pipeline.convert.lowering import Lowering, Operand
 from pipeline.convert.ops.convolution import BIAS_SCALE_TOLERANCE, accumulator_grid
 
 INT16_VERSION = 4
-MAXIMUM_INPUTS = 2**31 // (2**15 * 127)  # products of full range that ONNX Runtime's sums and a 32-bit accumulator can hold
 
 
 def lower_dense(lowering: Lowering, node: NodeProto) -> None:
@@ -26,7 +25,6 @@ def lower_dense(lowering: Lowering, node: NodeProto) -> None:
     lowering.require(node, plain, f"'{weight.name}' is no symmetric int8 matrix", "int8 [I, O] with zero point 0")
     along = weight.grid.per_tensor or weight.grid.axis == 1
     lowering.require(node, along, f"its weight has scales along axis {weight.grid.axis}", "scales along axis 1")
-    lowering.require(node, len(codes) <= MAXIMUM_INPUTS, f"{len(codes)} inputs", f"at most {MAXIMUM_INPUTS}")
     grid = weight.grid.expanded(codes.shape[1])
     bias, last = _bias(lowering, node, source.grid.scales() * grid.scales())
     result = lowering.quantized(last)
