@@ -2,8 +2,10 @@
 
 BODY    rank 3 [N, C, T]  ->  [N, T, 1, C]   time is the height, channels are last
 FILTER  rank 3 [C, 1, 1]  ->  [1, 1, 1, C]   a depthwise filter computed at run time
-PLAIN   any rank, unchanged                  rank 0 to 2 and 4, what a Reshape at the edge of the graph makes, and an input of rank 3
-                                             that nothing but Reshapes to another rank read: PCM of several channels
+PLAIN   any rank, unchanged                  rank 0 to 2 and 4 (chunks [1, S, K, C]), what a Reshape at the edge of the graph makes, and an
+                                             input of rank 3 that nothing but Reshapes to another rank read: PCM of several channels
+COLUMN  rank 3 [1, N, C]  ->  [1, N, 1, C]   a step of a loop along axis 2 of chunks
+ROW     rank 3 [1, N, C]  ->  [1, 1, N, C]   a step of a loop along axis 1 of chunks
 """
 
 from __future__ import annotations
@@ -24,6 +26,11 @@ class Layout(Enum):
     BODY = "body"
     FILTER = "filter"
     PLAIN = "plain"
+    COLUMN = "column"
+    ROW = "row"
+
+
+STEP_AXIS = {Layout.ROW: 1, Layout.COLUMN: 2}  # where the axis that a loop runs along stands, with size 1
 
 
 def arrange_shape(shape: Sequence[int], layout: Layout) -> tuple[int, ...]:
@@ -33,6 +40,9 @@ def arrange_shape(shape: Sequence[int], layout: Layout) -> tuple[int, ...]:
         return (batch, time, 1, channels)
     if layout is Layout.FILTER:
         return (1, 1, 1, shape[0])
+    if layout in STEP_AXIS:
+        axis = STEP_AXIS[layout]
+        return (*shape[:axis], 1, *shape[axis:])
     return tuple(shape)
 
 
@@ -43,6 +53,8 @@ def arrange_constant(value: np.ndarray, layout: Layout) -> np.ndarray:
     value = value.reshape((1,) * (3 - value.ndim) + value.shape)
     if layout is Layout.FILTER:
         return value.reshape(1, 1, 1, -1)
+    if layout in STEP_AXIS:
+        return value.reshape(arrange_shape(value.shape, layout))
     return value.transpose(0, 2, 1)[:, :, None, :]
 
 
@@ -53,6 +65,8 @@ def axis_in(layout: Layout, axis: int, rank: int) -> int:
         return (0, 3, 1)[axis]
     if layout is Layout.FILTER:
         return (3, 0, 0)[axis]
+    if layout in STEP_AXIS:
+        return axis + (axis >= STEP_AXIS[layout])
     return axis
 
 
