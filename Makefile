@@ -4,7 +4,7 @@
 MODEL      ?= convtasnet
 TARGET     ?= tflite-int8
 PROFILE    ?= quick
-DATA       ?= embedded
+DATA       ?=
 CHECKPOINT ?=
 SPEC       ?=
 OUT        ?=
@@ -38,7 +38,7 @@ help: ## this list
 	@echo "  MODEL=$(MODEL)         $(notdir $(basename $(wildcard export_specs/models/*.yaml)))"
 	@echo "  TARGET=$(TARGET)       $(notdir $(basename $(wildcard export_specs/targets/*.yaml)))"
 	@echo "  PROFILE=$(PROFILE)            ptq (no training) quick (minutes of training) full (hours)"
-	@echo "  DATA=$(DATA)            embedded debian-voices librimix:DIR folder:DIR"
+	@echo "  DATA=$(DATA)                    embedded debian-voices librimix:DIR folder:DIR; of music rendered-stems musdb18hq:DIR"
 	@echo "  CHECKPOINT=$(CHECKPOINT)              your own float weights: .safetensors, or a torch file"
 	@echo "  SPEC=$(SPEC)                    your own model spec (YAML), instead of MODEL"
 	@echo "  OUT=$(OUT)                     folder of the result; dist/<model>-<target> by default"

@@ -25,21 +25,22 @@ def separate(
     model: Annotated[Path, typer.Option(help="A deployed model.tflite or model.qdq.onnx.")],
     out: Annotated[Path, typer.Option(help="Folder for the separated sources.")] = Path("separated"),
     runtime: Annotated[RuntimeName | None, typer.Option(help="Default: litert-xnnpack for TFLite, onnxruntime for ONNX.")] = None,
-    channel: Annotated[str, typer.Option(help="A channel's number, from 1, or 'mix' for the mean of all.")] = "mix",
+    channel: Annotated[str, typer.Option(help="A channel's number, from 1, or 'mix' for all (a mono model gets their mean).")] = "mix",
     kind: Annotated[FormatName, typer.Option("--format", help="Format of the written files.")] = "wav",
     overlap: Annotated[float, typer.Option(help="Part of a segment shared with the one before, above 0 and at most 0.5.")] = 0.25,
     threads: Annotated[int, typer.Option(min=1, help="Threads of one run.")] = 1,
     sample_rate: Annotated[int | None, typer.Option(min=1, help="The model's rate, for files that do not tell it.")] = None,
 ) -> None:
-    """Separate a recording of any length and write one file for each source: OUT/<stem>_1.wav and so on."""
+    """Separate a recording of any length and write one file for each source: OUT/<stem>_1.wav, or OUT/<stem>_drums.wav, and so on."""
     console = Console(stderr=True)
     opened = open_runtime(model, runtime, threads=threads, sample_rate=sample_rate)
-    recording = read_recording(mixture, opened.sample_rate, channel, opened.shortest_samples)
+    channels = opened.waveform[0] if len(opened.waveform) > 1 else None
+    recording = read_recording(mixture, opened.sample_rate, channel, opened.shortest_samples, channels)
     for warning in recording.warnings:
         console.print(f"warning: {warning}", style="yellow", markup=False, highlight=False, soft_wrap=True)
     separated = _with_progress_bar(console, opened, recording.pcm, overlap)
     sources = restore(separated, recording, opened.sample_rate)
-    for path in write_sources(out, mixture.stem, sources, recording.rate, kind, recording.wide):
+    for path in write_sources(out, mixture.stem, sources, recording.rate, kind, recording.wide, opened.source_names):
         typer.echo(path)
 
 
@@ -56,13 +57,14 @@ def info(model: Annotated[Path, typer.Argument(help="A .tflite or .onnx file.")]
     typer.echo("tensors: " + ", ".join(f"{count} {dtype}" for dtype, count in file.dtypes.most_common()))
     typer.echo("ops: " + ", ".join(f"{count} {op}" for op, count in file.ops.most_common()))
     signature = fit_signature(file)
-    typer.echo(f"separates {signature.samples} samples into {signature.sources} source(s)")
+    channels = f" of {signature.waveform[0]} channels" if len(signature.waveform) > 1 else ""
+    typer.echo(f"separates {signature.samples} samples{channels} into {signature.sources} source(s)")
 
 
 def _with_progress_bar(console: Console, runtime: FileRuntime, pcm: Pcm, overlap: float) -> Pcm:
     columns = (TextColumn("separating"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("separating", total=len(pcm))
+        task = progress.add_task("separating", total=pcm.shape[-1])
         return separate_pcm(runtime, pcm, overlap, lambda done: progress.update(task, completed=done))
 
 

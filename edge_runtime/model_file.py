@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,15 +59,16 @@ class TensorInfo:
             size = np.dtype(self.dtype).itemsize
         except TypeError:
             return 0
-        return int(np.prod(np.abs(self.shape, dtype=np.int64))) * size
+        return math.prod(abs(length) for length in self.shape) * size
 
 
 @dataclass(frozen=True)
 class ModelFile:
     """A parsed model file.
 
-    ``activations`` are the tensors that a node computes, in the order of the nodes; ``dtypes`` counts every tensor by type and
-    ``ops`` every node by operator. ``metadata`` holds what the exporter wrote: model, sample_rate, segment_samples, sources,
+    ``activations`` are the tensors that a node computes, in the order of the nodes; what a loop computes inside is none of them.
+    ``dtypes`` counts every tensor by type and ``ops`` every node by operator, those of loops included. ``largest_node_bytes``: of the
+    tensors of the largest node, and of all loops. ``metadata`` holds what the exporter wrote: model, sample_rate, segment_samples, sources,
     target, digests.
     """
 

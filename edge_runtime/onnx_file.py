@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +39,7 @@ def parse_onnx(path: Path, content: bytes) -> ModelFile:
     computed = [name for node in graph.node if node.op_type != "Constant" for name in node.output if name]
     activations = [values.get(name, TensorInfo(name, (), "unknown")) for name in computed]
     dtypes = Counter(tensor.dtype for tensor in activations)
-    dtypes.update(_dtype(tensor.data_type) for tensor in graph.initializer)
+    dtypes.update(_dtype(tensor.data_type) for part in subgraphs(graph) for tensor in part.initializer)
     dtypes.update(values[value.name].dtype for value in graph.input)
     return ModelFile(
         path=path,
@@ -49,9 +50,18 @@ def parse_onnx(path: Path, content: bytes) -> ModelFile:
         activations=tuple(activations),
         largest_node_bytes=0,
         dtypes=dtypes,
-        ops=Counter(node.op_type for node in graph.node),
+        ops=Counter(node.op_type for part in subgraphs(graph) for node in part.node),
         metadata={entry.key: entry.value for entry in model.metadata_props},
     )
+
+
+def subgraphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
+    """A graph and those that its nodes run, such as the body of a Scan."""
+    yield graph
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.type == onnx.AttributeProto.GRAPH:
+                yield from subgraphs(attribute.g)
 
 
 def with_outputs(content: bytes, tensors: list[TensorInfo]) -> bytes:

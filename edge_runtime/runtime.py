@@ -31,11 +31,15 @@ class Runtime(Protocol):
         """S: the number of outputs."""
 
     @property
+    def source_names(self) -> tuple[str, ...]:
+        """What the outputs are, in order ("drums", …); empty where any output may be any source, as of speakers."""
+
+    @property
     def quantization(self) -> dict[str, Quantization]:
         """Scale and zero point of the quantized tensors, by name; axes count in the file's own layout."""
 
     def run(self, pcm: Pcm) -> Pcm:
-        """One segment: int16 [T] to int16 [S, T]."""
+        """One segment: int16 [T] to int16 [S, T], or [A, T] to [S, A, T]."""
 
     def run_with_taps(self, pcm: Pcm) -> tuple[Pcm, Taps]:
         """As :meth:`run`, and the integer codes of every inner tensor by its name."""
@@ -73,6 +77,10 @@ class FileRuntime:
         for key, found in (("segment_samples", self.segment_samples), ("sources", self.sources)):
             if _stated(file, key) not in (None, found):
                 raise UserError(f"{file.path} contradicts itself: its metadata say {key} {file.metadata[key]}, its tensors {found}")
+        names = self.metadata.get("source_names", "")
+        self.source_names = tuple(names.split(",")) if names else ()
+        if len(self.source_names) not in (0, self.sources):
+            raise UserError(f"{file.path} contradicts itself: its metadata name {names}, its tensors have {self.sources} sources")
         self._engine = open_engine(file)
 
     @property
@@ -86,6 +94,11 @@ class FileRuntime:
         return self._signature.sources
 
     @property
+    def waveform(self) -> tuple[int, ...]:
+        """The shape of a segment: (T,), or (A, T) of a model of A audio channels."""
+        return self._signature.waveform
+
+    @property
     def quantization(self) -> dict[str, Quantization]:
         """Scale and zero point of the quantized tensors, by name; axes count in the file's own layout."""
         tensors = (*self.file.inputs, *self.file.activations)
@@ -97,10 +110,10 @@ class FileRuntime:
         return self._engine.arena_bytes
 
     def run(self, pcm: Pcm) -> Pcm:
-        """One segment: int16 [T] to int16 [S, T].
+        """One segment: int16 [T] to int16 [S, T], or [A, T] to [S, A, T].
 
         Raises:
-            ValueError: ``pcm`` is not int16 [T].
+            ValueError: ``pcm`` is not int16 of the shape ``waveform``.
         """
         return self._signature.decode(self._engine.invoke(self._signature.encode(pcm)))
 

@@ -1,4 +1,7 @@
-"""Recordings of any length through a model of a fixed one: overlapping segments, aligned and cross-faded."""
+"""Recordings of any length through a model of a fixed one: overlapping segments, aligned and cross-faded.
+
+A waveform is [n], or [A, n] of A audio channels; separated ones are [S, n] or [S, A, n].
+"""
 
 from __future__ import annotations
 
@@ -20,8 +23,9 @@ class SegmentSeparator:
     Streamed in pieces or whole, the result is the same. Each segment of T samples is brought to level, run, and brought back; one of
     zeros alone gives zeros.
     A segment overlaps its predecessor by round(T · overlap) samples; there its sources take the order in which they differ least
-    from the predecessor's, that is the one-to-one order of the largest correlation, and the two are cross-faded linearly.
-    The tail is zero padded.
+    from the predecessor's, that is the one-to-one order of the largest correlation (sources that have names keep their places), and
+    the two are cross-faded linearly.
+    The last segment ends with the recording, so it overlaps more; only a recording shorter than a segment is padded, with zeros.
     """
 
     def __init__(self, runtime: Runtime, overlap: float = 0.25) -> None:
@@ -36,52 +40,61 @@ class SegmentSeparator:
         if not 0 < self._overlap <= self._length // 2:
             raise UserError(f"the overlap must be above 0 and at most 0.5 of a segment ({self._length} samples), not {overlap:g}")
         self._waiting = np.zeros(0, np.int16)
-        self._held: Pcm | None = None
+        self._before = np.zeros(0, np.int16)  # of the last segment, what lies before the samples that wait
+        self._previous: Pcm | None = None  # its result; the last overlap samples of it are not given yet
 
     def push(self, pcm: Pcm) -> Pcm:
-        """Take int16 [n] samples; give the int16 [S, m] samples that are final now (m may be 0)."""
-        self._waiting = np.concatenate([self._waiting, pcm])
+        """Take int16 samples [n] or [A, n]; give the int16 samples [S, m] or [S, A, m] that are final now (m may be 0)."""
+        self._waiting = np.concatenate([self._waiting, pcm], axis=-1) if self._waiting.size else pcm.copy()
         hop = self._length - self._overlap
-        done = []
-        while len(self._waiting) >= self._length:
-            result = self._joined(self._waiting[: self._length])
-            done.append(result[:, :hop])
-            self._held = result[:, hop:]
-            self._waiting = self._waiting[hop:]
-        return np.concatenate(done, axis=1) if done else np.zeros((self._runtime.sources, 0), np.int16)
+        done = [self._nothing()]
+        while self._waiting.shape[-1] >= self._length:
+            result = self._joined(self._waiting[..., : self._length], self._overlap)
+            done.append(result[..., :hop])
+            self._before, self._previous = self._waiting[..., :hop], result
+            self._waiting = self._waiting[..., hop:]
+        return np.concatenate(done, axis=-1)
 
     def finish(self) -> Pcm:
-        """The int16 [S, m] samples that are still due. The separator is as new afterwards."""
-        rest = self._waiting
-        due = len(rest)
-        if self._held is not None and due == self._overlap:
-            result = self._held
-        elif due:
-            result = self._joined(np.pad(rest, (0, self._length - due)))[:, :due]
+        """The int16 samples [S, m] or [S, A, m] that are still due. The separator is as new afterwards."""
+        due = self._waiting.shape[-1]
+        if due == 0:
+            result = self._nothing()
+        elif self._previous is None:
+            result = self._joined(_padded(self._waiting, self._length), 0)[..., :due]
+        elif due == self._overlap:
+            result = self._previous[..., -due:]
         else:
-            result = np.zeros((self._runtime.sources, 0), np.int16)
-        self._waiting = np.zeros(0, np.int16)
-        self._held = None
+            segment = np.concatenate([self._before, self._waiting], axis=-1)[..., -self._length :]
+            result = self._joined(segment, self._length + self._overlap - due)[..., -due:]
+        self._waiting = self._before = np.zeros(0, np.int16)
+        self._previous = None
         return result
 
-    def _joined(self, segment: Pcm) -> Pcm:
+    def _nothing(self) -> Pcm:
+        return np.zeros((self._runtime.sources, *self._waiting.shape[:-1], 0), np.int16)
+
+    def _joined(self, segment: Pcm, common: int) -> Pcm:
+        """The result of a segment that has its first ``common`` samples in common with its predecessor, of which the last are due."""
         result = self._at_level(segment)
-        if self._held is None:
+        if self._previous is None:
             return result
-        result = result[align(self._held, result[:, : self._overlap])]
-        result[:, : self._overlap] = cross_fade(self._held, result[:, : self._overlap])
+        if not self._runtime.source_names:
+            result = result[align(self._previous[..., -common:], result[..., :common])]
+        due = slice(common - self._overlap, common)
+        result[..., due] = cross_fade(self._previous[..., -self._overlap :], result[..., due])
         return result
 
     def _at_level(self, segment: Pcm) -> Pcm:
         """The runtime's output at the segment's own level. Silence has none: it gives silence, and the network is not run."""
         if not segment.any():
-            return np.zeros((self._runtime.sources, self._length), np.int16)
+            return np.zeros((self._runtime.sources, *segment.shape), np.int16)
         shift = choose_shift(segment)
         return undo_shift(self._runtime.run(apply_shift(segment, shift)), shift)
 
 
 def separate(runtime: Runtime, pcm: Pcm, overlap: float = 0.25, on_progress: Callable[[int], None] | None = None) -> Pcm:
-    """Separate a recording of any length: int16 [N] to int16 [S, N].
+    """Separate a recording of any length: int16 [N] to int16 [S, N], or [A, N] to [S, A, N].
 
     A recording of at most one segment gives the runtime's own output, at the level described in :mod:`edge_runtime.level`.
 
@@ -91,25 +104,32 @@ def separate(runtime: Runtime, pcm: Pcm, overlap: float = 0.25, on_progress: Cal
     """
     separator = SegmentSeparator(runtime, overlap)
     pieces: list[Pcm] = []
-    done = 0
-    for start in range(0, len(pcm), runtime.segment_samples // 2):
-        pieces.append(separator.push(pcm[start : start + runtime.segment_samples // 2]))
-        done += pieces[-1].shape[1]
+    done, samples = 0, pcm.shape[-1]
+    for start in range(0, samples, runtime.segment_samples // 2):
+        pieces.append(separator.push(pcm[..., start : start + runtime.segment_samples // 2]))
+        done += pieces[-1].shape[-1]
         if on_progress is not None and pieces[-1].size:
             on_progress(done)
     pieces.append(separator.finish())
     if on_progress is not None:
-        on_progress(len(pcm))
-    return np.concatenate(pieces, axis=1)
+        on_progress(samples)
+    return np.concatenate(pieces, axis=-1)
+
+
+def _padded(pcm: Pcm, samples: int) -> Pcm:
+    """``pcm`` with zeros after it, up to ``samples``."""
+    return np.concatenate([pcm, np.zeros((*pcm.shape[:-1], samples - pcm.shape[-1]), np.int16)], axis=-1)
 
 
 def align(previous: Pcm, following: Pcm) -> list[int]:
     """The order of the sources of ``following`` whose correlation with ``previous`` is the largest.
 
-    Both are int16 [S, n] over the same n samples. Row i of ``previous`` goes on in row ``order[i]`` of ``following``, one to one.
+    Both are int16 [S, n] or [S, A, n] over the same n samples. Row i of ``previous`` goes on in row ``order[i]`` of ``following``, one to
+    one.
     Ties, silence among them, keep the order as it is.
     """
-    correlation: npt.NDArray[np.int64] = previous.astype(np.int64) @ following.astype(np.int64).T
+    before, after = (pcm.reshape(len(pcm), -1).astype(np.int64) for pcm in (previous, following))
+    correlation: npt.NDArray[np.int64] = before @ after.T
     rows = list(range(len(correlation)))
     orders: list[tuple[int, ...]] = list(permutations(rows))
     totals = [int(correlation[rows, order].sum()) for order in orders]
@@ -117,8 +137,8 @@ def align(previous: Pcm, following: Pcm) -> list[int]:
 
 
 def cross_fade(previous: Pcm, following: Pcm) -> Pcm:
-    """A linear fade from ``previous`` to ``following`` (int16 [S, n]), rounded half away from zero; equal inputs come out unchanged."""
-    count = previous.shape[1]
+    """A linear fade from ``previous`` to ``following`` (int16 [..., n]), rounded half away from zero; equal inputs come out unchanged."""
+    count = previous.shape[-1]
     rising = 2 * np.arange(count, dtype=np.int64) + 1
     mixed = previous * (2 * count - rising) + following * rising
     return np.asarray(np.sign(mixed) * ((np.abs(mixed) + count) // (2 * count)), dtype=np.int16)

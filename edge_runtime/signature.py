@@ -12,36 +12,46 @@ from export_specs.errors import UserError
 
 Pcm = npt.NDArray[np.int16]
 _FULL_SCALE = 32768.0
-_EXPECTED = "one input of T samples (int16, int8, uint8 or float32, [1, T]) and one output of S sources ([1, S, T])"
+_EXPECTED = (
+    "one input of T samples (int16, int8, uint8 or float32; [1, T], or [1, A, T] of A channels) "
+    "and one output of S sources ([1, S, T], or [1, S, A, T])"
+)
 
 
 @dataclass(frozen=True)
 class Signature:
     """One input of T samples, one output of S sources of T samples; 1.0 is full scale of int16 on both sides.
 
-    ``time_last`` is False where the output holds its sources behind its time axis, as onnx2tf may leave it.
+    ``waveform`` is the shape of a waveform: [T] of a mono model, [A, T] of one with A channels.
+    ``time_last`` is False where the output of a mono model holds its sources behind its time axis, ``interleaved`` True where the input
+    holds its channels there: onnx2tf may leave them so.
     """
 
     input: TensorInfo
     output: TensorInfo
-    samples: int
+    waveform: tuple[int, ...]
     sources: int
     time_last: bool
+    interleaved: bool = False
+
+    @property
+    def samples(self) -> int:
+        """T."""
+        return self.waveform[-1]
 
     def encode(self, pcm: Pcm) -> Array:
-        """int16 PCM [T] as the model's input tensor. Rounds half to even and saturates where the input is coarser than int16.
+        """int16 PCM [T] or [A, T] as the model's input tensor. Rounds half to even and saturates where the input is coarser than int16.
 
         Raises:
-            ValueError: ``pcm`` is not int16 [T].
+            ValueError: ``pcm`` is not int16 of the shape ``waveform``.
         """
-        if pcm.dtype != np.int16 or pcm.shape != (self.samples,):
-            raise ValueError(f"a segment must be int16 [{self.samples}], not {pcm.dtype} {list(pcm.shape)}")
-        return _to_codes(pcm, self.input).reshape(self.input.shape)
+        if pcm.dtype != np.int16 or pcm.shape != self.waveform:
+            raise ValueError(f"a segment must be int16 {list(self.waveform)}, not {pcm.dtype} {list(pcm.shape)}")
+        return np.ascontiguousarray(_to_codes(pcm.T if self.interleaved else pcm, self.input)).reshape(self.input.shape)
 
     def decode(self, output: Array) -> Pcm:
-        """The model's output tensor as int16 PCM [S, T]. Rounds half to even and saturates where the output is not int16."""
-        shape = (self.sources, self.samples) if self.time_last else (self.samples, self.sources)
-        sources = output.reshape(shape) if self.time_last else output.reshape(shape).T
+        """The model's output tensor as int16 PCM [S, T] or [S, A, T]. Rounds half to even and saturates where the output is not int16."""
+        sources = output.reshape(self.sources, *self.waveform) if self.time_last else output.reshape(self.samples, self.sources).T
         return _to_pcm(np.ascontiguousarray(sources), self.output)
 
 
@@ -64,16 +74,17 @@ def fit_signature(file: ModelFile) -> Signature:
             raise _refusal(file, f"'{tensor.name}' is quantized per channel", found)
         if tensor.dtype in ("int8", "uint8") and tensor.quantization is None:
             raise _refusal(file, f"'{tensor.name}' has no scale", found)
-    length = [size for size in source.shape if size != 1]
-    if len(length) != 1:
-        raise _refusal(file, f"the input has {len(length)} axes longer than 1", found)
-    samples = length[0]
-    axes = [size for size in result.shape if size != 1]
-    if samples not in axes or len(axes) > 2:
-        raise _refusal(file, f"the output is not a number of sources of {samples} samples", found)
-    time_last = axes[-1] == samples
-    sources = 1 if len(axes) == 1 else axes[0 if time_last else 1]
-    return Signature(source, result, samples, sources, time_last)
+    waveform = tuple(size for size in source.shape if size != 1)
+    interleaved = len(waveform) == 2 and waveform[0] > waveform[1]
+    waveform = waveform[::-1] if interleaved else waveform
+    if len(waveform) not in (1, 2) or len(set(waveform)) < len(waveform):
+        raise _refusal(file, f"the input has {len(waveform)} axes longer than 1", found)
+    axes = tuple(size for size in result.shape if size != 1)
+    time_last = axes[-len(waveform) :] == waveform
+    others = axes[: -len(waveform)] if time_last else axes[1:]
+    if len(others) > 1 or not (time_last or axes[:1] == waveform):
+        raise _refusal(file, f"the output is not a number of sources of {' × '.join(map(str, waveform))} samples", found)
+    return Signature(source, result, waveform, others[0] if others else 1, time_last, interleaved)
 
 
 def _to_codes(pcm: Pcm, tensor: TensorInfo) -> Array:

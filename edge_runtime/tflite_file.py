@@ -23,7 +23,7 @@ def parse_tflite(path: Path, content: bytes) -> ModelFile:
     """Parse a TFLite flatbuffer, and check every index and constant in it.
 
     Raises:
-        UserError: the file is truncated, damaged or holds more than one subgraph.
+        UserError: the file is truncated or damaged.
     """
     _verify(path, content)
     try:
@@ -67,34 +67,34 @@ def _verify(path: Path, content: bytes) -> None:
 
 
 def _describe(path: Path, content: bytes, model: Any) -> ModelFile:
-    if len(model.subgraphs) != 1:
-        raise UserError(f"{path} holds {len(model.subgraphs)} subgraphs; a separation model has one")
-    graph = model.subgraphs[0]
-    tensors = [_tensor(index, tensor) for index, tensor in enumerate(graph.tensors)]
-    _check_constants(path, model, tensors)
-    activations: list[TensorInfo] = []
+    """The main graph is the first; the others are bodies and conditions of its loops."""
+    subgraphs = [[_tensor(index, tensor) for index, tensor in enumerate(graph.tensors)] for graph in model.subgraphs]
     ops: Counter[str] = Counter()
-    largest = 0
-    for number, operator in enumerate(graph.operators):
-        operands = [index for index in _indices(operator.inputs) if index >= 0]
-        results = _indices(operator.outputs)
-        if any(index >= len(tensors) for index in operands) or any(not 0 <= index < len(tensors) for index in results):
-            raise _damaged(path, f"operator {number} names a tensor beyond the {len(tensors)} of the file")
-        if not 0 <= operator.opcodeIndex < len(model.operatorCodes):
-            raise _damaged(path, f"operator {number} has no operator code")
-        code = model.operatorCodes[operator.opcodeIndex]
-        ops[_OPERATORS.get(max(code.builtinCode, code.deprecatedBuiltinCode), "UNKNOWN")] += 1
-        activations += [tensors[index] for index in results]
-        largest = max(largest, sum(tensors[index].nbytes for index in {*operands, *results}))
+    largest = loops = 0
+    for graph, tensors in zip(model.subgraphs, subgraphs, strict=True):
+        _check_constants(path, model, graph, tensors)
+        for number, operator in enumerate(graph.operators):
+            operands = [index for index in _indices(operator.inputs) if index >= 0]
+            results = _indices(operator.outputs)
+            if any(index >= len(tensors) for index in operands) or any(not 0 <= index < len(tensors) for index in results):
+                raise _damaged(path, f"operator {number} names a tensor beyond the {len(tensors)} of the file")
+            if not 0 <= operator.opcodeIndex < len(model.operatorCodes):
+                raise _damaged(path, f"operator {number} has no operator code")
+            code = model.operatorCodes[operator.opcodeIndex]
+            ops[_OPERATORS.get(max(code.builtinCode, code.deprecatedBuiltinCode), "UNKNOWN")] += 1
+            largest = max(largest, sum(tensors[index].nbytes for index in {*operands, *results}))
+        if graph is not model.subgraphs[0]:
+            loops += sum(tensor.nbytes for tensor in tensors)
+    graph, tensors = model.subgraphs[0], subgraphs[0]
     return ModelFile(
         path=path,
         format="tflite",
         content=content,
         inputs=tuple(tensors[index] for index in _indices(graph.inputs)),
         outputs=tuple(tensors[index] for index in _indices(graph.outputs)),
-        activations=tuple(activations),
-        largest_node_bytes=largest,
-        dtypes=Counter(tensor.dtype for tensor in tensors),
+        activations=tuple(tensors[index] for operator in graph.operators for index in _indices(operator.outputs)),
+        largest_node_bytes=largest + loops,
+        dtypes=Counter(tensor.dtype for tensors in subgraphs for tensor in tensors),
         ops=ops,
         metadata=_metadata(path, model),
     )
@@ -111,8 +111,8 @@ def _tensor(index: int, tensor: Any) -> TensorInfo:
     return TensorInfo(tensor.name.decode(), tuple(_indices(shape)), _TYPES[tensor.type], quantization, index)
 
 
-def _check_constants(path: Path, model: Any, tensors: list[TensorInfo]) -> None:
-    for info, tensor in zip(tensors, model.subgraphs[0].tensors, strict=True):
+def _check_constants(path: Path, model: Any, graph: Any, tensors: list[TensorInfo]) -> None:
+    for info, tensor in zip(tensors, graph.tensors, strict=True):
         if not 0 <= tensor.buffer < len(model.buffers):
             raise _damaged(path, f"tensor {info} names a buffer beyond the {len(model.buffers)} of the file")
         data = model.buffers[tensor.buffer].data

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM  # exit codes, as shells count them
 RESEND_SECONDS = 0.2
+_resent: list[threading.Timer] = []
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -67,6 +68,8 @@ def _signals() -> Iterator[None]:
     try:
         yield
     finally:
+        while _resent:  # one that comes when the handlers are gone would kill the process, whose exit code is decided
+            _resent.pop().cancel()
         sys.unraisablehook = hook
         signal.signal(signal.SIGTERM, handler)
 
@@ -81,7 +84,8 @@ def _send_again(dropped: Any) -> None:
     if number is None:
         sys.__unraisablehook__(dropped)
     else:
-        threading.Timer(RESEND_SECONDS, lambda: os.kill(os.getpid(), number)).start()
+        _resent.append(threading.Timer(RESEND_SECONDS, lambda: os.kill(os.getpid(), number)))
+        _resent[-1].start()
 
 
 def _end_interrupted(code: int) -> NoReturn:

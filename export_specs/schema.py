@@ -11,6 +11,8 @@ from export_specs.strict import Strict
 
 Profile = Literal["ptq", "quick", "full"]
 NormRecipe = Literal["c23", "c25", "b14"]
+Task = Literal["separation", "enhancement", "music"]
+MUSIC_SOURCES = ("drums", "bass", "other", "vocals")  # in the order of MUSDB18's stems
 
 
 class QatProfile(Strict):
@@ -30,7 +32,7 @@ class TrainingSpec(Strict):
     batch_size: int = Field(gt=0)
     learning_rate: float = Field(gt=0)
     segment_seconds: float = Field(gt=0)
-    gradient_clip: float = 5.0
+    gradient_clip: float = Field(default=5.0, ge=0, description="largest norm of the gradient; 0: not clipped")
     plateau_patience: int = 5
     cooldown_steps: int = Field(default=0, ge=0, description="the last steps, over which the learning rate falls linearly to zero")
     epoch_steps: int = Field(default=500, gt=0, description="steps between two validations")
@@ -43,7 +45,7 @@ class ModelSpec(Strict):
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
     architecture: Architecture
-    task: Literal["separation", "enhancement"] = "separation"
+    task: Task = Field(default="separation", description="separation of speakers, enhancement of noisy speech, music into MUSIC_SOURCES")
     description: str = ""
     sample_rate: int = Field(gt=0)
     n_src: int = Field(ge=1)
@@ -71,7 +73,19 @@ class ModelSpec(Strict):
             )
         if self.task == "separation" and self.n_src < 2:
             raise ValueError("n_src 1 is enhancement: set task: enhancement")
+        if self.task == "music" and (self.n_src != len(MUSIC_SOURCES) or self.audio_channels != 2):
+            raise ValueError(f"music is stereo with n_src: {len(MUSIC_SOURCES)} ({', '.join(MUSIC_SOURCES)})")
         return self
+
+    @property
+    def audio_channels(self) -> int:
+        """Channels of a waveform: tensors are [B, T] for 1, else [B, audio_channels, T]."""
+        return int(getattr(self.network, "audio_channels", 1))
+
+    @property
+    def source_names(self) -> tuple[str, ...]:
+        """What the outputs are, in order; empty where any output may be any source."""
+        return MUSIC_SOURCES if self.task == "music" else ()
 
 
 class Gates(Strict):

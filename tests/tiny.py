@@ -1,4 +1,4 @@
-"""A Conv-TasNet and a SepFormer of a few channels, their twins and a few seconds of made-up speech, for tests of the training side."""
+"""Conv-TasNets and a SepFormer of a few channels, their twins and a few seconds of made-up speech, for tests of the training side."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import soundfile
 import torch
 from torch import Tensor, nn
 
-from export_specs.schema import ModelSpec
+from export_specs.schema import MUSIC_SOURCES, ModelSpec
 from pipeline.models.build import build_network
 from pipeline.models.filterbanks import MonoDecoder
 from pipeline.models.layers import GlobalLayerNorm
@@ -54,6 +54,16 @@ def tiny_sepformer(**network: object) -> ModelSpec:
     return ModelSpec.model_validate({**fields, "architecture": "sepformer", "network": {**sizes, **network}})
 
 
+def tiny_music_spec(qat_steps: int = 2) -> ModelSpec:
+    """As :func:`tiny_spec`, stereo and into four stems, at MUSDB18's rate."""
+    sizes = {"n_filters": 24, "kernel_size": 16, "stride": 8, "bn_chan": 16, "hid_chan": 20, "n_blocks": 2, "n_repeats": 1}
+    fields = tiny_spec(qat_steps=qat_steps).model_dump()
+    changes = {"architecture": "convtasnet_music", "task": "music", "sample_rate": 44100, "n_src": 4, "network": sizes}
+    profiles = {name: {**profile, "segment_seconds": 0.018} for name, profile in fields["profiles"].items()}
+    training = {**fields["training"], "segment_seconds": 0.018}
+    return ModelSpec.model_validate({**fields, **changes, "profiles": profiles, "training": training})
+
+
 def tiny_network(spec: ModelSpec, seed: int = 0) -> nn.Module:
     """Random weights, and norms whose gains have both signs."""
     torch.manual_seed(seed)
@@ -83,8 +93,27 @@ def waveforms(count: int, samples: int, seed: int = 0) -> Tensor:
 def quantized_network(spec: ModelSpec, recipe: Recipe, seed: int = 0) -> nn.Module:
     """A twin with observed ranges, in eval mode."""
     twin = quantize(tiny_network(spec, seed), recipe)
-    observe(twin, [waveforms(2, spec.segment_samples, seed + 10 + step) for step in range(8)])
+    observe(twin, [mixtures(spec, 2, seed + 10 + step) for step in range(8)])
     return twin.eval()
+
+
+def mixtures(spec: ModelSpec, count: int, seed: int = 0) -> Tensor:
+    """:func:`waveforms` of one segment in the shape that the network takes: [count, T] or [count, A, T]."""
+    mono = waveforms(count * spec.audio_channels, spec.segment_samples, seed)
+    return mono if spec.audio_channels == 1 else mono.unflatten(0, (count, spec.audio_channels))
+
+
+def write_tracks(folder: Path, names: list[str], seconds: float = 0.3, rate: int = 44100) -> None:
+    """Tracks in the layout of MUSDB18-HQ, ``names`` being "train/<track>" and "test/<track>": noise in bands of their own."""
+    for number, name in enumerate(names):
+        random, total = np.random.default_rng(number), np.zeros((round(seconds * rate), 2), np.int16)
+        (folder / name).mkdir(parents=True)
+        for width, stem in zip((3, 40, 10, 20), MUSIC_SOURCES, strict=True):
+            noise = np.stack([np.convolve(random.normal(size=len(total)), np.hanning(width + 2), "same") for _ in range(2)], axis=1)
+            pcm = np.rint(noise / np.abs(noise).max() * 6000).astype(np.int16)
+            total += pcm
+            soundfile.write(folder / name / f"{stem}.wav", pcm, rate, subtype="PCM_16")
+        soundfile.write(folder / name / "mixture.wav", total, rate, subtype="PCM_16")
 
 
 def write_speech(folder: Path, speakers: int = 3, utterances: int = 2, seconds: int = 1) -> list[tuple[str, Path]]:

@@ -11,13 +11,14 @@ squares, two products.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import onnx
 
 from validation.record import Number, Record
-from validation.tflite_graph import Operator, Tensor, TfliteGraph
+from validation.tflite_graph import Operator, Subgraph, Tensor, TfliteGraph
 
 _BITS = {"int8": 8, "uint8": 8, "int16": 16, "int32": 32, "float16": 16, "float32": 32}
 _NORMS = ("InstanceNormalization", "GroupNormalization", "LayerNormalization", "BatchNormalization")
@@ -42,14 +43,23 @@ def count_tflite(path: Path, sample_rate: int) -> Cost:
     graph = TfliteGraph.read(path)
     macs: Counter[str] = Counter()
     bops = 0
-    for operator in graph.operators:
-        inputs = [graph.tensors[index] for index in operator.inputs if index >= 0]
-        count, weight, activation = _tflite_macs(operator, inputs, graph.tensors[operator.outputs[0]])
+    for part, operator, times in _runs(graph, graph, 1):
+        inputs = [part.tensors[index] for index in operator.inputs if index >= 0]
+        count, weight, activation = _tflite_macs(operator, inputs, part.tensors[operator.outputs[0]])
         if count:
-            macs[operator.name] += count
-            bops += count * _BITS[weight.dtype] * _BITS[activation.dtype]
-    constants = sum(tensor.size for tensor in graph.tensors if tensor.constant_bytes)
+            macs[operator.name] += count * times
+            bops += count * times * _BITS[weight.dtype] * _BITS[activation.dtype]
+    constants = sum(tensor.size for part in graph.subgraphs for tensor in part.tensors if tensor.constant_bytes)
     return _cost(macs, bops, max(graph.inputs[0].shape), sample_rate, constants, len(graph.content))
+
+
+def _runs(graph: TfliteGraph, part: Subgraph, times: int) -> Iterator[tuple[Subgraph, Operator, int]]:
+    """Every operator with the subgraph it stands in and how often it runs."""
+    for operator in part.operators:
+        yield part, operator, times
+        if operator.name == "WHILE":
+            body, steps = graph.loop(operator)
+            yield from _runs(graph, body, times * steps)
 
 
 def _tflite_macs(operator: Operator, inputs: list[Tensor], output: Tensor) -> tuple[int, Tensor, Tensor]:

@@ -27,16 +27,16 @@ class RuntimeBehaviour(Record):
 
 
 def observe(path: Path, runtime: str, clip: npt.NDArray[np.int16], sample_rate: int, stream: bool) -> RuntimeBehaviour:
-    """Run a file in one runtime on a recording [N]: silence always, streaming in pieces of an odd length where ``stream``."""
+    """Run a file in one runtime on a recording [N] or [A, N]: silence always, streaming in pieces of an odd length where ``stream``."""
     try:
         opened = open_runtime(path, runtime, sample_rate=sample_rate)
-        silence = np.zeros(opened.segment_samples, np.int16)
+        silence = np.zeros(opened.waveform, np.int16)
         peak = int(np.abs(separate(opened, silence).astype(np.int32)).max())
         streamed = None
         if stream:
             separator = SegmentSeparator(opened)
-            pieces = [separator.push(clip[start : start + _PIECE]) for start in range(0, len(clip), _PIECE)]
-            joined = np.concatenate([*pieces, separator.finish()], axis=1)
+            pieces = [separator.push(clip[..., start : start + _PIECE]) for start in range(0, clip.shape[-1], _PIECE)]
+            joined = np.concatenate([*pieces, separator.finish()], axis=-1)
             streamed = bool(np.array_equal(joined, separate(opened, clip)))
     except UserError as error:
         return RuntimeBehaviour(runtime=runtime, problem=str(error), silence_peak=None, streamed_equals_whole=None, arena_bytes=None)

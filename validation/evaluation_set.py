@@ -1,4 +1,4 @@
-"""Evaluation sets: a folder with a manifest.json and int16 mono WAV files, checked before anything is measured on them."""
+"""Evaluation sets: a folder with a manifest.json and int16 WAV files, checked before anything is measured on them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class ManifestItem(BaseModel):
 
 
 class Manifest(BaseModel):
-    """What an evaluation set says of itself."""
+    """What an evaluation set says of itself. Sources that have names ("drums", …) are found at fixed places, not in any order."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -42,18 +42,29 @@ class Manifest(BaseModel):
     synthetic: bool
     licence: str = ""
     description: str = ""
+    source_names: list[str] = []
+    audio_channels: int = Field(default=1, gt=0)
     items: list[ManifestItem] = Field(min_length=1)
 
 
 @dataclass(frozen=True)
 class Item:
-    """A mixture [T] and its sources [S, T], int16; ``mixture`` is exactly the sum of the sources (and of the noise, if any)."""
+    """A mixture [T] and its sources [S, T], int16; ``mixture`` is exactly the sum of the sources (and of the noise, if any).
+
+    With A > 1 audio channels they are [A, T] and [S, A, T]. ``named``: estimate m belongs to source m.
+    """
 
     id: str
     subset: str
     snr_db: float | None
     mixture: Pcm
     sources: Pcm
+    named: bool = False
+
+    @property
+    def samples(self) -> int:
+        """T."""
+        return int(self.mixture.shape[-1])
 
 
 @dataclass(frozen=True)
@@ -69,7 +80,7 @@ class EvaluationSet:
     @property
     def seconds(self) -> float:
         """Length of all selected mixtures."""
-        return sum(len(item.mixture) for item in self.items) / self.manifest.sample_rate
+        return sum(item.samples for item in self.items) / self.manifest.sample_rate
 
 
 def read_evaluation_set(folder: Path, count: int | None = None) -> EvaluationSet:
@@ -102,16 +113,17 @@ def read_evaluation_set(folder: Path, count: int | None = None) -> EvaluationSet
         if count > len(ids):
             raise UserError(f"{path} holds {len(ids)} items, {count} are wanted: lower the number or make a larger set")
         chosen = [manifest.items[index * len(ids) // count] for index in range(count)]
-    items = tuple(_read_item(folder, manifest.sample_rate, item) for item in chosen)
+    items = tuple(_read_item(folder, manifest, item) for item in chosen)
     return EvaluationSet(folder, manifest, items, len(ids), sha256(path))
 
 
-def _read_item(folder: Path, rate: int, item: ManifestItem) -> Item:
-    mixture = _read_pcm(folder / item.mixture, rate, item.samples)
-    sources = np.stack([_read_pcm(folder / name, rate, item.samples) for name in item.sources])
+def _read_item(folder: Path, manifest: Manifest, item: ManifestItem) -> Item:
+    wanted = (manifest.audio_channels, manifest.sample_rate, item.samples)
+    mixture = _read_pcm(folder / item.mixture, wanted)
+    sources = np.stack([_read_pcm(folder / name, wanted) for name in item.sources])
     total = sources.sum(axis=0, dtype=np.int64)
     if item.noise is not None:
-        total = total + _read_pcm(folder / item.noise, rate, item.samples)
+        total = total + _read_pcm(folder / item.noise, wanted)
     if not np.array_equal(total, mixture):
         raise UserError(
             f"{folder / item.mixture} is not the sum of its parts (off by up to {np.abs(total - mixture).max()} codes): make the set again"
@@ -119,21 +131,23 @@ def _read_item(folder: Path, rate: int, item: ManifestItem) -> Item:
     for name, source in zip(item.sources, sources, strict=True):
         if source.min() == source.max():
             raise UserError(f"{folder / name} is silent: SI-SDR is undefined for it")
-    return Item(item.id, item.subset, item.snr_db, mixture, sources)
+    return Item(item.id, item.subset, item.snr_db, mixture, sources, bool(manifest.source_names))
 
 
-def _read_pcm(path: Path, rate: int, samples: int) -> Pcm:
+def _read_pcm(path: Path, wanted: tuple[int, int, int]) -> Pcm:
+    """PCM of (channels, rate, samples): [T] of one channel, else [A, T]."""
+    channels, rate, samples = wanted
     if not path.is_file():
         raise UserError(f"{path} is missing from the evaluation set: make the set again")
     try:
         with soundfile.SoundFile(path) as stream:
             found = (stream.subtype, stream.channels, stream.samplerate, stream.frames)
-            if found != ("PCM_16", 1, rate, samples):
+            if found != ("PCM_16", *wanted):
                 raise UserError(
                     f"{path} is {found[0]}, {found[1]} channel(s), {found[2]} Hz, {found[3]} samples; "
-                    f"its manifest means PCM_16, 1 channel, {rate} Hz, {samples} samples"
+                    f"its manifest means PCM_16, {channels} channel{'s' if channels > 1 else ''}, {rate} Hz, {samples} samples"
                 )
             pcm: Pcm = stream.read(dtype="int16")
-            return pcm
+            return np.ascontiguousarray(pcm.T)
     except soundfile.LibsndfileError as error:
         raise UserError(f"{path} is not audio: {error.error_string}") from error

@@ -91,21 +91,24 @@ def near_gate(runtime: str, found: Sequence[OpComparison], ops: Mapping[str, str
 
 
 def task_gates(subject: StageResult, gates: Gates, profile: Profile) -> list[Gate]:
-    """Mean and 5th percentile of SI-SDR, STOI and the order of the speakers, int8 against float."""
+    """Mean and 5th percentile of SI-SDR, STOI (of speech) and the order of the speakers, int8 against float."""
     found = subject.summary
     limit = gates.mean_si_sdr_loss_db[profile]
     interval, p5_interval = (Interval(low=-i.high, high=-i.low) for i in (found.delta_interval, found.delta_p5_interval))
     note = "" if interval.high <= limit else "the 95 % interval reaches beyond the limit: judge more mixtures to be sure"
-    return [
+    gates_of_task = [
         _at_most(
             "task.mean", "mean SI-SDR loss against float, dB", -found.delta, limit, found.n, interval, note if -found.delta <= limit else ""
         ),
         _unless_too_few(
             _at_most("task.p5", "5th percentile of the SI-SDR loss, dB", -found.delta_p5, gates.p5_loss_db[profile], found.n, p5_interval)
         ),
-        _at_most("task.stoi", "mean STOI loss", -found.stoi_delta, gates.stoi_loss[profile], found.n),
         _at_least("task.order", "same speaker order as float", found.order_agreement, gates.order_agreement[profile], found.n),
     ]
+    if found.stoi_delta is not None:
+        stoi = _at_most("task.stoi", "mean STOI loss", -found.stoi_delta, gates.stoi_loss[profile], found.n)
+        gates_of_task.insert(2, stoi)
+    return gates_of_task
 
 
 def waveform_gate(litert: StageResult | None, onnx: StageResult | None, gates: Gates, profile: Profile) -> Gate:

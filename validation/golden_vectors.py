@@ -1,6 +1,7 @@
 """golden_vectors.npz: inputs, outputs and inner tensors of BUILTIN_REF, with CRC32s, to check a device against.
 
-Arrays: ``input_<k>`` int16 [T]; ``output_<k>`` int16 [S, T]; ``tensor_<k>_<j>`` an inner tensor, body tensors as [1, C, T];
+Arrays: ``input_<k>`` int16 [T]; ``output_<k>`` int16 [S, T] (of A channels [A, T] and [S, A, T]); ``tensor_<k>_<j>`` an inner tensor,
+body tensors as [1, C, T];
 ``tensor_names`` str [J];
 ``crc_keys`` str and ``crc_values`` uint32: zlib.crc32 of each of those arrays' little-endian bytes in C order.
 """

@@ -112,5 +112,6 @@ def inspect(config: JudgeConfig, target: TargetSpec, data: EvaluationSet, out: P
 
 
 def _recording(data: EvaluationSet, samples: int) -> np.typing.NDArray[np.int16]:
-    joined = np.concatenate([item.mixture for item in data.items])
-    return np.resize(joined, samples)
+    """The mixtures one after the other, again and again: [samples] or [A, samples]."""
+    joined = np.concatenate([item.mixture for item in data.items], axis=-1)
+    return np.take(joined, np.arange(samples), axis=-1, mode="wrap")

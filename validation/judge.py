@@ -152,9 +152,11 @@ def _audio(config: JudgeConfig, run: LadderRun, test: EvaluationSet, out: Path) 
 
 def _not_tested(target: TargetSpec, sets: _Sets, found: Inspection, config: JudgeConfig) -> list[str]:
     claims = ["no real device (every runtime ran on this computer)"]
-    synthetic = [data.manifest.name for _, data in sets if data.manifest.synthetic]
+    synthetic = [data.manifest for _, data in sets if data.manifest.synthetic]
     if synthetic:
-        claims.append(f"no real speakers in {', '.join(synthetic)} (synthetic speech)")
+        music = any(manifest.source_names for manifest in synthetic)
+        lacking, instead = ("music played by people", synthetic[0].description) if music else ("real speakers", "synthetic speech")
+        claims.append(f"no {lacking} in {', '.join(manifest.name for manifest in synthetic)} ({instead})")
     missing = [name for name in target.runtimes if name not in {b.runtime for b in found.behaviour if b.problem is None}]
     if missing:
         claims.append(f"not run in {', '.join(missing)}")

@@ -10,13 +10,14 @@ from export_specs.errors import UserError
 from validation.bootstrap import Interval, fifth_percentile, fifth_percentile_interval, mean_interval, paired_differences
 from validation.evaluation_set import Item
 from validation.metrics import sdr, si_sdr, sqnr, stoi
-from validation.permutation import best_order
+from validation.permutation import matched
 from validation.record import Number, Record
 from validation.stages import FULL_SCALE, Estimates
 
 
 class ItemScore(Record):
     """One mixture in one stage. Decibels are means over the sources; ``order`` says which estimate belongs to source 0, 1, …
+    ``stoi`` is of speech alone.
 
     ``sqnr`` is the float stage's waveform against its difference from this stage's, with each stage in its own order.
     """
@@ -26,7 +27,7 @@ class ItemScore(Record):
     si_sdr: Number
     si_sdr_input: Number
     sdr: Number
-    stoi: Number
+    stoi: Number | None
     order: tuple[int, ...]
     sqnr: Number
 
@@ -44,13 +45,13 @@ class Summary(Record):
     si_sdr: Number
     si_sdr_improvement: Number
     sdr: Number
-    stoi: Number
+    stoi: Number | None
     sqnr: Number
     delta: Number
     delta_interval: Interval
     delta_p5: Number
     delta_p5_interval: Interval
-    stoi_delta: Number
+    stoi_delta: Number | None
     order_agreement: Number
 
 
@@ -68,20 +69,22 @@ class StageResult(Record):
 
 
 def score_item(item: Item, estimates: Estimates, reference: Estimates, sample_rate: int) -> ItemScore:
-    """Score the [S, T] estimates of one mixture; ``reference`` holds the float stage's. Both float64, 1.0 = full scale.
+    """Score the [S, T] or [S, A, T] estimates of one mixture; ``reference`` holds the float stage's. Both float64, 1.0 = full scale.
 
     Raises:
         UserError: the mixture cannot be scored; it is named.
     """
     sources = item.sources / FULL_SCALE
     mixture = item.mixture / FULL_SCALE
-    order, ratios = best_order(estimates, sources)
-    float_order, _ = best_order(reference, sources)
+    order, ratios = matched(estimates, item)
+    float_order, _ = matched(reference, item)
     ordered = estimates[list(order)]
-    try:
-        intelligibility = float(np.mean([stoi(e, s, sample_rate) for e, s in zip(ordered, sources, strict=True)]))
-    except UserError as error:
-        raise UserError(f"item '{item.id}': {error}") from error
+    intelligibility = None
+    if not item.named:
+        try:
+            intelligibility = float(np.mean([stoi(e, s, sample_rate) for e, s in zip(ordered, sources, strict=True)]))
+        except UserError as error:
+            raise UserError(f"item '{item.id}': {error}") from error
     return ItemScore(
         id=item.id,
         subset=item.subset,
@@ -103,15 +106,21 @@ def summarise(scores: Sequence[ItemScore], reference: Mapping[str, ItemScore]) -
         si_sdr=float(np.mean([s.si_sdr for s in scores])),
         si_sdr_improvement=float(np.mean([s.si_sdr_improvement for s in scores])),
         sdr=float(np.mean([s.sdr for s in scores])),
-        stoi=float(np.mean([s.stoi for s in scores])),
+        stoi=_mean([s.stoi for s in scores]),
         sqnr=float(np.mean([s.sqnr for s in scores])),
         delta=float(delta.mean()),
         delta_interval=mean_interval(delta),
         delta_p5=fifth_percentile(delta),
         delta_p5_interval=fifth_percentile_interval(delta),
-        stoi_delta=float(np.mean([s.stoi - r.stoi for s, r in zip(scores, paired, strict=True)])),
+        stoi_delta=_mean([None if s.stoi is None or r.stoi is None else s.stoi - r.stoi for s, r in zip(scores, paired, strict=True)]),
         order_agreement=float(np.mean([s.order == r.order for s, r in zip(scores, paired, strict=True)])),
     )
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    """Their mean; None where one was not measured."""
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if len(known) == len(values) else None
 
 
 def judge_stage(

@@ -17,7 +17,7 @@ from validation.theory import EstimatePoint, estimate_points
 
 @dataclass
 class LadderRun:
-    """What the stages gave. ``reference`` and ``subject`` are the estimates [S, T] of the test sets by item id, ``items`` their items."""
+    """What the stages gave. ``reference`` and ``subject`` are the estimates of the test sets by item id, ``items`` their items."""
 
     results: list[StageResult] = field(default_factory=list)
     sweep: list[SweepPoint] = field(default_factory=list)
@@ -57,7 +57,7 @@ def _run_set(config: JudgeConfig, entry: SetConfig, data: EvaluationSet, run: La
             estimates, seconds = _estimates(config, stage, data, progress)
             scores = [score for _, score in _scores(stage, data, estimates, reference[0], progress)]
         all_scores[stage.name] = scores
-        audio = sum(len(item.mixture) for item in data.items if item.id in estimates) / data.manifest.sample_rate
+        audio = sum(item.samples for item in data.items if item.id in estimates) / data.manifest.sample_rate
         pace = None if seconds is None else seconds / audio
         run.results.append(
             judge_stage(

@@ -102,14 +102,14 @@ class TensorStatistics:
 
 
 def first_segments(items: Sequence[Item], count: int, segment: int) -> list[npt.NDArray[np.int16]]:
-    """``count`` segments [T] at the level at which edge_runtime runs them, from the middles of evenly spread items (zero padded if
-    short)."""
+    """``count`` segments [T] or [A, T] at the level at which edge_runtime runs them, from the middles of evenly spread items (zero
+    padded if short)."""
     chosen = [items[index * len(items) // count] for index in range(min(count, len(items)))]
     clips = []
     for item in chosen:
-        start = max(0, (len(item.mixture) - segment) // 2)
-        clip = item.mixture[start : start + segment]
-        clip = np.pad(clip, (0, segment - len(clip)))
+        start = max(0, (item.samples - segment) // 2)
+        clip = item.mixture[..., start : start + segment]
+        clip = np.pad(clip, (*[(0, 0)] * (clip.ndim - 1), (0, segment - clip.shape[-1])))
         clips.append(apply_shift(clip, choose_shift(clip)))
     return clips
 

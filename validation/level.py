@@ -11,7 +11,7 @@ import numpy.typing as npt
 from edge_runtime.parallel import separate_many
 from validation.bootstrap import Interval, mean_interval, paired_differences
 from validation.evaluation_set import Item
-from validation.permutation import best_order
+from validation.permutation import matched
 from validation.record import Number, Record
 
 
@@ -46,7 +46,7 @@ def level_sweep(
     clips = [soften(item.mixture, level) for level in (0, *levels_db) for item in items]
     scores = []
     for number, estimates in enumerate(separate_many(path, runtime, clips, workers, sample_rate=sample_rate)):
-        scores.append(float(np.mean(best_order(estimates, items[number % len(items)].sources)[1])))
+        scores.append(float(np.mean(matched(estimates, items[number % len(items)])[1])))
         on_item()
     rows = np.array(scores).reshape(-1, len(items))
     points = []

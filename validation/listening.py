@@ -54,7 +54,7 @@ def write_item(
         name = f"{stem}-{kind}{'' if source is None else f'-{source + 1}'}.flac"
         content = io.BytesIO()
         codes = np.clip(np.rint(waveform * 32768), -32768, 32767).astype(np.int16)
-        soundfile.write(content, codes, sample_rate, format="FLAC", subtype="PCM_16")
+        soundfile.write(content, codes.T, sample_rate, format="FLAC", subtype="PCM_16")
         write_bytes(folder / name, content.getvalue())
         digest = hashlib.sha256(content.getvalue()).hexdigest()
         clips.append(Clip(item=item.id, rank=rank, kind=kind, source=source, path=f"{folder.name}/{name}", sha256=digest, loss_db=loss))

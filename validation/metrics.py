@@ -32,7 +32,7 @@ def si_sdr(estimate: npt.ArrayLike, source: npt.ArrayLike) -> float:
     """Scale-invariant SDR of zero-mean signals in dB (Le Roux et al. 2019, "SDR: half-baked or well done?").
 
     Args:
-        estimate, source: [T].
+        estimate, source: [T], or [A, T] with the channels taken together.
 
     Raises:
         ValueError: the lengths differ, or the source is constant.
@@ -43,12 +43,12 @@ def si_sdr(estimate: npt.ArrayLike, source: npt.ArrayLike) -> float:
 
 
 def split_by_projection(estimate: npt.ArrayLike, source: npt.ArrayLike) -> tuple[Waveform, Waveform]:
-    """The zero-mean estimate [T] as (part along the zero-mean source, rest at right angles to it).
+    """The zero-mean estimate, flat, as (part along the zero-mean source, rest at right angles to it).
 
     Raises:
         ValueError: the lengths differ, or the source is constant.
     """
-    first, second = _pair(estimate, source)
+    first, second = (waveform.reshape(-1) for waveform in _pair(estimate, source))
     first, second = first - first.mean(), second - second.mean()
     energy = _energy(second)
     if energy == 0:

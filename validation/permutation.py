@@ -6,16 +6,26 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
+from validation.evaluation_set import Item
 from validation.metrics import si_sdr
 
 _LARGEST_DB = 1000.0
+
+
+def matched(estimates: npt.ArrayLike, item: Item) -> tuple[tuple[int, ...], list[float]]:
+    """The order of the estimates of a mixture and the SI-SDR in dB of each source: as they come where the sources are named, else the
+    best."""
+    if not item.named:
+        return best_order(estimates, item.sources)
+    pairs = zip(np.asarray(estimates, np.float64), item.sources, strict=True)
+    return tuple(range(len(item.sources))), [si_sdr(guess, truth) for guess, truth in pairs]
 
 
 def best_order(estimates: npt.ArrayLike, sources: npt.ArrayLike) -> tuple[tuple[int, ...], list[float]]:
     """The one-to-one order of the highest mean SI-SDR.
 
     Args:
-        estimates, sources: [S, T].
+        estimates, sources: [S, T], or [S, A, T] with the channels of a source taken together.
 
     Returns:
         ``order`` with ``estimates[order[m]]`` belonging to ``sources[m]``, and the SI-SDR in dB of each source. For the choice alone

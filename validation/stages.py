@@ -24,7 +24,7 @@ Estimates = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class StageOutputs:
-    """Estimates [S, T] by item id, float64 with 1.0 = full scale. ``seconds`` is wall time, None where read from a file."""
+    """Estimates [S, T] or [S, A, T] by item id, float64 with 1.0 = full scale. ``seconds`` is wall time, None where read from a file."""
 
     estimates: Mapping[str, Estimates]
     seconds: float | None

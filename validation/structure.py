@@ -7,6 +7,7 @@ from pathlib import Path
 
 import onnx
 
+from edge_runtime.onnx_file import subgraphs
 from export_specs.errors import UserError
 from validation.record import Record
 from validation.tflite_graph import TfliteGraph
@@ -34,32 +35,32 @@ class Structure(Record):
 
 
 def audit(path: Path, allowed_ops: list[str]) -> Structure:
-    """Audit a ``.tflite`` or ``.onnx`` file; ``allowed_ops`` empty allows all.
+    """Audit a ``.tflite`` or ``.onnx`` file, its loops included; ``allowed_ops`` empty allows all.
 
     In a TFLite file every float tensor is listed. In QDQ ONNX the arithmetic between DequantizeLinear and QuantizeLinear is float by
-    design: there
-    the float constants that are not scales are listed (weights left unquantized).
+    design: there the float constants that are not scales are listed (weights left unquantized).
     """
     return _audit_onnx(path, allowed_ops) if path.suffix == ".onnx" else _audit_tflite(path, allowed_ops)
 
 
 def _audit_tflite(path: Path, allowed_ops: list[str]) -> Structure:
     graph = TfliteGraph.read(path)
-    ops = Counter(operator.name for operator in graph.operators)
+    tensors = [tensor for part in graph.subgraphs for tensor in part.tensors]
+    ops = Counter(operator.name for part in graph.subgraphs for operator in part.operators)
     ends = [*graph.inputs, *graph.outputs]
     return Structure(
         format="tflite",
         bytes=len(graph.content),
-        constant_bytes=sum(tensor.constant_bytes for tensor in graph.tensors),
-        dtypes=dict(Counter(tensor.dtype for tensor in graph.tensors).most_common()),
+        constant_bytes=sum(tensor.constant_bytes for tensor in tensors),
+        dtypes=dict(Counter(tensor.dtype for tensor in tensors).most_common()),
         ops=dict(ops.most_common()),
         inputs=[f"{t.name} {t.dtype} {list(t.shape)}" for t in graph.inputs],
         outputs=[f"{t.name} {t.dtype} {list(t.shape)}" for t in graph.outputs],
         io_int16=all(tensor.dtype == "int16" for tensor in ends),
-        float_tensors=[tensor.name for tensor in graph.tensors if tensor.dtype in _FLOATS],
+        float_tensors=[tensor.name for tensor in tensors if tensor.dtype in _FLOATS],
         custom_ops=[name for name in ops if name.startswith("CUSTOM:")],
         refused_ops=_refused(ops, allowed_ops),
-        transposed=[graph.tensors[operator.outputs[0]].name for operator in graph.operators if operator.name == "TRANSPOSE"],
+        transposed=[part.tensors[op.outputs[0]].name for part in graph.subgraphs for op in part.operators if op.name == "TRANSPOSE"],
         reshapes=ops["RESHAPE"],
     )
 
@@ -74,23 +75,26 @@ def _audit_onnx(path: Path, allowed_ops: list[str]) -> Structure:
     except Exception as error:  # protobuf and the checker each raise their own kinds
         raise UserError(f"{path} is not a whole ONNX file: {error}") from error
     graph = model.graph
-    ops = Counter(node.op_type for node in graph.node)
-    scales = {node.input[1] for node in graph.node if node.op_type in ("QuantizeLinear", "DequantizeLinear")}
-    dtypes = {tensor.name: _onnx_dtype(tensor.data_type) for tensor in graph.initializer}
+    parts = list(subgraphs(graph))
+    nodes = [node for part in parts for node in part.node]
+    initializers = [tensor for part in parts for tensor in part.initializer]
+    ops = Counter(node.op_type for node in nodes)
+    scales = {node.input[1] for node in nodes if node.op_type in ("QuantizeLinear", "DequantizeLinear")}
+    dtypes = {tensor.name: _onnx_dtype(tensor.data_type) for tensor in initializers}
     ends = {value.name: _onnx_dtype(value.type.tensor_type.elem_type) for value in (*graph.input, *graph.output)}
     return Structure(
         format="onnx",
         bytes=len(content),
-        constant_bytes=sum(onnx.numpy_helper.to_array(tensor).nbytes for tensor in graph.initializer),
+        constant_bytes=sum(onnx.numpy_helper.to_array(tensor).nbytes for tensor in initializers),
         dtypes=dict(Counter([*dtypes.values(), *ends.values()]).most_common()),
         ops=dict(ops.most_common()),
         inputs=[_describe(value) for value in graph.input],
         outputs=[_describe(value) for value in graph.output],
         io_int16=all(dtype == "int16" for dtype in ends.values()),
         float_tensors=[name for name, dtype in dtypes.items() if dtype in _FLOATS and name not in scales],
-        custom_ops=[f"{node.domain}.{node.op_type}" for node in graph.node if node.domain not in ("", "ai.onnx")],
+        custom_ops=[f"{node.domain}.{node.op_type}" for node in nodes if node.domain not in ("", "ai.onnx")],
         refused_ops=_refused(ops, allowed_ops),
-        transposed=[node.output[0] for node in graph.node if node.op_type == "Transpose"],
+        transposed=[node.output[0] for node in nodes if node.op_type == "Transpose"],
         reshapes=ops["Reshape"],
     )
 

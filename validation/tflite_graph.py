@@ -48,17 +48,74 @@ class Operator:
     options: Any
 
 
-class TfliteGraph:
-    """The first subgraph of a TFLite file."""
+class Subgraph:
+    """One subgraph of a file: its operators and tensors."""
+
+    def __init__(self, model: Any, index: int) -> None:
+        self.model = model
+        self._graph = model.subgraphs[index]
+
+    @cached_property
+    def tensors(self) -> list[Tensor]:
+        """Every tensor, by index."""
+        return [self._tensor(index, tensor) for index, tensor in enumerate(self._graph.tensors)]
+
+    @cached_property
+    def operators(self) -> list[Operator]:
+        """Every operator, in the order of execution."""
+        found = []
+        for number, operator in enumerate(self._graph.operators):
+            code = self.model.operatorCodes[operator.opcodeIndex]
+            name = _OPS[max(code.builtinCode, code.deprecatedBuiltinCode)]
+            if name == "CUSTOM":
+                name = f"CUSTOM:{(code.customCode or b'?').decode()}"
+            found.append(Operator(number, name, _indices(operator.inputs), _indices(operator.outputs), operator.builtinOptions))
+        return found
+
+    @property
+    def inputs(self) -> list[Tensor]:
+        """The subgraph's inputs."""
+        return [self.tensors[index] for index in _indices(self._graph.inputs)]
+
+    @property
+    def outputs(self) -> list[Tensor]:
+        """The subgraph's outputs."""
+        return [self.tensors[index] for index in _indices(self._graph.outputs)]
+
+    @cached_property
+    def computed(self) -> dict[int, Operator]:
+        """The operator that computes each tensor, by the tensor's index."""
+        return {index: operator for operator in self.operators for index in operator.outputs}
+
+    def constant(self, index: int) -> bytes:
+        """The content of a tensor; empty for a computed one."""
+        data = self.model.buffers[self._graph.tensors[index].buffer].data
+        return b"" if data is None else bytes(data)
+
+    def _tensor(self, index: int, tensor: Any) -> Tensor:
+        grid = tensor.quantization
+        scaled = grid is not None and grid.scale is not None and len(grid.scale) > 0
+        data = self.model.buffers[tensor.buffer].data
+        return Tensor(
+            index,
+            tensor.name.decode(),
+            _indices(tensor.shape),
+            _TYPES[tensor.type],
+            tuple(float(value) for value in grid.scale) if scaled else (),
+            tuple(int(value) for value in grid.zeroPoint) if scaled and grid.zeroPoint is not None else (),
+            0 if data is None else len(data),
+        )
+
+
+class TfliteGraph(Subgraph):
+    """A TFLite file: its main subgraph, and through ``subgraphs`` the bodies and conditions of its loops."""
 
     def __init__(self, content: bytes, where: str = "the file") -> None:
-        """Raises UserError where the bytes are no TFLite flatbuffer, or hold more than one subgraph."""
+        """Raises UserError where the bytes are no TFLite flatbuffer."""
         if content[4:8] != b"TFL3":
             raise UserError(f"{where} is not a TFLite file (its identifier is missing): make or copy it again")
         self.content = content
-        self.model = schema.ModelT.InitFromPackedBuf(bytearray(content), 0)
-        if len(self.model.subgraphs) != 1:
-            raise UserError(f"{where} holds {len(self.model.subgraphs)} subgraphs; one is expected")
+        super().__init__(schema.ModelT.InitFromPackedBuf(bytearray(content), 0), 0)
 
     @classmethod
     def read(cls, path: Path) -> TfliteGraph:
@@ -69,36 +126,22 @@ class TfliteGraph:
             raise UserError(f"cannot read {path}: {error.strerror}") from error
 
     @cached_property
-    def tensors(self) -> list[Tensor]:
-        """Every tensor, by index."""
-        return [self._tensor(index, tensor) for index, tensor in enumerate(self.model.subgraphs[0].tensors)]
+    def subgraphs(self) -> list[Subgraph]:
+        """All subgraphs by index, the main one first."""
+        return [self, *(Subgraph(self.model, index) for index in range(1, len(self.model.subgraphs)))]
 
-    @cached_property
-    def operators(self) -> list[Operator]:
-        """Every operator, in the order of execution."""
-        found = []
-        for number, operator in enumerate(self.model.subgraphs[0].operators):
-            code = self.model.operatorCodes[operator.opcodeIndex]
-            name = _OPS[max(code.builtinCode, code.deprecatedBuiltinCode)]
-            if name == "CUSTOM":
-                name = f"CUSTOM:{(code.customCode or b'?').decode()}"
-            found.append(Operator(number, name, _indices(operator.inputs), _indices(operator.outputs), operator.builtinOptions))
-        return found
+    def loop(self, operator: Operator) -> tuple[Subgraph, int]:
+        """The body of a WHILE and how often it runs: its condition is that a count from 0 is LESS than a constant.
 
-    @property
-    def inputs(self) -> list[Tensor]:
-        """The graph's inputs."""
-        return [self.tensors[index] for index in _indices(self.model.subgraphs[0].inputs)]
-
-    @property
-    def outputs(self) -> list[Tensor]:
-        """The graph's outputs."""
-        return [self.tensors[index] for index in _indices(self.model.subgraphs[0].outputs)]
-
-    @cached_property
-    def computed(self) -> dict[int, Operator]:
-        """The operator that computes each tensor, by the tensor's index."""
-        return {index: operator for operator in self.operators for index in operator.outputs}
+        Raises:
+            UserError: the condition is another one.
+        """
+        condition = self.subgraphs[operator.options.condSubgraphIndex]
+        less = condition.operators[-1] if condition.operators else operator
+        limit = condition.constant(less.inputs[-1])
+        if less.name != "LESS" or not limit:
+            raise UserError(f"the file does not tell how often its {operator.name} number {operator.number} runs")
+        return self.subgraphs[operator.options.bodySubgraphIndex], int(np.frombuffer(limit, np.int32)[0])
 
     def forced(self) -> tuple[bytes, dict[int, int], dict[int, int]]:
         """A copy whose operators are all cut apart: each reads its activations from graph inputs of their own.
@@ -131,20 +174,6 @@ class TfliteGraph:
         builder = flatbuffers.Builder(len(self.content))
         builder.Finish(model.Pack(builder), b"TFL3")
         return bytes(builder.Output()), fed, written
-
-    def _tensor(self, index: int, tensor: Any) -> Tensor:
-        grid = tensor.quantization
-        scaled = grid is not None and grid.scale is not None and len(grid.scale) > 0
-        data = self.model.buffers[tensor.buffer].data
-        return Tensor(
-            index,
-            tensor.name.decode(),
-            _indices(tensor.shape),
-            _TYPES[tensor.type],
-            tuple(float(value) for value in grid.scale) if scaled else (),
-            tuple(int(value) for value in grid.zeroPoint) if scaled and grid.zeroPoint is not None else (),
-            0 if data is None else len(data),
-        )
 
 
 def _indices(vector: Sequence[int] | npt.NDArray[np.int32] | None) -> tuple[int, ...]:

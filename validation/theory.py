@@ -15,7 +15,7 @@ import numpy as np
 from validation.bootstrap import Interval, mean_interval
 from validation.evaluation_set import Item
 from validation.metrics import ratio_db, source_snr, split_by_projection
-from validation.permutation import best_order
+from validation.permutation import matched
 from validation.record import Number, Record
 from validation.stages import FULL_SCALE, Estimates
 
@@ -72,16 +72,16 @@ def upper_bound(sdr: float, sqnr: float, sources: int, correlation: float) -> fl
 
 
 def estimate_points(item: Item, reference: Estimates, quantized: Estimates) -> list[EstimatePoint]:
-    """The points of one mixture; ``reference`` and ``quantized`` are [S, T], each matched to the sources on its own."""
+    """The points of one mixture; ``reference`` and ``quantized`` are [S, T] or [S, A, T], each matched to the sources on its own."""
     sources = item.sources / FULL_SCALE
-    order, _ = best_order(reference, sources)
-    quantized_order, _ = best_order(quantized, sources)
+    order, _ = matched(reference, item)
+    quantized_order, _ = matched(quantized, item)
     snr = source_snr(sources, item.mixture / FULL_SCALE) if len(sources) > 1 else [math.inf]
     points = []
     for number, source in enumerate(sources):
         target, model_noise = split_by_projection(reference[order[number]], source)
         noise = quantized[quantized_order[number]] - reference[order[number]]
-        noise = noise - noise.mean()
+        noise = noise.reshape(-1) - noise.mean()
         energies = [float(np.sum(np.square(x))) for x in (target, model_noise, noise, noise + model_noise)]
         product = math.sqrt(energies[1] * energies[2])
         points.append(

@@ -49,7 +49,7 @@ def convert(onnx_path: Path | str, tflite_path: Path | str, allowed_ops: Collect
         ConversionError: a node cannot be lowered to integers; the message names it.
     """
     onnx_path, tflite_path = Path(onnx_path), Path(tflite_path)
-    graph = OnnxGraph(onnx_path)
+    graph = OnnxGraph.read(onnx_path)
     lowering = lower_graph(graph, allowed_ops)
     content = lowering.builder.finish(
         {name: lowering.tensor(name) for name in graph.inputs},

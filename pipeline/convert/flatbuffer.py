@@ -1,7 +1,8 @@
-"""Writes a TFLite flatbuffer (one subgraph) through the schema that ai-edge-litert ships."""
+"""Writes a TFLite flatbuffer through the schema that ai-edge-litert ships."""
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 from collections import Counter
@@ -18,6 +19,8 @@ TENSOR_TYPES = {
     np.dtype(np.int8): schema.TensorType.INT8,
     np.dtype(np.int16): schema.TensorType.INT16,
     np.dtype(np.int32): schema.TensorType.INT32,
+    np.dtype(np.int64): schema.TensorType.INT64,
+    np.dtype(np.bool_): schema.TensorType.BOOL,
 }
 BUFFER_ALIGNMENT = 16  # force_align of Buffer.data in the TFLite schema; the object API does not honour it
 METADATA_NAME = "fqss"
@@ -50,7 +53,7 @@ def options(name: str, **values: Any) -> Any:
 
 
 class FlatbufferBuilder:
-    """Collects tensors and operators of one subgraph. Tensors are int8, int16 or int32: a float tensor cannot be made."""
+    """Collects tensors and operators of the main subgraph. Tensors are integers, or the condition of a loop: a float one cannot be made."""
 
     def __init__(self) -> None:
         self._model = schema.ModelT()
@@ -58,21 +61,36 @@ class FlatbufferBuilder:
         self._model.buffers = [schema.BufferT()]  # buffer 0 is empty by convention
         self._model.operatorCodes = []
         self._model.metadata = []
+        self._model.subgraphs = []
+        self._codes: dict[str, int] = {}
+        self._contents: dict[bytes, int] = {}
+        self.op_counts: Counter[str] = Counter()
+        self._begin("main")
+
+    def _begin(self, name: str) -> None:
         self._graph = schema.SubGraphT()
-        self._graph.name = "main"
+        self._graph.name = name
         self._graph.tensors = []
         self._graph.operators = []
-        self._model.subgraphs = [self._graph]
-        self._codes: dict[str, int] = {}
+        self._model.subgraphs.append(self._graph)
         self._names: set[str] = set()
-        self._contents: dict[bytes, int] = {}
         self._constants: dict[Hashable, int] = {}
-        self.op_counts: Counter[str] = Counter()
+
+    def subgraph(self, name: str) -> tuple[int, FlatbufferBuilder]:
+        """A further subgraph of the file: its index and the builder of its tensors and operators; :meth:`close` ends it."""
+        builder = copy.copy(self)
+        builder._begin(name)
+        return len(self._model.subgraphs) - 1, builder
+
+    def close(self, inputs: Sequence[int], outputs: Sequence[int]) -> None:
+        """State the inputs and outputs of a subgraph."""
+        self._graph.inputs = np.array(inputs, np.int32)
+        self._graph.outputs = np.array(outputs, np.int32)
 
     @property
     def tensor_count(self) -> int:
-        """Number of tensors so far."""
-        return len(self._graph.tensors)
+        """Number of tensors so far, in all subgraphs."""
+        return sum(len(graph.tensors) for graph in self._model.subgraphs)
 
     def tensor(
         self,
@@ -111,7 +129,7 @@ class FlatbufferBuilder:
         tensor.buffer = buffer
         tensor.quantization = None if grid is None else Once(grid)
         self._graph.tensors.append(tensor)
-        return self.tensor_count - 1
+        return len(self._graph.tensors) - 1
 
     def operator(self, name: str, inputs: Sequence[int], outputs: Sequence[int], version: int, table: Any = None) -> None:
         """Add a builtin operator; its operator code keeps the highest version asked for. Input -1 is an absent optional one."""
@@ -135,8 +153,7 @@ class FlatbufferBuilder:
 
     def finish(self, inputs: Mapping[str, int], outputs: Mapping[str, int], description: str, metadata: Mapping[str, str]) -> bytes:
         """The file's bytes: inputs and outputs by name, a signature ``serving_default``, and ``metadata`` as the JSON entry ``fqss``."""
-        self._graph.inputs = np.array(list(inputs.values()), np.int32)
-        self._graph.outputs = np.array(list(outputs.values()), np.int32)
+        self.close(list(inputs.values()), list(outputs.values()))
         signature = schema.SignatureDefT()
         signature.signatureKey = SIGNATURE_KEY
         signature.inputs = [_tensor_map(name, index) for name, index in inputs.items()]

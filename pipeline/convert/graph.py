@@ -20,7 +20,7 @@ INTEGER_TYPES: dict[int, np.dtype[Any]] = {
 }
 MINIMUM_OPSET = 19  # DequantizeLinear with int32 and per-axis forms as written here; int16 needs 21
 # Ops that move or choose codes without changing them: input and output lie on the same grid.
-SAME_GRID = ("Concat", "Slice", "Reshape", "Max", "Min", "Pad", "Transpose")
+SAME_GRID = ("Concat", "Slice", "Split", "Reshape", "Max", "Min", "Pad", "Transpose")
 
 
 def node_name(node: NodeProto) -> str:
@@ -29,25 +29,14 @@ def node_name(node: NodeProto) -> str:
 
 
 class OnnxGraph:
-    """The graph of an ONNX file with static integer inputs and outputs.
+    """The graph of an ONNX model (with inferred shapes) with static integer inputs and outputs.
 
     Raises:
-        UserError: the file cannot be read or is not valid ONNX.
         ConversionError: an input or output is float, or a shape is not static.
     """
 
-    def __init__(self, path: Path) -> None:
-        try:
-            model = onnx.load(path)
-            onnx.checker.check_model(model)
-            model = shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
-        except FileNotFoundError as error:
-            raise UserError(f"no ONNX file at '{path}'. Run `make export` first, or give the path of one with --onnx.") from error
-        except Exception as error:  # protobuf, checker and shape inference each raise their own types
-            raise UserError(f"'{path}' is not a valid ONNX file: {str(error).strip().splitlines()[0]}. Export it again.") from error
+    def __init__(self, model: onnx.ModelProto) -> None:
         self.opset = max((item.version for item in model.opset_import if item.domain in ("", "ai.onnx")), default=0)
-        if self.opset < MINIMUM_OPSET:
-            raise UserError(f"'{path}' has opset {self.opset}; the converter reads opset {MINIMUM_OPSET} and newer. Export it at opset 21.")
         self.metadata: dict[str, str] = {item.key: item.value for item in model.metadata_props}
         self.nodes: list[NodeProto] = list(model.graph.node)
         self.constants: dict[str, np.ndarray] = {item.name: numpy_helper.to_array(item) for item in model.graph.initializer}
@@ -65,6 +54,7 @@ class OnnxGraph:
             for name in dict.fromkeys(node.input):
                 self._consumers.setdefault(name, []).append(node)
         self._grids: dict[str, Quantization | None] = {}
+        self._bodies: dict[str, OnnxGraph] = {}
         for name in self.inputs + self.outputs:
             kind = "input" if name in self.inputs else "output"
             self._check_static(name, kind)
@@ -73,6 +63,28 @@ class OnnxGraph:
                     name, f"graph {kind}", "it is not int8, int16 or int32", "quantize inside the graph; PCM is int16 in and out"
                 )
 
+    @classmethod
+    def read(cls, path: Path) -> OnnxGraph:
+        """The graph of an ONNX file.
+
+        Raises:
+            UserError: the file cannot be read or is not valid ONNX.
+        """
+        try:
+            model = onnx.load(path)
+            onnx.checker.check_model(model)
+            model = shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
+        except FileNotFoundError as error:
+            raise UserError(f"no ONNX file at '{path}'. Run `make export` first, or give the path of one with --onnx.") from error
+        except Exception as error:  # protobuf, checker and shape inference each raise their own types
+            raise UserError(f"'{path}' is not a valid ONNX file: {str(error).strip().splitlines()[0]}. Export it again.") from error
+        graph = cls(model)
+        if graph.opset < MINIMUM_OPSET:
+            raise UserError(
+                f"'{path}' has opset {graph.opset}; the converter reads opset {MINIMUM_OPSET} and newer. Export it at opset 21."
+            )
+        return graph
+
     def producer(self, name: str) -> NodeProto | None:
         """The node that makes tensor ``name``; None for inputs and initializers."""
         return self._producers.get(name)
@@ -80,6 +92,20 @@ class OnnxGraph:
     def consumers(self, name: str) -> list[NodeProto]:
         """The nodes that read tensor ``name``, each once."""
         return self._consumers.get(name, [])
+
+    def body(self, scan: NodeProto) -> OnnxGraph:
+        """The graph of one step of a Scan; what it reads must be its own."""
+        name = scan.output[-1]
+        if name not in self._bodies:
+            graph: onnx.GraphProto = self.attributes(scan)["body"]
+            own = {item.name for item in (*graph.input, *graph.initializer)} | {item for node in graph.node for item in node.output}
+            for node in graph.node:
+                if foreign := set(node.input) - own - {""}:
+                    reason = f"it reads '{min(foreign)}' from outside the loop"
+                    raise ConversionError(node_name(node), node.op_type, reason, "make it an input or an initializer of the body")
+            model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", self.opset)])
+            self._bodies[name] = OnnxGraph(shape_inference.infer_shapes(model, strict_mode=True, data_prop=True))
+        return self._bodies[name]
 
     @staticmethod
     def attributes(node: NodeProto) -> dict[str, Any]:
@@ -149,9 +175,18 @@ class OnnxGraph:
         producer = self.producer(name)
         if producer is not None and producer.op_type == "QuantizeLinear":
             stated[self.grid_of(producer)] = producer
+        elif producer is not None and producer.op_type == "Scan":
+            body = self.body(producer)
+            if (made := body.grid(body.outputs[list(producer.output).index(name)])) is not None:
+                stated[made] = producer
         for node in self.consumers(name):
             if node.op_type == "DequantizeLinear" and node.input[0] == name:
                 stated[self.grid_of(node)] = node
+            elif node.op_type == "Scan":
+                body = self.body(node)
+                for inner in (inner for outer, inner in zip(node.input, body.inputs, strict=True) if outer == name):
+                    if (read := body.grid(inner)) is not None:
+                        stated[read] = node
         if len(stated) > 1:
             first, second = list(stated.items())[:2]
             raise ConversionError(

@@ -3,7 +3,10 @@
 BODY    rank 3 [N, C, T]  ->  [N, T, 1, C]   time is the height, channels are last
 ROWS    rank 3 [N, T, C]  ->  [N, T, 1, C]   a BODY tensor on its way to or from another rank: the same TFLite tensor
 FILTER  rank 3 [C, 1, 1]  ->  [1, 1, 1, C]   a depthwise filter computed at run time
-PLAIN   any rank, unchanged                  rank 0 to 2, and what a Reshape at the edge of the graph makes
+PLAIN   any rank, unchanged                  rank 0 to 2 and 4 (chunks [1, S, K, C]), what a Reshape at the edge of the graph makes, and an
+                                             input of rank 3 that nothing but Reshapes to another rank read: PCM of several channels
+COLUMN  rank 3 [1, N, C]  ->  [1, N, 1, C]   a step of a loop along axis 2 of chunks
+ROW     rank 3 [1, N, C]  ->  [1, 1, N, C]   a step of a loop along axis 1 of chunks
 """
 
 from __future__ import annotations
@@ -27,6 +30,11 @@ class Layout(Enum):
     ROWS = "rows"
     FILTER = "filter"
     PLAIN = "plain"
+    COLUMN = "column"
+    ROW = "row"
+
+
+STEP_AXIS = {Layout.ROW: 1, Layout.COLUMN: 2}  # where the axis that a loop runs along stands, with size 1
 
 
 def arrange_shape(shape: Sequence[int], layout: Layout) -> tuple[int, ...]:
@@ -39,6 +47,9 @@ def arrange_shape(shape: Sequence[int], layout: Layout) -> tuple[int, ...]:
         return (batch, time, 1, channels)
     if layout is Layout.FILTER:
         return (1, 1, 1, shape[0])
+    if layout in STEP_AXIS:
+        axis = STEP_AXIS[layout]
+        return (*shape[:axis], 1, *shape[axis:])
     return tuple(shape)
 
 
@@ -49,6 +60,8 @@ def arrange_constant(value: np.ndarray, layout: Layout) -> np.ndarray:
     value = value.reshape((1,) * (3 - value.ndim) + value.shape)
     if layout is Layout.FILTER:
         return value.reshape(1, 1, 1, -1)
+    if layout in STEP_AXIS:
+        return value.reshape(arrange_shape(value.shape, layout))
     return value.transpose(0, 2, 1)[:, :, None, :]
 
 
@@ -61,20 +74,22 @@ def axis_in(layout: Layout, axis: int, rank: int) -> int:
         return (0, 1, 3)[axis]
     if layout is Layout.FILTER:
         return (3, 0, 0)[axis]
+    if layout in STEP_AXIS:
+        return axis + (axis >= STEP_AXIS[layout])
     return axis
 
 
 def assign_layouts(graph: OnnxGraph) -> dict[str, Layout]:
     """The layout of every tensor that a node makes or that enters the graph.
 
-    Rank 3 is BODY, except for what becomes the weight of a Conv (FILTER, found by walking back over integer arithmetic) and for what
-    follows a Reshape of equal shape, which leaves the body (PLAIN, walking forward), and for ROWS.
+    Rank 3 is BODY, except for PCM (PLAIN, see above), for what becomes the weight of a Conv (FILTER, found by walking back over integer
+    arithmetic), for what follows a Reshape of equal shape, which leaves the body (PLAIN, walking forward), and for ROWS.
     """
     layouts: dict[str, Layout] = {}
     for name in _run_time_filters(graph):
         layouts[name] = Layout.FILTER
     for name in graph.inputs:
-        layouts[name] = Layout.BODY if len(graph.shape(name)) == 3 else Layout.PLAIN
+        layouts[name] = Layout.BODY if len(graph.shape(name)) == 3 and not _is_reshaped(graph, name) else Layout.PLAIN
     for node in graph.nodes:
         for name in node.output:
             if not name or name in layouts or name in graph.constants:
@@ -98,6 +113,11 @@ def assign_layouts(graph: OnnxGraph) -> dict[str, Layout]:
 def is_rows_transpose(graph: OnnxGraph, node: NodeProto) -> bool:
     """Whether a node turns BODY to ROWS or back."""
     return node.op_type == "Transpose" and list(graph.attributes(node).get("perm", [])) == ROWS_ORDER
+
+
+def _is_reshaped(graph: OnnxGraph, name: str) -> bool:
+    readers = graph.consumers(name)
+    return bool(readers) and all(node.op_type == "Reshape" and len(graph.shape(node.output[0])) != 3 for node in readers)
 
 
 def _run_time_filters(graph: OnnxGraph) -> set[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -40,14 +40,26 @@ class Result(Operand):
 class Lowering:
     """The state of one conversion. Lowering functions read ``graph`` and add to ``builder`` through the methods here."""
 
-    def __init__(self, graph: OnnxGraph, allowed_ops: Collection[str] | None = None) -> None:
+    def __init__(
+        self,
+        graph: OnnxGraph,
+        allowed_ops: Collection[str] | None = None,
+        builder: FlatbufferBuilder | None = None,
+        layouts: Mapping[str, Layout] | None = None,
+    ) -> None:
         self.graph = graph
-        self.builder = FlatbufferBuilder()
-        self.layouts = assign_layouts(graph)
+        self.builder = FlatbufferBuilder() if builder is None else builder
+        self.layouts = assign_layouts(graph) if layouts is None else layouts
         self.absorbed: set[str] = set()  # first outputs of nodes that another node's lowering took in
         self._allowed = None if allowed_ops is None else set(allowed_ops)
         self._tensors: dict[tuple[str, Layout], int] = {}
         self._derived: dict[tuple[Any, ...], int] = {}
+
+    def body(self, graph: OnnxGraph, builder: FlatbufferBuilder, layout: Layout) -> Lowering:
+        """The conversion of one step of a loop into a subgraph; tensors of rank 3 have the given layout."""
+        names = [*graph.inputs, *(name for node in graph.nodes for name in node.output)]
+        layouts = {name: layout if len(graph.shape(name)) == 3 else Layout.PLAIN for name in names}
+        return Lowering(graph, self._allowed, builder, layouts)
 
     def refuse(self, node: NodeProto, reason: str, help_text: str) -> NoReturn:
         """Stop the conversion at ``node``."""
@@ -170,6 +182,12 @@ class Lowering:
                 self.require(
                     node, item.grid.zero_point[0] == 0, f"int16 '{item.name}' has zero point {item.grid.zero_point[0]}", "zero point 0"
                 )
+
+    def require_grid(self, node: NodeProto, result: Operand, scale: float, zero_point: int) -> None:
+        """An output lies on the one grid that the kernel has; ``scale`` is one over a whole number."""
+        fixed = (result.grid.scale[0], result.grid.zero_point[0]) == (scale, zero_point)
+        help_text = f"train and export it with scale 1/{round(1 / scale)} and zero point {zero_point}, which the kernel fixes"
+        self.require(node, fixed, f"its output has {result.grid}", help_text)
 
     def _body_of_rows(self, name: str) -> str:
         """The BODY tensor that a ROWS tensor is, at the other end of its Transpose; any other name as it is."""

@@ -30,7 +30,7 @@ def convert_with_onnx2tf(float_onnx: Path, out: Path, calibration: npt.NDArray[n
 
     Args:
         out: written whole or not at all; it gets the ONNX file's metadata under the entry ``fqss``.
-        calibration: mixtures [N, T] in units of full scale for full-integer post-training quantization (int8 in and out);
+        calibration: mixtures [N, T] or [N, T, A] in units of full scale for full-integer post-training quantization (int8 in and out);
             None for the float32 file.
 
     Raises:

@@ -2,8 +2,8 @@
 
     python onnx2tf_program.py MODEL.onnx OUT.tflite [--calibration MIXTURES.npy]
 
-Without calibration data: the float32 file. With float32 [N, T] of mixtures: full integer quantization, per channel, int8 in and out,
-by the converter calls of onnx2tf's own ``-oiqt -qt per-channel`` (which makes five files and takes four times as long).
+Without calibration data: the float32 file. With float32 [N, T] or [N, T, A] of mixtures: full integer quantization, per channel, int8 in
+and out, by the converter calls of onnx2tf's own ``-oiqt -qt per-channel`` (which makes five files and takes four times as long).
 onnx2tf simplifies its input in place: MODEL.onnx must be a copy.
 """
 
@@ -35,7 +35,7 @@ def main() -> None:
 
 
 def quantized(saved_model: str, mixtures: np.ndarray) -> bytes:
-    """The full-integer TFLite file of a SavedModel, calibrated with mixtures [N, T]."""
+    """The full-integer TFLite file of a SavedModel, calibrated with mixtures [N, T] or [N, T, A]."""
 
     def examples() -> Iterator[list[np.ndarray]]:
         for mixture in mixtures:

@@ -11,10 +11,12 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 
 from export_specs.errors import UserError, choice_error
+from export_specs.schema import Task
 from pipeline.data.mixing import LOUDNESS_LUFS, PEAK_LIMIT, Waveform, at_loudness, load_utterance, loudness, mix_at_snr
 from pipeline.data.noise import BABBLE_VOICES, SNR_DB, background
 from pipeline.data.published import published_mixtures
@@ -22,7 +24,7 @@ from pipeline.data.set_folder import Mixture, write_set
 from pipeline.data.speech import Speech, Utterance
 from pipeline.data.split import Split
 
-TASKS = ("separation", "enhancement")
+TASKS = get_args(Task)
 SWEEP_DB = (-10.0, 0.0, 10.0)
 CALIBRATION_MIXTURES = 200  # as many as quantization-aware training observes: 50 batches of 4
 ATTEMPTS = 20
@@ -34,7 +36,7 @@ class SetOptions:
 
     Attributes:
         sample_rate: Hz. ``mixtures``: of ``test`` (``sweep`` and ``dev`` follow from it). ``calibration``: mixtures of that set.
-        task: "separation": two speakers; "enhancement": one, and noise.
+        task: "separation": two speakers; "enhancement": one, and noise; "music": four stems.
         max_seconds: longer mixtures are cut; None: they last as long as their shortest part.
     """
 

@@ -1,4 +1,4 @@
-"""The folder of an evaluation set: ``manifest.json`` and 16-bit mono WAV files."""
+"""The folder of an evaluation set: ``manifest.json`` and 16-bit WAV files, mono or of several channels."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export_specs.errors import UserError
+from pipeline.data.music import Music
 from pipeline.data.speech import Speech
 
 MANIFEST = "manifest.json"
@@ -23,12 +24,12 @@ Pcm = NDArray[np.int16]
 
 @dataclass(frozen=True)
 class Mixture:
-    """Parts of one mixture, int16 [T] each; their sum must not leave 16 bits.
+    """Parts of one mixture, int16 [T] or [A, T] each; their sum must not leave 16 bits.
 
     Attributes:
-        subset: what it is counted under in a report. ``sources``: what is to be found; ``speakers``: of the sources.
+        subset: what it is counted under in a report. ``sources``: what is to be found; ``speakers``: of the sources, of speech.
         noise: what is to be removed, if anything.
-        snr_db: level of the first part over the second, in a sweep only.
+        snr_db: in a sweep only, level of the first part over the second; of music, of the vocals over the rest.
         origin: the file it was taken from, if it was not made here.
     """
 
@@ -40,8 +41,11 @@ class Mixture:
     origin: str = ""
 
 
-def write_set(folder: Path, speech: Speech, sample_rate: int, mixtures: Sequence[Mixture]) -> int:
+def write_set(folder: Path, data: Speech | Music, sample_rate: int, mixtures: Sequence[Mixture], source_names: Sequence[str] = ()) -> int:
     """Write a set in place of an older one, whole or not at all.
+
+    Args:
+        source_names: what the sources are, in order, where they are no speakers.
 
     Returns:
         The number of mixtures.
@@ -57,10 +61,14 @@ def write_set(folder: Path, speech: Speech, sample_rate: int, mixtures: Sequence
     manifest = {
         "name": folder.name,
         "sample_rate": sample_rate,
-        "synthetic": speech.synthetic,
-        "licence": speech.licence,
-        "description": speech.description,
+        "synthetic": data.synthetic,
+        "licence": data.licence,
+        "description": data.description,
     }
+    if source_names:
+        manifest["source_names"] = list(source_names)
+    if mixtures[0].sources[0].ndim > 1:
+        manifest["audio_channels"] = len(mixtures[0].sources[0])
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as name:
         fresh = Path(name) / "new"
         fresh.mkdir()
@@ -80,10 +88,10 @@ def _write_item(folder: Path, identity: str, mixture: Mixture, sample_rate: int)
     item: dict[str, Any] = {"id": identity, "subset": mixture.subset, "snr_db": mixture.snr_db, "mixture": f"{identity}-mix.wav"}
     item["sources"] = [f"{identity}-s{k + 1}.wav" for k in range(len(mixture.sources))]
     item |= {} if mixture.noise is None else {"noise": f"{identity}-noise.wav"}
-    item |= {"speakers": mixture.speakers, "samples": len(total), **({"origin": mixture.origin} if mixture.origin else {})}
+    item |= {"speakers": mixture.speakers, "samples": total.shape[-1], **({"origin": mixture.origin} if mixture.origin else {})}
     names = [item["mixture"], *item["sources"], *([item["noise"]] if mixture.noise is not None else [])]
     for name, pcm in zip(names, [total.astype(np.int16), *parts], strict=True):
         with wave.open(str(folder / name), "wb") as stream:
-            stream.setparams((1, 2, sample_rate, len(pcm), "NONE", ""))
-            stream.writeframes(pcm.astype("<i2").tobytes())
+            stream.setparams((1 if pcm.ndim == 1 else len(pcm), 2, sample_rate, pcm.shape[-1], "NONE", ""))
+            stream.writeframes(pcm.T.astype("<i2").tobytes())
     return item

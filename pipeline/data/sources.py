@@ -1,17 +1,23 @@
-"""The data sets that DATA can name: ``embedded``, ``debian-voices``, ``librimix:DIR``, ``folder:DIR``."""
+"""The data sets that DATA can name: of speech ``embedded``, ``debian-voices``, ``librimix:DIR``, ``folder:DIR``; of music
+``rendered-stems``, ``musdb18hq:DIR``."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from export_specs.errors import UserError, choice_error
+from export_specs.schema import Task
 from pipeline.data.debian_voices import open_debian_voices
 from pipeline.data.librimix import open_librimix
+from pipeline.data.musdb18hq import open_musdb18hq
+from pipeline.data.music import Music
+from pipeline.data.rendered_stems import open_rendered_stems
 from pipeline.data.speech import MIN_SECONDS, Speech, Utterance, audio_files, seconds_of
 from pipeline.data.split import Split, split_of
 
 EMBEDDED = Path(__file__).parents[2] / "data" / "embedded"
-CHOICES = ["embedded", "debian-voices", "librimix:DIR", "folder:DIR"]
+SPEECH_CHOICES = ["embedded", "debian-voices", "librimix:DIR", "folder:DIR"]
+MUSIC_CHOICES = ["rendered-stems", "musdb18hq:DIR"]
 
 
 def open_speech(name: str, sample_rate: int) -> Speech:
@@ -29,18 +35,50 @@ def open_speech(name: str, sample_rate: int) -> Speech:
     if name == "debian-voices":
         return open_debian_voices()
     if kind not in ("librimix", "folder") or not folder:
-        raise choice_error("data set", name, CHOICES)
+        raise choice_error("data set of speech", name, SPEECH_CHOICES)
     if not Path(folder).is_dir():
         raise UserError(f"DATA={name}: there is no folder {folder}")
     return open_librimix(Path(folder), sample_rate) if kind == "librimix" else open_folder(Path(folder))
 
 
-def training_files(name: str, sample_rate: int) -> tuple[list[Utterance], list[Utterance]]:
-    """(speaker, path) of the training utterances, and of those that watch the training.
+def data_for(task: Task, name: str) -> str:
+    """The data set for a task: the named one, or where none is named the one that needs no files of the user's.
 
     Raises:
-        UserError: see :func:`open_speech`; or one of the two has fewer than two speakers.
+        UserError: it is of another kind than the task; the right ones are listed.
     """
+    ours, others = (MUSIC_CHOICES, SPEECH_CHOICES) if task == "music" else (SPEECH_CHOICES, MUSIC_CHOICES)
+    kinds = {choice.partition(":")[0] for choice in others}
+    if name.partition(":")[0] in kinds:
+        raise choice_error(f"data set for the task {task}", name, ours)
+    return name or ours[0]
+
+
+def open_music(name: str) -> Music:
+    """The data set of a DATA setting, for models of music.
+
+    Raises:
+        UserError: an unknown name (the right ones are listed), a folder that is missing or in another layout, a tool that is missing.
+    """
+    kind, _, folder = name.partition(":")
+    if name == "rendered-stems":
+        return open_rendered_stems(open_embedded())
+    if kind != "musdb18hq" or not folder:
+        raise choice_error("data set of music", name, MUSIC_CHOICES)
+    if not Path(folder).is_dir():
+        raise UserError(f"DATA={name}: there is no folder {folder}")
+    return open_musdb18hq(Path(folder))
+
+
+def training_files(name: str, sample_rate: int, task: Task = "separation") -> tuple[list[Utterance], list[Utterance]]:
+    """(speaker, path) of the training utterances, and of those that watch the training; of music (name, folder) of the tracks.
+
+    Raises:
+        UserError: see :func:`open_speech` and :func:`open_music`; or one of the two has fewer than two speakers.
+    """
+    if task == "music":
+        tracks = open_music(name).tracks
+        return list(tracks[Split.TRAIN]), list(tracks[Split.DEV])
     speech = open_speech(name, sample_rate)
     for split in (Split.TRAIN, Split.DEV):
         speakers = {speaker for speaker, _ in speech.utterances[split]}

@@ -26,6 +26,7 @@ from export_specs.schema import ModelSpec
 from pipeline.models import chunks, layers, sequence_layers
 from pipeline.models.build import build_network
 from pipeline.models.checkpoint import load_network
+from pipeline.models.filterbanks import FrameDecoder, RectifiedEncoder
 from pipeline.quantization.attach import trace
 from pipeline.quantization.plain_layers import to_plain_layers
 
@@ -35,7 +36,8 @@ OPSET = 17  # the newest that onnx2tf 1.29 reads without loss: axes are attribut
 def export_float(spec: ModelSpec, weights: Path, out: Path, segment_samples: int | None = None) -> Path:
     """Write the float network with the given weights to ``out``, atomically.
 
-    The graph takes ``mixture`` float32 [1, T] and gives ``output`` float32 [1, S, T]; 1.0 is full scale.
+    The graph takes ``mixture`` float32 [1, T] and gives ``output`` float32 [1, S, T], of A > 1 audio channels [1, A, T] and
+    [1, S, A, T]; 1.0 is full scale.
 
     Args:
         segment_samples: T; the spec's segment unless given.
@@ -48,6 +50,8 @@ def export_float(spec: ModelSpec, weights: Path, out: Path, segment_samples: int
     samples = segment_samples or spec.segment_samples
     model = float_graph(network.eval(), samples, spec.n_src)
     entries = {"model": spec.name, "sample_rate": spec.sample_rate, "segment_samples": samples, "sources": spec.n_src}
+    if spec.source_names:
+        entries["source_names"] = ",".join(spec.source_names)
     digests = {"spec_sha256": spec_sha256(spec), "checkpoint_sha256": sha256(weights)}
     helper.set_model_props(model, {key: str(value) for key, value in {**entries, **digests}.items()})
     with atomic_path(out) as temporary:
@@ -60,13 +64,15 @@ def float_graph(network: nn.Module, samples: int, sources: int) -> onnx.ModelPro
     network = copy.deepcopy(network)
     to_plain_layers(network)
     traced = trace(network)
-    shapes_alone = fx.GraphModule(copy.deepcopy(network).to("meta"), traced)
-    ShapeProp(shapes_alone).propagate(torch.zeros(1, samples, device="meta"))
     graph = _Graph()
+    channels = next(module.filters.shape[1] for module in network.modules() if isinstance(module, layers.Encoder | RectifiedEncoder))
+    waveform = [samples] if channels == 1 else [channels, samples]
+    shapes_alone = fx.GraphModule(copy.deepcopy(network).to("meta"), traced)
+    ShapeProp(shapes_alone).propagate(torch.zeros(1, *waveform, device="meta"))
     names: dict[fx.Node, str] = {}
     for node in traced.nodes:
         if node.op == "placeholder":
-            names[node] = graph.add("Reshape", ["mixture", graph.constant("waveform_shape", np.array([1, 1, samples]))], "waveform")
+            names[node] = graph.reshape("mixture", [1, channels, samples], "waveform")
         elif node.op == "call_module":
             layer = network.get_submodule(str(node.target))
             arguments = [argument for argument in node.args if isinstance(argument, fx.Node)]
@@ -76,11 +82,13 @@ def float_graph(network: nn.Module, samples: int, sources: int) -> onnx.ModelPro
         elif node.op == "output":
             result = node.args[0]
             assert isinstance(result, fx.Node)
+            if channels > 1:
+                graph.reshape(names[result], [1, sources, *waveform], "output")
             graph.nodes[-1].output[0] = "output"
         else:
             raise AssertionError(f"{node.op} {node.target} stands outside the layers of {layers.__name__}")
-    mixture = helper.make_tensor_value_info("mixture", TensorProto.FLOAT, [1, samples])
-    output = helper.make_tensor_value_info("output", TensorProto.FLOAT, [1, sources, samples])
+    mixture = helper.make_tensor_value_info("mixture", TensorProto.FLOAT, [1, *waveform])
+    output = helper.make_tensor_value_info("output", TensorProto.FLOAT, [1, sources, *waveform])
     proto = helper.make_graph(graph.nodes, "network", [mixture], [output], graph.initializers)
     model = helper.make_model(proto, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8)
     onnx.checker.check_model(model, full_check=True)
@@ -128,15 +136,23 @@ class _Graph:
 
 
 def _encoder(graph: _Graph, layer: layers.Encoder, inputs: list[str], name: str) -> str:
-    filters = graph.constant(f"{name}.weight", layer.filterbank["_filters"])
-    features = graph.add("Conv", [inputs[0], filters], name, kernel_shape=[layer.kernel_size], strides=[layer.stride])
+    features = _analysis(graph, layer.filters, layer.stride, inputs[0], name)
     return graph.add("Relu", [features], f"{name}.relu") if layer.relu else features
 
 
-def _decoder(graph: _Graph, layer: layers.Decoder, inputs: list[str], name: str) -> str:
+def _rectified_encoder(graph: _Graph, layer: RectifiedEncoder, inputs: list[str], name: str) -> str:
+    return graph.add("Relu", [_analysis(graph, layer.filters, layer.stride[0], inputs[0], name)], f"{name}.relu")
+
+
+def _analysis(graph: _Graph, filters: Tensor, stride: int, waveform: str, name: str) -> str:
+    operands = [waveform, graph.constant(f"{name}.weight", filters)]
+    return graph.add("Conv", operands, name, kernel_shape=[filters.shape[2]], strides=[stride])
+
+
+def _decoder(graph: _Graph, layer: layers.Decoder | FrameDecoder, inputs: list[str], name: str) -> str:
     output = f"{name}.{inputs[0]}"  # one decoder serves every source
-    filters = graph.constant(f"{output}.weight", layer.filterbank["_filters"])
-    return graph.add("ConvTranspose", [inputs[0], filters], output, kernel_shape=[layer.kernel_size], strides=[layer.stride])
+    operands = [inputs[0], graph.constant(f"{output}.weight", layer.filters)]
+    return graph.add("ConvTranspose", operands, output, kernel_shape=[layer.filters.shape[2]], strides=[layer.stride])
 
 
 def _pointwise(graph: _Graph, layer: layers.Pointwise, inputs: list[str], name: str) -> str:
@@ -149,8 +165,9 @@ def _pointwise(graph: _Graph, layer: layers.Pointwise, inputs: list[str], name: 
 
 
 def _depthwise(graph: _Graph, layer: layers.Depthwise, inputs: list[str], name: str) -> str:
-    assert layer.bias is not None
-    operands = [inputs[0], graph.constant(f"{name}.weight", layer.weight), graph.constant(f"{name}.bias", layer.bias)]
+    operands = [inputs[0], graph.constant(f"{name}.weight", layer.weight)]
+    if layer.bias is not None:
+        operands.append(graph.constant(f"{name}.bias", layer.bias))
     shape, dilations = list(layer.kernel_size), list(layer.dilation)
     return graph.add("Conv", operands, name, kernel_shape=shape, dilations=dilations, pads=list(layer.pads), group=layer.groups)
 
@@ -181,10 +198,7 @@ def _multiply(graph: _Graph, layer: layers.Multiply, inputs: list[str], name: st
 
 
 def _select(graph: _Graph, layer: layers.SelectSource, inputs: list[str], name: str) -> str:
-    bounds = [
-        graph.constant(f"{name}.{key}", np.array([value])) for key, value in {"start": layer.start, "stop": layer.stop, "axis": 1}.items()
-    ]
-    return graph.add("Slice", [inputs[0], *bounds], name)
+    return graph.slice(inputs[0], 1, layer.start, layer.stop, name)
 
 
 def _stack(graph: _Graph, layer: layers.StackSources, inputs: list[str], name: str) -> str:
@@ -247,7 +261,9 @@ def _attention_heads(graph: _Graph, layer: sequence_layers.AttentionHeads, input
 
 _EMITTERS: dict[type[nn.Module], Callable[..., str]] = {
     layers.Encoder: _encoder,
+    RectifiedEncoder: _rectified_encoder,
     layers.Decoder: _decoder,
+    FrameDecoder: _decoder,
     layers.Pointwise: _pointwise,
     layers.Depthwise: _depthwise,
     layers.GlobalLayerNorm: _norm,

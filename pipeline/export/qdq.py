@@ -36,7 +36,7 @@ from pipeline.quantization.norm_c25 import NormC25
 from pipeline.quantization.norm_cln import NormCln
 from pipeline.quantization.reconstructor import ByteDecoder, ReconstructingDecoder
 from pipeline.quantization.sequence_layers import AttentionHeads, PositionTable
-from pipeline.quantization.splitter import ByteEncoder, SplitEncoder
+from pipeline.quantization.splitter import ByteEncoder, QuantizedEncoder, SplitEncoder
 
 Emitter = Callable[[GraphBuilder, Any, list[Value], str], Value]
 
@@ -67,8 +67,8 @@ EMITTERS: dict[type[nn.Module], Emitter] = {
 def build_model(network: nn.Module, segment_samples: int, metadata: dict[str, str]) -> onnx.ModelProto:
     """The ONNX model of a quantized network for one segment length.
 
-    Input ``pcm`` int16 [1, T], output ``separated`` int16 [1, S, T]. A tensor is named after the layer that makes it;
-    further calls of a shared layer carry ``#1``, ``#2``.
+    Input ``pcm`` int16 [1, T], output ``separated`` int16 [1, S, T]; of A > 1 audio channels [1, A, T] and [1, S, A, T]. A tensor is
+    named after the layer that makes it; further calls of a shared layer carry ``#1``, ``#2``.
 
     Raises:
         UserError: a layer has no emitter.
@@ -77,9 +77,10 @@ def build_model(network: nn.Module, segment_samples: int, metadata: dict[str, st
     values: dict[fx.Node, Value] = {}
     calls: Counter[str] = Counter()
     network.eval()
+    channels = next(module.audio_channels for module in network.modules() if isinstance(module, QuantizedEncoder))
     for node in trace(network).nodes:
         if node.op == "placeholder":
-            values[node] = Value("pcm", 1, segment_samples, sequences=1)
+            values[node] = Value("pcm", channels, segment_samples, sequences=1)
         elif node.op == "call_module":
             target = str(node.target)
             layer = network.get_submodule(target)
@@ -92,10 +93,11 @@ def build_model(network: nn.Module, segment_samples: int, metadata: dict[str, st
             inputs = [values[argument] for argument in node.args]
             last = EMITTERS[type(layer)](graph, layer, inputs, name)
             values[node] = last if last.sequences is not None else replace(last, sequences=inputs[0].sequences)
+    waveform = [last.frames] if channels == 1 else [channels, last.frames]
     return graph.model(
         metadata.get("model", "network"),
-        [tensor_info("pcm", INT16, [1, segment_samples])],
-        [tensor_info("separated", INT16, [1, last.channels, last.frames])],
+        [tensor_info("pcm", INT16, [1, *waveform])],
+        [tensor_info("separated", INT16, [1, last.channels // channels, *waveform])],
         metadata,
     )
 
@@ -103,9 +105,10 @@ def build_model(network: nn.Module, segment_samples: int, metadata: dict[str, st
 def tensor_name(path: str) -> str:
     """What the output of the layer at a module path is called. Shorter than the path: names are a twentieth of a small file."""
     shorter = {"masker.": "", ".shared_block": "", "TCN.": "tcn", "residual_add": "add", "_conv": "", "skip_add": "skip"}
-    shorter |= {"masknet.": "", "dual_mdl.": "pair", "_mdl": "", ".mdl": "", ".layers": "", ".self_att.att": "", ".pos_ffn.ffn": ".ffn"}
-    shorter |= {"norm.norm": "norm", "norm1.norm": "norm1", "norm2.norm": "norm2"}
-    for long, short in shorter.items():
+    of_music = {"separator.network.2.": "tcn", "separator.network.": "masker", ".conv1d_U": "", ".basis_signals": ""}
+    of_sepformer = {"masknet.": "", "dual_mdl.": "pair", "_mdl": "", ".mdl": "", ".layers": "", ".self_att.att": "", ".pos_ffn.ffn": ".ffn"}
+    of_sepformer |= {"norm.norm": "norm", "norm1.norm": "norm1", "norm2.norm": "norm2"}
+    for long, short in (shorter | of_music | of_sepformer).items():
         path = path.replace(long, short)
     return path
 
@@ -127,8 +130,8 @@ def export_qdq(network: nn.Module, segment_samples: int, metadata: dict[str, str
 def _assert_simplifier_agrees(model: onnx.ModelProto) -> None:
     simplified, _ = onnxsim.simplify(model, perform_optimization=False)
     counts = [Counter(node.op_type for node in m.graph.node if node.op_type.endswith("Linear")) for m in (model, simplified)]
-    samples = model.graph.input[0].type.tensor_type.shape.dim[1].dim_value
-    pcm = np.random.default_rng(0).integers(-20000, 20000, (1, samples), dtype=np.int16)
+    shape = [size.dim_value for size in model.graph.input[0].type.tensor_type.shape.dim]
+    pcm = np.random.default_rng(0).integers(-20000, 20000, shape, dtype=np.int16)
     outputs = []
     for candidate in (model, simplified):
         options = onnxruntime.SessionOptions()

@@ -14,6 +14,11 @@ class RectifiedEncoder(nn.Conv1d):
     def __init__(self, audio_channels: int, n_filters: int, kernel_size: int, stride: int) -> None:
         super().__init__(audio_channels, n_filters, kernel_size, stride, bias=False)
 
+    @property
+    def filters(self) -> Tensor:
+        """The filters [N, A, kernel_size]."""
+        return self.weight
+
     def forward(self, waveform: Tensor) -> Tensor:
         return functional.relu(super().forward(waveform)).transpose(1, 2)
 
@@ -34,6 +39,12 @@ class FrameDecoder(nn.Linear):
     def __init__(self, n_filters: int, audio_channels: int, kernel_size: int, stride: int) -> None:
         super().__init__(n_filters, audio_channels * kernel_size, bias=False)
         self.audio_channels, self.stride = audio_channels, stride
+
+    @property
+    def filters(self) -> Tensor:
+        """The filters [N, A, kernel_size]."""
+        filters: Tensor = self.weight.t().unflatten(1, (self.audio_channels, -1))
+        return filters
 
     def forward(self, features: Tensor) -> Tensor:
         frames = super().forward(features).unflatten(-1, (self.audio_channels, -1)).transpose(1, 2)  # [B, A, F, K]

@@ -21,6 +21,12 @@ class Encoder(nn.Module):
         nn.init.xavier_normal_(self.filterbank["_filters"])
         self.kernel_size, self.stride, self.relu = kernel_size, stride, activation == "relu"
 
+    @property
+    def filters(self) -> Tensor:
+        """The filters [N, 1, kernel_size]."""
+        filters: Tensor = self.filterbank["_filters"]
+        return filters
+
     def forward(self, waveform: Tensor) -> Tensor:
         return self.activate(functional.linear(waveform.unfold(-1, self.kernel_size, self.stride), self.filterbank["_filters"][:, 0]))
 
@@ -37,6 +43,12 @@ class Decoder(nn.Module):
         self.filterbank = nn.ParameterDict({"_filters": nn.Parameter(torch.empty(n_filters, 1, kernel_size))})
         nn.init.xavier_normal_(self.filterbank["_filters"])
         self.kernel_size, self.stride = kernel_size, stride
+
+    @property
+    def filters(self) -> Tensor:
+        """The filters [N, 1, kernel_size]."""
+        filters: Tensor = self.filterbank["_filters"]
+        return filters
 
     def forward(self, features: Tensor) -> Tensor:
         return overlap_add(functional.linear(features, self.filterbank["_filters"][:, 0].t()), self.stride)
@@ -180,7 +192,7 @@ class SelectSource(nn.Module):
 
 
 class StackSources(nn.Module):
-    """S waveforms [B, T] to [B, S, T]."""
+    """S waveforms [B, T] or [B, A, T] to [B, S, T] or [B, S, A, T]."""
 
     def forward(self, *waveforms: Tensor) -> Tensor:
         return torch.stack(waveforms, dim=1)

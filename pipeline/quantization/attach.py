@@ -59,9 +59,12 @@ def quantize(network: nn.Module, recipe: Recipe) -> nn.Module:
     without_affine = float_layers.GlobalLayerNorm if recipe.norm == "c25" else float_layers.ChannelLayerNorm  # a subclass of the former
     if fold_affine(twin, trace(twin), without_affine) and isinstance(twin, ConvTasNet):
         twin.gather_biases()
+    encoder, decoder = (SplitEncoder, ReconstructingDecoder) if recipe.variant == "fqss" else (ByteEncoder, ByteDecoder)
     kinds: dict[type[nn.Module], Any] = {
-        float_layers.Encoder: SplitEncoder if recipe.variant == "fqss" else ByteEncoder,
-        float_layers.Decoder: ReconstructingDecoder if recipe.variant == "fqss" else ByteDecoder,
+        float_layers.Encoder: encoder,
+        filterbanks.RectifiedEncoder: encoder,
+        float_layers.Decoder: decoder,
+        filterbanks.FrameDecoder: decoder,
         float_layers.GlobalLayerNorm: {"c23": NormC23, "c25": NormC25, "b14": NormB14}[recipe.norm],
         float_layers.ChannelLayerNorm: NormCln,
         float_layers.Pointwise: layers.Pointwise,
@@ -132,7 +135,7 @@ def freeze_statistics(twin: nn.Module, frozen: bool) -> None:
 
 
 def observe(twin: nn.Module, batches: list[Tensor]) -> None:
-    """Observe all ranges on mixtures [B, T]; weights stay as they are."""
+    """Observe all ranges on mixtures [B, T] or [B, A, T]; weights stay as they are."""
     twin.train()
     set_observing(twin, True)
     with torch.no_grad():

@@ -113,6 +113,25 @@ class ActivationQuantizer(nn.Module):
         return quantized
 
 
+class SymmetricQuantizer(ActivationQuantizer):
+    """int8 per-tensor quantizer with a learned range about 0: zero_point 0, codes -127...127 within the range."""
+
+    def grid(self) -> tuple[Tensor, Tensor]:
+        with torch.no_grad():
+            scale = round_mantissa((self._end() / QMAX).clamp(min=1e-7))
+            return scale, torch.zeros_like(scale)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.observing:
+            return super().forward(x)
+        quantized: Tensor = _FakeQuantize.apply(x, -self._end(), self._end(), *self.grid())
+        return quantized
+
+    def _end(self) -> Tensor:
+        """The range's end farther from 0."""
+        return torch.maximum(self.maximum, -self.minimum)
+
+
 class FixedQuantizer(nn.Module):
     """int8 quantizer whose scale is given (a power of two) and whose zero_point is 0."""
 

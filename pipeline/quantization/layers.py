@@ -100,8 +100,8 @@ class Depthwise(QuantizedLayer):
         self.weight_quantizer = WeightQuantizer(layer.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        assert self.bias is not None
-        bias = quantized_bias(self.bias, self.input_quantizers[0].grid()[0], self.weight_quantizer.scale())
+        scale = self.weight_quantizer.scale()
+        bias = x.new_zeros(()) if self.bias is None else quantized_bias(self.bias, self.input_quantizers[0].grid()[0], scale)
         y = float_layers.shifted_products(x, self.weight_quantizer(self.weight), bias, self.dilation[0], self.pads)
         result: Tensor = self.output_quantizer(y)
         return result
@@ -176,7 +176,7 @@ class SelectSource(Rearrangement):
 
 
 class StackSources(QuantizedLayer):
-    """S waveforms [B, T] to [B, S, T]; they are 16-bit already."""
+    """S waveforms [B, T] or [B, A, T] to [B, S, ...]; they are 16-bit already."""
 
     def __init__(self, _: float_layers.StackSources) -> None:
         super().__init__()

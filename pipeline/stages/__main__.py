@@ -32,7 +32,7 @@ def run(
     model: Annotated[str, typer.Option(help="Model that ships with the product.")] = "convtasnet",
     target: Annotated[str, typer.Option(help="What to make.")] = "tflite-int8",
     profile: Annotated[str, typer.Option(help="ptq, quick or full.")] = "quick",
-    data: Annotated[str, typer.Option(help="embedded, debian-voices, librimix:DIR or folder:DIR.")] = "embedded",
+    data: Annotated[str, typer.Option(help="By default embedded, or for music rendered-stems; README.md has all.")] = "",
     checkpoint: Annotated[str, typer.Option(help="Your own float weights.")] = "",
     spec: Annotated[str, typer.Option(help="Your own spec (YAML); instead of --model.")] = "",
     out: Annotated[str, typer.Option(help="Folder of the result; dist/<model>-<target> by default.")] = "",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from export_specs.atomic import sha256
 from export_specs.errors import UserError, choice_error
-from pipeline.data.sources import CHOICES, EMBEDDED
+from pipeline.data.sources import EMBEDDED, MUSIC_CHOICES, SPEECH_CHOICES
 
 DEFAULT_DATA = "embedded"
 
@@ -19,18 +19,19 @@ def data_identity(name: str) -> str:
         UserError: unknown name (the right ones are listed), or a folder that is not there.
     """
     kind, _, folder = name.partition(":")
+    choices = SPEECH_CHOICES + MUSIC_CHOICES
     digest = hashlib.sha256(name.encode())
-    if name == DEFAULT_DATA:
+    if name in (DEFAULT_DATA, "rendered-stems"):  # whose vocals are of the embedded speech
         for path in _files(EMBEDDED):
             digest.update(f"{path.relative_to(EMBEDDED)} {sha256(path)}\n".encode())
-    elif f"{kind}:DIR" in CHOICES and folder:
+    elif f"{kind}:DIR" in choices and folder:
         if not Path(folder).is_dir():
             raise UserError(f"DATA={name}: there is no folder {folder}")
         for path in _files(Path(folder)):
             status = path.stat()
             digest.update(f"{path.relative_to(folder)} {status.st_size} {status.st_mtime_ns}\n".encode())
-    elif name not in CHOICES or name.endswith(":DIR"):
-        raise choice_error("data set", name, CHOICES)
+    elif name not in choices or name.endswith(":DIR"):
+        raise choice_error("data set", name, choices)
     return digest.hexdigest()
 
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from export_specs.errors import UserError, choice_error
 from export_specs.load import load_model, load_target, model_names, target_names
 from export_specs.schema import ModelSpec, TargetSpec, TrainingSpec
+from pipeline.data.sources import data_for
 from pipeline.stages.code_version import ROOT
 from pipeline.stages.data_choice import DEFAULT_DATA, data_identity
 from pipeline.stages.graph import Stage
@@ -17,7 +18,7 @@ from pipeline.stages.graph import Stage
 ProfileName = Literal["ptq", "quick", "full"]
 WEIGHTS = ROOT / "pipeline" / "weights"
 PROFILES: tuple[ProfileName, ...] = ("ptq", "quick", "full")
-QUANTIZABLE = ("convtasnet", "sepformer")
+QUANTIZABLE = ("convtasnet", "convtasnet_music", "sepformer")
 BASELINES = {"ptq": (), "quick": ("ptq",), "full": ("ptq", "vanilla")}  # shown beside ours in the report
 EVALUATION_SETS = ("test", "sweep", "dev", "calibration")
 VALIDATION_FILES = {
@@ -61,6 +62,7 @@ class Choice:
             )
         if profile not in spec.profiles:
             raise UserError(f"the spec of {spec.name} has no profile '{profile}'. It has: {', '.join(sorted(spec.profiles))}.")
+        data = data_for(spec.task, data)
         data_identity(data)
         return cls(spec, load_target(target), profile, data, Path(checkpoint) if checkpoint else None)
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pipeline.data.evaluation_set import SetOptions, write_evaluation_sets
-from pipeline.data.sources import open_speech
+from pipeline.data.music_sets import write_music_sets
+from pipeline.data.sources import open_music, open_speech
+
+MUSIC_CALIBRATION_MIXTURES = 50  # four stereo stems and their sum are 1.8 MB for each 2 s
 
 
 def run(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, Path]) -> None:
@@ -15,6 +19,9 @@ def run(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, Path]) -
 
     Makes the sets test, sweep, dev and calibration; a mixture is at most one segment long.
     """
-    rate = settings["sample_rate"]
+    rate, data = settings["sample_rate"], settings["data"]["name"]
     options = SetOptions(rate, settings["mixtures"], task=settings["task"], max_seconds=settings["segment_samples"] / rate)
-    write_evaluation_sets(open_speech(settings["data"]["name"], rate), folder, options)
+    if options.task == "music":
+        write_music_sets(open_music(data), folder, replace(options, calibration=MUSIC_CALIBRATION_MIXTURES))
+    else:
+        write_evaluation_sets(open_speech(data, rate), folder, options)

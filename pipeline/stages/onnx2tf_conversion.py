@@ -21,10 +21,10 @@ def run(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, Path]) -
 
 
 def _segments(evaluation_set: Path, samples: int) -> np.ndarray:
-    """The first segment [T] of each mixture, at the level the device works on: [N, T]."""
+    """The first segment of each mixture, at the level the device works on: [N, T], or [N, T, A] as onnx2tf lays out A channels."""
     segments = []
     for item in json.loads((evaluation_set / "manifest.json").read_text())["items"]:
         waveform, _ = soundfile.read(evaluation_set / item["mixture"], dtype="float32")
-        waveform = np.pad(waveform[:samples], (0, max(0, samples - len(waveform))))
+        waveform = np.pad(waveform[:samples], ((0, max(0, samples - len(waveform))), *[(0, 0)] * (waveform.ndim - 1)))
         segments.append(waveform * np.float32(power_of_two_gain(float(np.abs(waveform).max()))))
     return np.stack(segments)

@@ -28,5 +28,7 @@ def run(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, Path]) -
         "spec_sha256": spec_sha256(spec),
         "checkpoint_sha256": sha256(weights),
     }
+    if spec.source_names:
+        metadata["source_names"] = ",".join(spec.source_names)
     network = load_quantized(spec, Recipe(**settings["recipe"]), weights)
     export_qdq(network, spec.segment_samples, metadata, folder / "model.qdq.onnx")

@@ -16,6 +16,6 @@ def run(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, Path]) -
     """``inputs``: teacher. ``settings``: spec, recipe, profile, data. Makes ``quantized.safetensors``."""
     spec = ModelSpec.model_validate(settings["spec"])
     profile = spec.profiles[settings["profile"]]
-    train, dev = training_files(settings["data"]["name"], spec.sample_rate)
+    train, dev = training_files(settings["data"]["name"], spec.sample_rate, spec.task)
     weights = inputs["teacher"] / "float.safetensors"
     train_quantized(spec, Recipe(**settings["recipe"]), profile, weights, train, dev, folder)

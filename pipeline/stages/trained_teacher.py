@@ -14,5 +14,5 @@ from pipeline.training.teacher import train_teacher
 def run(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, Path]) -> None:
     """``inputs``: start (float weights), if any. ``settings``: spec, data. Makes ``float.safetensors``; goes on where it stopped."""
     spec = ModelSpec.model_validate(settings["spec"])
-    train, dev = training_files(settings["data"]["name"], spec.sample_rate)
+    train, dev = training_files(settings["data"]["name"], spec.sample_rate, spec.task)
     train_teacher(spec, train, dev, folder, workers=1, devices=1, start=inputs.get("start"))

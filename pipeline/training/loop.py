@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from export_specs.atomic import write_bytes
 from export_specs.errors import TERMINATED, UserError
 from export_specs.schema import TrainingSpec
 from pipeline.data.examples import Examples
-from pipeline.losses.si_sdr import negative_si_sdr, si_sdr
+from pipeline.losses.objective import SPEECH, Objective
 from pipeline.training.lightning_messages import silence_tips
 
 
@@ -34,43 +36,54 @@ class Mixtures(lightning.LightningDataModule):
         """Rebuilt each epoch, so that a resumed run sees exactly the examples it would have seen."""
         assert self.trainer is not None
         self.train.epoch = self.trainer.current_epoch
-        return DataLoader(self.train, self.batch_size, shuffle=False, num_workers=self.workers)
+        return DataLoader(self.train, self.batch_size, shuffle=False, num_workers=self.workers, worker_init_fn=obey_the_trainer_alone)
 
     def val_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
         """The same validation mixtures every time."""
         return DataLoader(self.validation, self.batch_size, shuffle=False)
 
 
+def obey_the_trainer_alone(_: int) -> None:
+    """A process that mixes examples ends when the trainer ends it, or is gone.
+
+    A signal to the whole group, as Ctrl-C is one, would kill it first, and the trainer would tell of that. The thread that hands out
+    tensors would tell of a trainer that left in the midst of taking one.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    sys.excepthook = lambda *_: None  # only threads come here: errors of an example are sent to the trainer
+
+
 class SeparationTask(lightning.LightningModule):
-    """Trains a network with negative SI-SDR, Adam, gradient clipping and halving on plateau (the paper's recipe).
+    """Trains a network on its task's loss with Adam, gradient clipping and halving on plateau (the paper's recipe).
 
     In the last ``cooldown_steps`` the learning rate falls linearly to zero.
     """
 
-    def __init__(self, network: nn.Module, training: TrainingSpec, compiled: bool) -> None:
+    def __init__(self, network: nn.Module, training: TrainingSpec, compiled: bool, objective: Objective = SPEECH) -> None:
         super().__init__()
-        self.network, self.training_spec = network, training
+        self.network, self.training_spec, self.objective = network, training, objective
         self.run_network = torch.compile(network) if compiled else network
         self.rates_before_cooldown: list[float] = []  # of each group of parameters
         self.resumed_plateau: dict[str, Any] | None = None
 
     def loss(self, mixture: Tensor, sources: Tensor) -> Tensor:
         """Loss of each example [B]."""
-        return negative_si_sdr(self.run_network(mixture).float(), sources)
+        return self.objective.loss(self.run_network(mixture).float(), sources)
 
     def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
-        """One step on (mixture [B, T], sources [B, S, T])."""
+        """One step on (mixture [B, T], sources [B, S, T]), or of A audio channels (mixture [B, A, T], sources [B, S, A, T])."""
         loss = self.loss(*batch).mean()
         self.log("train_loss", loss, prog_bar=True, on_step=False, on_epoch=True, sync_dist=True)
         return loss
 
     def validation_step(self, batch: tuple[Tensor, Tensor], _: int) -> None:
-        """Logs the SI-SDR and its improvement over the mixture."""
+        """Logs the loss and the task's figure of merit."""
         mixture, sources = batch
-        loss = negative_si_sdr(self.network(mixture).float(), sources)
-        before = si_sdr(mixture[:, None].expand_as(sources), sources).mean(-1)
-        self.log("val_loss", loss.mean(), sync_dist=True)
-        self.log("val_si_sdri", (-loss - before).mean(), prog_bar=True, sync_dist=True)
+        estimate = self.network(mixture).float()
+        self.log("val_loss", self.objective.loss(estimate, sources).mean(), sync_dist=True)
+        figure = self.objective.figure(estimate, mixture, sources).mean()
+        self.log(self.objective.figure_name, figure, prog_bar=True, sync_dist=True)
 
     def on_train_batch_start(self, *_: Any) -> None:
         """The cooldown."""
@@ -84,7 +97,8 @@ class SeparationTask(lightning.LightningModule):
 
     def configure_gradient_clipping(self, *_: Any, **__: Any) -> None:
         """By norm. Lightning's own clipping refuses the fused Adam in mixed precision, because of a scaler that bf16 has not."""
-        nn.utils.clip_grad_norm_(self.network.parameters(), self.training_spec.gradient_clip)
+        if self.training_spec.gradient_clip:
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.training_spec.gradient_clip)
 
     def on_validation_epoch_end(self) -> None:
         """Halves the rate when the validation loss has stopped falling; before the checkpoint is saved, so that it counts after a kill."""
@@ -124,7 +138,8 @@ class Curve(Callback):
         """Writes the figures of the validation that just ended, and the last known training loss."""
         if trainer.sanity_checking or not trainer.is_global_zero:
             return
-        names = ("train_loss", "val_loss", "val_si_sdri")
+        assert isinstance(pl_module, SeparationTask)
+        names = ("train_loss", "val_loss", pl_module.objective.figure_name)
         figures = {name: float(value) for name, value in trainer.callback_metrics.items() if name in names}
         self.path.parent.mkdir(parents=True, exist_ok=True)
         new = not self.path.exists()

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from export_specs.schema import ModelSpec, QatProfile, TrainingSpec
 from pipeline.data.examples import training_examples
-from pipeline.losses.sakd import sakd_loss
-from pipeline.losses.si_sdr import best_permutation, negative_si_sdr, reorder
+from pipeline.losses.objective import SPEECH, Objective, objective_of
+from pipeline.losses.si_sdr import best_permutation, reorder
 from pipeline.models.build import build_network
 from pipeline.models.checkpoint import load_network, save_network
 from pipeline.quantization.attach import Recipe, freeze_statistics, observe, quantize, range_parameters
@@ -31,18 +31,20 @@ FITTED_BATCHES = 8  # of those observed; the others change the ranges little
 class QuantizedTask(SeparationTask):
     """Trains the quantized network; with a ``teacher`` by SAKD, without one on the task alone (vanilla QAT)."""
 
-    def __init__(self, network: nn.Module, training: TrainingSpec, compiled: bool, teacher: nn.Module | None) -> None:
-        super().__init__(network, training, compiled)
+    def __init__(
+        self, network: nn.Module, training: TrainingSpec, compiled: bool, teacher: nn.Module | None, objective: Objective = SPEECH
+    ) -> None:
+        super().__init__(network, training, compiled, objective)
         self.teacher = None if teacher is None else [teacher.eval().requires_grad_(False)]  # in a list: not a part of the checkpoint
         self.groups = grouped_by_rate(network, training.learning_rate)  # now: a resumed run restores the ranges before it asks for them
 
     def loss(self, mixture: Tensor, sources: Tensor) -> Tensor:
         student = self.run_network(mixture)
         if self.teacher is None:
-            return negative_si_sdr(student, sources)
+            return self.objective.loss(student, sources)
         with torch.no_grad():
             teacher = self.teacher[0](mixture)
-        return sakd_loss(student, teacher, sources)
+        return self.objective.distilled(student, teacher, sources)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         return self.groups
@@ -127,7 +129,9 @@ def train_quantized(
     teacher = build_network(spec)
     load_network(teacher, float_weights)
     known = [torch.cat(part) for part in zip(*batches[:LEVEL_BATCHES], strict=True)]
-    match_output_level(teacher, *known)
+    objective = objective_of(spec.task)
+    if objective.open_level:
+        match_output_level(teacher, *known)
     student = quantize(teacher, recipe)
     observe(student, [mixture for mixture, _ in batches])
     fit_ranges(student, [mixture for mixture, _ in batches[:FITTED_BATCHES]])
@@ -135,11 +139,12 @@ def train_quantized(
         train = training_examples(spec, train_files, samples, training.epoch_steps * profile.batch_size * devices, training.seed, True)
         validation = training_examples(spec, dev_files, samples, VALIDATION_MIXTURES, training.seed + 1, False)
         # not compiled as a whole, which takes minutes: the fake quantizers are, one by one
-        task = QuantizedTask(student, training, False, teacher if recipe.variant == "fqss" else None)
+        task = QuantizedTask(student, training, False, teacher if recipe.variant == "fqss" else None, objective)
         fit(task, Mixtures(train, validation, profile.batch_size, workers), folder, training.epoch_steps, training.precision, devices)
-        decoder = student.get_submodule("decoder")
-        assert isinstance(decoder, ReconstructingDecoder | ByteDecoder)
-        decoder.scale_output(output_level(student, *known))
+        if objective.open_level:
+            decoder = student.get_submodule("decoder")
+            assert isinstance(decoder, ReconstructingDecoder | ByteDecoder)
+            decoder.scale_output(output_level(student, *known))
     freeze_statistics(student, True)
     result = folder / "quantized.safetensors"
     facts = {"model": spec.name, "variant": recipe.variant, "norm": recipe.norm, "observed_batches": str(OBSERVED_BATCHES)}

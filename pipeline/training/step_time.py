@@ -19,7 +19,7 @@ from export_specs.atomic import write_text
 from export_specs.errors import run_command_line
 from export_specs.load import load_model, load_target
 from export_specs.schema import ModelSpec, NormRecipe
-from pipeline.losses.si_sdr import negative_si_sdr
+from pipeline.losses.objective import objective_of
 from pipeline.models.build import build_network
 from pipeline.quantization.attach import Recipe, observe, quantize
 from pipeline.training.qat import QuantizedTask
@@ -37,15 +37,17 @@ def step_seconds(spec: ModelSpec, norm: NormRecipe, profile: str, steps: int) ->
     lightning.seed_everything(0, verbose=False)
     settings = next(value for name, value in spec.profiles.items() if name == profile)
     samples = segment_samples(spec, settings.segment_seconds)
-    sources = 0.1 * torch.randn(settings.batch_size, spec.n_src, samples)
+    channels = [] if spec.audio_channels == 1 else [spec.audio_channels]
+    sources = 0.1 * torch.randn(settings.batch_size, spec.n_src, *channels, samples)
+    objective = objective_of(spec.task)
     mixture = sources.sum(1)
     teacher = build_network(spec)
     tasks: dict[str, nn.Module] = {"float": build_network(spec)}
-    losses = {"float": lambda: negative_si_sdr(tasks["float"](mixture), sources)}
+    losses = {"float": lambda: objective.loss(tasks["float"](mixture), sources)}
     for variant in ("vanilla", "fqss"):
         student = quantize(teacher, Recipe(variant, norm))
         observe(student, [mixture])
-        task = QuantizedTask(student.train(), spec.training, False, teacher if variant == "fqss" else None)
+        task = QuantizedTask(student.train(), spec.training, False, teacher if variant == "fqss" else None, objective)
         tasks[variant] = student
         losses[variant] = lambda task=task: task.loss(mixture, sources)  # type: ignore[misc]
     optimizers = {name: torch.optim.Adam([p for p in network.parameters() if p.requires_grad], 1e-5) for name, network in tasks.items()}

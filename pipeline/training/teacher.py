@@ -9,6 +9,7 @@ import lightning
 from export_specs.schema import ModelSpec
 from pipeline.compiler import compiler_available
 from pipeline.data.examples import training_examples
+from pipeline.losses.objective import objective_of
 from pipeline.models.build import build_network
 from pipeline.models.checkpoint import load_network, save_network
 from pipeline.training.loop import Mixtures, SeparationTask, fit
@@ -28,7 +29,8 @@ def train_teacher(
     """Train the float network of ``spec``; the run can be stopped and goes on where it stopped.
 
     Args:
-        train_files: (speaker, path) of the training utterances; ``dev_files`` those that choose the learning rate.
+        train_files: (speaker, path) of the training utterances, or (name, folder) of the tracks of music; ``dev_files`` those that choose
+            the learning rate.
         folder: checkpoints, ``curve.csv`` and the result ``float.safetensors``.
         workers: processes that mix examples; ``devices``: processes that train (DDP).
         start: float weights to go on from; random ones without it.
@@ -47,7 +49,7 @@ def train_teacher(
     network = build_network(spec)
     if start is not None:
         load_network(network, start)
-    task = SeparationTask(network, training, compiler_available())
+    task = SeparationTask(network, training, compiler_available(), objective_of(spec.task))
     fit(task, Mixtures(train, validation, training.batch_size, workers), folder, training.epoch_steps, training.precision, devices)
     weights = folder / "float.safetensors"
     save_network(task.network, weights, {"model": spec.name, "step": str(task.global_step)})

@@ -30,7 +30,7 @@ def run_onnx(path: Path, inputs: Tensors) -> Tensors:
 
 
 def run_tflite(path: Path, runtime: str, inputs: Tensors) -> Tensors:
-    """A TFLite runtime; rank-3 ONNX inputs are laid out as the file has them, outputs of the body are brought back to [N, C, T]."""
+    """A TFLite runtime; rank-3 ONNX inputs are laid out as the file has them, outputs [N, T, 1, C] are brought back to [N, C, T]."""
     reference = Interpreter(str(path), experimental_op_resolver_type=KERNELS.get(runtime, OpResolverType.BUILTIN_REF), num_threads=1)
     reference.allocate_tensors()
     sources, targets = reference.get_input_details(), reference.get_output_details()
@@ -50,7 +50,7 @@ def run_tflite(path: Path, runtime: str, inputs: Tensors) -> Tensors:
 
 
 def _channels_last(value: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    return np.ascontiguousarray(value.transpose(0, 2, 1)[:, :, None, :]) if len(shape) == 4 and value.ndim == 3 else value
+    return np.ascontiguousarray(value.transpose(0, 2, 1)[:, :, None, :]) if (value.ndim, len(shape)) == (3, 4) else value
 
 
 def _channels_first(value: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +20,7 @@ PCM_SCALE = 1 / 32768
 
 
 class TfliteGraph:
-    """A graph of one subgraph, tensors and operators added in order."""
+    """A main graph and, through ``subgraph``, those that its loops run; tensors and operators are added in order."""
 
     def __init__(self) -> None:
         self.graph = schema.SubGraphT()
@@ -27,6 +28,17 @@ class TfliteGraph:
         self.model = schema.ModelT()
         self.model.version, self.model.subgraphs, self.model.operatorCodes = 3, [self.graph], []
         self.model.buffers = [schema.BufferT()]
+
+    def subgraph(self) -> TfliteGraph:
+        """A further graph of the same file."""
+        inner = copy.copy(self)
+        inner.graph = schema.SubGraphT()
+        inner.graph.tensors, inner.graph.operators = [], []
+        self.model.subgraphs.append(inner.graph)
+        return inner
+
+    def ends(self, inputs, outputs) -> None:
+        self.graph.inputs, self.graph.outputs = np.array(inputs, np.int32), np.array(outputs, np.int32)
 
     def tensor(self, name, shape, dtype, scale=None, zero_point=0, data=None):
         tensor = schema.TensorT()
@@ -62,7 +74,7 @@ class TfliteGraph:
         self.graph.operators.append(operator)
 
     def write(self, path: Path, inputs, outputs, metadata=None) -> Path:
-        self.graph.inputs, self.graph.outputs = np.array(inputs, np.int32), np.array(outputs, np.int32)
+        self.ends(inputs, outputs)
         if metadata is not None:
             entry = schema.MetadataT()
             entry.name, entry.buffer = "fqss", self.buffer(json.dumps(metadata).encode())
@@ -171,6 +183,41 @@ def write_doubling_model(path: Path, dtype="int16", scale=PCM_SCALE, zero_point=
     row = g.tensor("row", [1, 1, SAMPLES], dtype, *quantization)
     g.operator("RESHAPE", [pcm, g.tensor("shape", [3], np.int32, data=[1, 1, SAMPLES])], [row])
     separated = g.tensor("separated", [1, 2, SAMPLES], dtype, *quantization)
+    g.operator("CONCATENATION", [row, row], [separated], "ConcatenationOptions", axis=1)
+    return g.write(path, [pcm], [separated], metadata)
+
+
+LOOP_STEPS = 3
+
+
+def write_loop_model(path: Path, stray_float=False, metadata=METADATA) -> Path:
+    """[1, T] -> [1, 2, T]: a WHILE halves the input LOOP_STEPS times; the body may hold a float tensor that nothing reads."""
+    g = TfliteGraph()
+
+    def variables(part):
+        return [part.tensor("t", [1], np.int32), part.tensor("row", [1, SAMPLES], np.int16, PCM_SCALE)]
+
+    condition = g.subgraph()
+    state = variables(condition)
+    more = condition.tensor("more", [1], np.bool_)
+    condition.operator("LESS", [state[0], condition.tensor("steps", [1], np.int32, data=[LOOP_STEPS])], [more], "LessOptions")
+    condition.ends(state, [more])
+    body = g.subgraph()
+    state = variables(body)
+    following, halved = variables(body)
+    body.operator("ADD", [state[0], body.tensor("one", [1], np.int32, data=[1])], [following], "AddOptions")
+    half = body.tensor("half", [1, 1], np.int16, 2.0**-15, data=[1 << 14])
+    body.operator("MUL", [state[1], half], [halved], "MulOptions")
+    if stray_float:
+        body.tensor("stray", [2], np.float32, data=[1, 2])
+    body.ends(state, [following, halved])
+    pcm = g.tensor("pcm", [1, SAMPLES], np.int16, PCM_SCALE)
+    last = [g.tensor("last", [1], np.int32), g.tensor("halved", [1, SAMPLES], np.int16, PCM_SCALE)]
+    begin = g.tensor("begin", [1], np.int32, data=[0])
+    g.operator("WHILE", [begin, pcm], last, "WhileOptions", condSubgraphIndex=1, bodySubgraphIndex=2)
+    row = g.tensor("row", [1, 1, SAMPLES], np.int16, PCM_SCALE)
+    g.operator("RESHAPE", [last[1], g.tensor("shape", [3], np.int32, data=[1, 1, SAMPLES])], [row])
+    separated = g.tensor("separated", [1, 2, SAMPLES], np.int16, PCM_SCALE)
     g.operator("CONCATENATION", [row, row], [separated], "ConcatenationOptions", axis=1)
     return g.write(path, [pcm], [separated], metadata)
 

@@ -5,8 +5,10 @@ import subprocess
 import sys
 from itertools import pairwise
 
+import flatbuffers
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 
 from edge_runtime import tflm
 from edge_runtime.model_file import ModelFile, TensorInfo, read_model
@@ -15,7 +17,7 @@ from edge_runtime.runtime import RUNTIMES, open_runtime
 from edge_runtime.signature import fit_signature
 from edge_runtime.tflite_file import channels_first
 from export_specs.errors import UserError
-from tests.edge_runtime.conftest import TfliteGraph
+from tests.edge_runtime.conftest import LOOP_STEPS, TfliteGraph, write_loop_model
 
 
 @pytest.fixture(params=RUNTIMES)
@@ -60,6 +62,34 @@ def test_each_inner_tensor_follows_from_the_one_before(network, pcm):
         assert (difference > 0).mean() < 0.15, name
     assert np.abs(taps["e"] - _codes(_real(taps, network, "d"), network, "e", np.int16)).max() <= 1
     assert np.array_equal(output, taps["e"][0])
+
+
+@pytest.mark.parametrize("name", RUNTIMES[1:])
+def test_a_loop_runs_and_its_results_are_tapped(name, tmp_path, pcm):
+    path = write_loop_model(tmp_path / "loop.tflite")
+    file = read_model(path)
+    assert file.ops == {"WHILE": 1, "LESS": 1, "ADD": 1, "MUL": 1, "RESHAPE": 1, "CONCATENATION": 1}
+    assert file.dtypes == {"int16": 8, "int32": 8, "bool": 1}
+    output, taps = open_runtime(path, name).run_with_taps(pcm)
+    assert list(taps) == ["last", "halved", "row", "separated"]
+    assert taps["last"] == [LOOP_STEPS]
+    assert np.abs(output - pcm / 2**LOOP_STEPS).max() < 1
+    assert np.array_equal(taps["halved"][0], output[0])
+
+
+def test_a_damaged_loop_is_told(tmp_path):
+    model = schema.ModelT.InitFromPackedBuf(bytearray(write_loop_model(tmp_path / "loop.tflite").read_bytes()), 0)
+    model.buffers[model.subgraphs[2].tensors[4].buffer].data = np.zeros(3, np.uint8)
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    (tmp_path / "bad.tflite").write_bytes(bytes(builder.Output()))
+    with pytest.raises(UserError, match=r"the constant 'one' int32 .* holds 3 bytes instead of 4"):
+        read_model(tmp_path / "bad.tflite")
+
+
+def test_a_scalar_has_the_bytes_of_one_value():
+    assert TensorInfo("axis", (), "int32").nbytes == 4
+    assert TensorInfo("open", (-1, 3), "int16").nbytes == 6
 
 
 def test_taps_change_nothing(network, pcm):

@@ -15,7 +15,7 @@ import pytest
 import typer
 
 from export_specs.atomic import atomic_path, write_bytes
-from export_specs.errors import UserError, run_command_line
+from export_specs.errors import RESEND_SECONDS, TERMINATED, UserError, run_command_line
 
 ROOT = Path(__file__).parents[2]
 Command = Callable[[Callable[[], None]], tuple[object, str]]
@@ -75,6 +75,25 @@ def test_a_signal_in_a_finalizer_is_not_lost(end: Command, error: BaseException,
         time.sleep(30)
 
     assert end(work)[0] == code
+
+
+def test_a_signal_that_comes_again_does_not_outlive_the_command(end: Command) -> None:
+    """Dropped in a finalizer, and noticed by other means before it is sent again: the exit code is that of the first."""
+
+    class Dropping:
+        def __del__(self) -> None:
+            raise SystemExit(TERMINATED)
+
+    def work() -> None:
+        Dropping()
+        raise SystemExit(TERMINATED)
+
+    handler = signal.signal(signal.SIGTERM, lambda *_: pytest.fail("it came again"))
+    try:
+        assert end(work)[0] == TERMINATED
+        time.sleep(2 * RESEND_SECONDS)
+    finally:
+        signal.signal(signal.SIGTERM, handler)
 
 
 def test_full_disk(end: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

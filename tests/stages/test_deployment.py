@@ -36,6 +36,18 @@ def test_wrong_setting_lists_the_right_ones(arguments: tuple[str, ...], listed: 
         Choice.of(*arguments)
 
 
+def test_the_model_chooses_the_kind_of_data(tmp_path: Path) -> None:
+    def chosen(model: str, data: str) -> str:
+        return Choice.of(model, "tflite-int8", "ptq", data, "", "").data
+
+    assert (chosen("convtasnet", ""), chosen("convtasnet-music", "")) == ("embedded", "rendered-stems")
+    assert chosen("convtasnet-music", f"musdb18hq:{tmp_path}") == f"musdb18hq:{tmp_path}"
+    with pytest.raises(UserError, match="musdb18hq:DIR, rendered-stems"):
+        chosen("convtasnet-music", "embedded")
+    with pytest.raises(UserError, match="no folder /nowhere"):
+        chosen("convtasnet-music", "musdb18hq:/nowhere")
+
+
 def test_float_target_needs_no_quantized_training() -> None:
     found = ancestors(deployment("tflite-float32").report)
     assert "pipeline.stages.onnx2tf_conversion" in found

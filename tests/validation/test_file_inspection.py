@@ -9,8 +9,9 @@ import numpy as np
 import onnx
 import pytest
 
+from edge_runtime.model_file import read_model
 from export_specs.errors import UserError
-from tests.edge_runtime.conftest import SAMPLES, write_onnx_network, write_tflite_network
+from tests.edge_runtime.conftest import LOOP_STEPS, SAMPLES, write_loop_model, write_onnx_network, write_tflite_network
 from validation.accounting import count_onnx_float, count_tflite
 from validation.behaviour import observe
 from validation.golden_inputs import forced_onnx, forced_tflite
@@ -56,6 +57,51 @@ def test_structure_sees_floats(tmp_path: Path, qdq: Path) -> None:
     model.graph.initializer.append(onnx.numpy_helper.from_array(np.ones(3, np.float32), "left in float"))
     onnx.save(model, qdq)
     assert audit(qdq, []).float_tensors == ["left in float"]
+
+
+def test_structure_looks_into_loops(tmp_path: Path) -> None:
+    found = audit(write_loop_model(tmp_path / "l.tflite"), ["WHILE", "LESS", "ADD", "RESHAPE", "CONCATENATION"])
+    assert found.ops == {"WHILE": 1, "LESS": 1, "ADD": 1, "MUL": 1, "RESHAPE": 1, "CONCATENATION": 1}
+    assert found.refused_ops == {"MUL": 1} and found.float_tensors == []
+    assert found.dtypes == {"int32": 8, "int16": 8, "bool": 1}
+    assert audit(write_loop_model(tmp_path / "f.tflite", stray_float=True), []).float_tensors == ["stray"]
+
+
+def test_structure_looks_into_the_body_of_a_scan(tmp_path: Path) -> None:
+    from onnx import TensorProto, helper
+
+    step = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [3]) for name in ("s", "e", "s2", "y")]
+    nodes = [helper.make_node("Add", ["s", "left"], ["s2"]), helper.make_node("Mul", ["e", "s"], ["y"])]
+    body = helper.make_graph(nodes, "step", step[:2], step[2:], [onnx.numpy_helper.from_array(np.ones(3, np.float32), "left")])
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [5, 3]) for name in ("x", "ys")]
+    start = onnx.numpy_helper.from_array(np.zeros(3, np.float32), "start")
+    scan = helper.make_node("Scan", ["start", "x"], ["end", "ys"], body=body, num_scan_inputs=1)
+    onnx.save(helper.make_model(helper.make_graph([scan], "g", ends[:1], ends[1:], [start])), tmp_path / "s.onnx")
+    found = audit(tmp_path / "s.onnx", [])
+    assert found.float_tensors == ["start", "left"]
+    assert found.ops == {"Scan": 1, "Add": 1, "Mul": 1}
+    assert read_model(tmp_path / "s.onnx").ops == found.ops
+
+
+def test_what_a_loop_computes_counts_for_every_step(tmp_path: Path) -> None:
+    cost = count_tflite(write_loop_model(tmp_path / "l.tflite"), RATE)
+    assert cost.macs_by_op == {"MUL": LOOP_STEPS * SAMPLES}
+    assert cost.bops == 16 * 16 * cost.macs
+    assert cost.constants == 7  # t, steps, one, half and the shape of 3
+
+
+def test_a_loop_whose_steps_the_file_does_not_tell(tmp_path: Path) -> None:
+    graph = TfliteGraph.read(write_loop_model(tmp_path / "l.tflite"))
+    less = graph.subgraphs[1].operators[0]
+    graph.model.subgraphs[1].operators[0].inputs = np.array(less.inputs[::-1], np.int32)
+    del graph.subgraphs[1].operators
+    with pytest.raises(UserError, match="how often its WHILE"):
+        graph.loop(graph.operators[0])
+
+
+def test_golden_inputs_of_a_file_with_a_loop(tmp_path: Path, clips: list[np.ndarray]) -> None:
+    found = {f.tensor: f for f in forced_tflite(write_loop_model(tmp_path / "l.tflite"), clips)}
+    assert found["halved"].op == "WHILE" and all(f.max_lsb == 0 for f in found.values())
 
 
 def test_macs_by_hand(tflite: Path, qdq: Path) -> None:

@@ -26,6 +26,7 @@ from pipeline.convert.ops.prelu import lower_prelu
 from pipeline.convert.ops.requantize import lower_quantize
 from pipeline.convert.ops.reshape import lower_reshape
 from pipeline.convert.ops.rsqrt import lower_sqrt
+from pipeline.convert.ops.scan import lower_scan
 from pipeline.convert.ops.slice import lower_slice
 from pipeline.convert.ops.softmax import lower_softmax
 from pipeline.convert.ops.sub import lower_sub
@@ -54,6 +55,7 @@ LOWERINGS: dict[str, LoweringFunction] = {
     "ReduceMean": lower_reduce_mean,
     "ReduceSumSquare": lower_reduce_sum_square,
     "Reshape": lower_reshape,
+    "Scan": lower_scan,
     "Sigmoid": lower_sigmoid,
     "Slice": lower_slice,
     "Softmax": lower_softmax,

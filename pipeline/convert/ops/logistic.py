@@ -6,16 +6,17 @@ import numpy as np
 from onnx import NodeProto
 
 from pipeline.convert.lowering import Lowering
+from pipeline.convert.ops.int16_table import lower_int16_table
 
-OUTPUT_SCALE, OUTPUT_ZERO_POINT = 1 / 256, -128  # the kernels accept nothing else
+OUTPUT_SCALE, OUTPUT_ZERO_POINT = 1 / 256, -128  # the int8 kernels accept nothing else
 
 
 def lower_sigmoid(lowering: Lowering, node: NodeProto) -> None:
-    """Lower a Sigmoid on int8."""
+    """Lower a Sigmoid on int8 or int16."""
+    if lowering.dequantized(node, 0).dtype == np.int16:
+        lower_int16_table(lowering, node, "LOGISTIC")
+        return
     source, result = lowering.dequantized(node, 0), lowering.quantized(node)
     lowering.require_types(node, (np.int8,), source, result)
-    fixed = result.grid.scale[0] == OUTPUT_SCALE and result.grid.zero_point[0] == OUTPUT_ZERO_POINT
-    lowering.require(
-        node, fixed, f"its output has {result.grid}", "train and export it with scale 1/256 and zero point -128, which the kernel fixes"
-    )
+    lowering.require_grid(node, result, OUTPUT_SCALE, OUTPUT_ZERO_POINT)
     lowering.emit(node, "LOGISTIC", [lowering.tensor(source.name)], [lowering.tensor(result.name)], 2)

@@ -20,9 +20,6 @@ def lower_softmax(lowering: Lowering, node: NodeProto) -> None:
     axis = int(lowering.graph.attributes(node).get("axis", -1)) % rank
     last = lowering.layout(source.name) is Layout.PLAIN and axis == rank - 1
     lowering.require(node, last, f"its axis is {axis} of {rank}", "the last axis of a tensor outside the body")
-    fixed = result.grid.scale[0] == OUTPUT_SCALE and result.grid.zero_point[0] == OUTPUT_ZERO_POINT
-    lowering.require(
-        node, fixed, f"its output has {result.grid}", "train and export it with scale 1/256 and zero point -128, which the kernel fixes"
-    )
+    lowering.require_grid(node, result, OUTPUT_SCALE, OUTPUT_ZERO_POINT)
     inputs, outputs = [lowering.tensor(source.name)], [lowering.tensor(result.name)]
     lowering.emit(node, "SOFTMAX", inputs, outputs, 2, options("SoftmaxOptions", beta=1.0))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from pipeline.export.graph import GraphBuilder, Value, layer_name
 from pipeline.quantization import layers
 
@@ -28,11 +26,8 @@ def emit_depthwise(graph: GraphBuilder, layer: layers.Depthwise, inputs: list[Va
     """Conv with as many groups as channels, dilated."""
     (x,) = inputs
     codes, scale = layer.weight_quantizer.codes(layer.weight).numpy(), layer.weight_quantizer.scale().numpy()
-    assert layer.bias is not None
-    operands = [
-        graph.read(x),
-        graph.weight(f"{name}.weight", codes, scale, 0),
-        graph.bias(f"{name}.bias", np.asarray(layer.bias.detach()), x.grid(), scale),
-    ]
+    operands = [graph.read(x), graph.weight(f"{name}.weight", codes, scale, 0)]
+    if layer.bias is not None:
+        operands.append(graph.bias(f"{name}.bias", layer.bias.detach().numpy(), x.grid(), scale))
     edge = graph.node("Conv", operands, f"{name}/conv", group=x.channels, dilations=list(layer.dilation), pads=list(layer.pads))
     return graph.write(edge, name, x.channels, x.frames, layer.output_quantizer)

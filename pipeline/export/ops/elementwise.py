@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from pipeline.export.graph import GraphBuilder, Value
 from pipeline.quantization import layers
 
@@ -33,12 +31,21 @@ def emit_multiply(graph: GraphBuilder, layer: layers.Multiply, inputs: list[Valu
 def emit_select_source(graph: GraphBuilder, layer: layers.SelectSource, inputs: list[Value], name: str) -> Value:
     """Slice of the int8 codes."""
     (x,) = inputs
-    bounds = [graph.const(f"{name}/{key}", [value], np.int64) for key, value in (("start", layer.start), ("stop", layer.stop), ("axis", 1))]
-    graph.node("Slice", [x.name, *bounds], name)
+    graph.slice(x.name, [layer.start], [layer.stop], [1], name)
     return Value(name, layer.stop - layer.start, x.frames, x.scale, x.zero_point)
 
 
 def emit_stack_sources(graph: GraphBuilder, _: layers.StackSources, inputs: list[Value], name: str) -> Value:
-    """Concat of the int16 waveforms [1, 1, T]."""
-    graph.node("Concat", [value.name for value in inputs], name, axis=1)
-    return Value(name, len(inputs), inputs[0].frames)
+    """Concat of the int16 waveforms [1, A, T] of S sources; [1, S, T] of mono ones, else [1, S, A, T]."""
+    names, first = [value.name for value in inputs], inputs[0]
+    if first.channels == 1:
+        graph.node("Concat", names, name, axis=1)
+    else:
+        joined = graph.node("Concat", names, f"{name}/channels", axis=1)
+        graph.reshape(joined, [1, len(inputs), first.channels, first.frames], name)
+    return Value(name, len(inputs) * first.channels, first.frames)
+
+
+def slice_channels(graph: GraphBuilder, codes: str, axis: int, channels: int) -> list[str]:
+    """The slices of size 1 of an integer tensor along an axis."""
+    return [graph.slice(codes, [channel], [channel + 1], [axis], f"{codes}/channel_{channel}") for channel in range(channels)]

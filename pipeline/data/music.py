@@ -1,0 +1,78 @@
+"""What every data set of music comes down to: tracks of four stems by split, and what may be said of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from export_specs.errors import UserError
+from export_specs.schema import MUSIC_SOURCES
+from pipeline.data.mixing import Waveform
+from pipeline.data.split import Split
+
+AUDIO_CHANNELS = 2
+
+Track = tuple[str, Path]
+
+
+@dataclass(frozen=True)
+class Music:
+    """A data set.
+
+    Attributes:
+        name: as DATA gives it.
+        synthetic: rendered, not recorded.
+        licence: of the audio; ``description``: where it comes from.
+        tracks: (name, folder of the stems) by split; no track is in two.
+    """
+
+    name: str
+    synthetic: bool
+    licence: str
+    description: str
+    tracks: Mapping[Split, Sequence[Track]]
+
+
+def track_samples(folder: Path, sample_rate: int) -> int:
+    """Length of a track in samples, after its four stems have been looked at.
+
+    Raises:
+        UserError: a stem is missing, no audio, of another rate, not stereo, or of another length than the others.
+    """
+    lengths = []
+    for path in (folder / f"{name}.wav" for name in MUSIC_SOURCES):
+        if not path.is_file():
+            raise UserError(f"{path} is missing: a track is a folder with {', '.join(f'{name}.wav' for name in MUSIC_SOURCES)}")
+        try:
+            info = soundfile.info(path)
+        except (soundfile.LibsndfileError, OSError) as error:
+            raise UserError(f"{path} is not audio: {error}") from error
+        if (info.samplerate, info.channels) != (sample_rate, AUDIO_CHANNELS):
+            raise UserError(f"{path} has {info.samplerate} Hz and {info.channels} channel(s); the model needs {sample_rate} Hz stereo")
+        lengths.append(info.frames)
+    if len(set(lengths)) > 1 or not lengths[0]:
+        raise UserError(f"the stems of {folder} have {', '.join(map(str, lengths))} samples; they must be of one length")
+    return int(lengths[0])
+
+
+def read_stems(folder: Path, start: int, samples: int) -> Waveform:
+    """A place of a track, [S, 2, samples] in the order of MUSIC_SOURCES, zeros after its end.
+
+    Raises:
+        UserError: a stem cannot be read or holds NaN or infinity.
+    """
+    stems = np.zeros((len(MUSIC_SOURCES), AUDIO_CHANNELS, samples), np.float32)
+    for stem, name in zip(stems, MUSIC_SOURCES, strict=True):
+        path = folder / f"{name}.wav"
+        try:
+            found, _ = soundfile.read(path, samples, start, dtype="float32", always_2d=True)
+        except (soundfile.LibsndfileError, OSError) as error:
+            raise UserError(f"cannot read {path} as audio: {error}") from error
+        stem[:, : len(found)] = found.T
+    if not np.isfinite(stems).all():
+        raise UserError(f"a stem of {folder} is not finite (NaN or infinity); remove the track from the data set")
+    return stems
