@@ -11,6 +11,7 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.plugins.io import TorchCheckpointIO
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -174,10 +175,27 @@ def fit(task: SeparationTask, data: Mixtures, folder: Path, epoch_steps: int, pr
     last = folder / "last.ckpt"
     try:
         trainer.fit(task, data, ckpt_path=str(last) if last.exists() else None)
-    except SystemExit as ended:  # lightning makes exit code 1 of Ctrl-C, and 0 of SIGTERM
-        if isinstance(ended.__context__, KeyboardInterrupt):
-            raise KeyboardInterrupt from None
-        raise SystemExit(TERMINATED) from None
     except UserError as error:  # of a process that mixes examples: torch puts its traceback before it
         raise UserError(str(error).rpartition("UserError: ")[2].strip()) from None
+    except (SystemExit, Exception) as error:
+        raise_interruption(error)
+        raise
     return last
+
+
+def raise_interruption(error: BaseException) -> None:
+    """Raise the interruption that ``error`` comes of, if it comes of one.
+
+    Lightning makes exit code 1 of Ctrl-C and 0 of SIGTERM; and where either comes between its steps, its clean-up fails on what is not
+    there yet and hides them.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C. SystemExit: SIGTERM.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, KeyboardInterrupt):
+            raise KeyboardInterrupt from None
+        if isinstance(cause, SIGTERMException) or (isinstance(cause, SystemExit) and cause.code == TERMINATED):
+            raise SystemExit(TERMINATED) from None
+        cause = cause.__context__
