@@ -15,13 +15,20 @@ def distillation_weight(teacher: Tensor, student: Tensor, sources: Tensor, gamma
     """gamma = 10^((SDR - SDR_Q) / 10) of each example [B], detached: large where quantization hurts.
 
     SDR is the plain one of eq. (2), averaged over the sources, of teacher and student [B, S, T], each in the order that
-    the task chooses for it. The paper prints the float network in both terms; the second is the quantized one.
+    the task chooses for it and at the sources' level, which both losses leave open: plain SDR would take a drift of the level
+    for loss by quantization. The paper prints the float network in both terms; the second is the quantized one.
     ``gamma_max`` limits it: a single example that the student has lost would otherwise take over the batch.
     """
     with torch.no_grad():
         ordered = [reorder(estimate, best_permutation(estimate, sources)) for estimate in (teacher, student)]
-        sdr_float, sdr_quantized = (sdr(estimate, sources).mean(-1) for estimate in ordered)
+        sdr_float, sdr_quantized = (sdr(at_level(estimate, sources), sources).mean(-1) for estimate in ordered)
         return (10 ** ((sdr_float - sdr_quantized) / 10)).clamp(max=gamma_max)
+
+
+def at_level(estimate: Tensor, sources: Tensor) -> Tensor:
+    """The estimates of each example [B, S, T] times one factor, the least-squares one over all of its sources."""
+    factor = (estimate * sources).sum((1, 2), keepdim=True) / estimate.square().sum((1, 2), keepdim=True).clamp(min=1e-12)
+    return factor * estimate
 
 
 def sakd_loss(student: Tensor, teacher: Tensor, sources: Tensor, kd_lambda: float = KD_LAMBDA, gamma_max: float = GAMMA_MAX) -> Tensor:
