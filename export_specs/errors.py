@@ -89,6 +89,7 @@ def _send_again(dropped: Any) -> None:
 
 
 def _end_interrupted(code: int) -> NoReturn:
+    sys.unraisablehook = lambda _: None  # objects that were being made fail as they are torn down
     _end("interrupted: run the same command again to go on where it stopped", code)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import signal
 import sys
 from pathlib import Path
@@ -44,13 +45,13 @@ class Mixtures(lightning.LightningDataModule):
 
 
 def obey_the_trainer_alone(_: int) -> None:
-    """A process that mixes examples ends when the trainer ends it, or is gone.
+    """A process that mixes examples ends without a word when the trainer ends it, or is gone.
 
-    A signal to the whole group, as Ctrl-C is one, would kill it first, and the trainer would tell of that. The thread that hands out
-    tensors would tell of a trainer that left in the midst of taking one.
+    A signal to the whole group, as Ctrl-C is one, reaches it too. If it died of that, or left with another exit code than 0, the
+    trainer would tell of a failure. The thread that hands out tensors would tell of a trainer that left in the midst of taking one.
     """
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     sys.excepthook = lambda *_: None  # only threads come here: errors of an example are sent to the trainer
 
 

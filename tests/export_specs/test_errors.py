@@ -29,6 +29,7 @@ def end(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
         app = typer.Typer(pretty_exceptions_enable=False)
         app.command()(work)
         monkeypatch.setattr(sys, "argv", ["command"])
+        monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)  # a command that is interrupted leaves it silent
         with pytest.raises(SystemExit) as ended:
             run_command_line(app)
         return ended.value.code, capsys.readouterr().err
