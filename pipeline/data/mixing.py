@@ -85,6 +85,16 @@ def power_of_two_gain(peak: float) -> float:
     return 2.0 ** max(0, -math.frexp(peak)[1]) if peak > 0 else 1.0
 
 
+def at_device_level(sources: Waveform) -> Waveform:
+    """Sources [S, ..., T] on the 16-bit grid, at the power of two that brings the peak of their sum into [0.5, 1) of full scale.
+
+    The sum must be within 16 bits: a peak beyond 0.999 is scaled down to it.
+    """
+    peak = float(np.abs(sources.sum(axis=0)).max())
+    gain = power_of_two_gain(peak)
+    return on_pcm_grid(sources * np.float32(gain * min(1.0, 0.999 / max(1e-9, peak * gain))))
+
+
 def on_pcm_grid(waveform: Waveform) -> Waveform:
     """Rounded to 16-bit codes and saturated, still in units of full scale."""
     return (np.clip(np.rint(waveform * FULL_SCALE), -FULL_SCALE, FULL_SCALE - 1) / FULL_SCALE).astype(np.float32)

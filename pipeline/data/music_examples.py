@@ -7,7 +7,7 @@ import torch
 from torch.utils.data import Dataset
 
 from export_specs.errors import UserError
-from pipeline.data.mixing import Waveform, on_pcm_grid, power_of_two_gain
+from pipeline.data.mixing import Waveform, at_device_level
 from pipeline.data.music import Track, read_stems, track_samples
 
 GAINS = (0.25, 1.25)
@@ -52,9 +52,7 @@ class MusicExamples(Dataset[tuple[torch.Tensor, torch.Tensor]]):
             signs, gains = random.choice([-1.0, 1.0], len(stems)), random.uniform(*GAINS, len(stems))
             swapped = np.where(random.integers(2, size=(len(stems), 1, 1)), stems[:, ::-1], stems)
             stems = (swapped * (signs * gains)[:, None, None]).astype(np.float32)
-        peak = float(np.abs(stems.sum(axis=0)).max())
-        gain = power_of_two_gain(peak)
-        stems = on_pcm_grid(stems * np.float32(gain * min(1.0, 0.999 / max(1e-9, peak * gain))))
+        stems = at_device_level(stems)
         return torch.from_numpy(stems.sum(axis=0)), torch.from_numpy(stems)
 
     def _crop(self, random: np.random.Generator) -> Waveform:

@@ -9,7 +9,7 @@ import soxr
 import torch
 from torch.utils.data import Dataset
 
-from pipeline.data.mixing import LOUDNESS_LUFS, Waveform, at_loudness, on_pcm_grid, power_of_two_gain
+from pipeline.data.mixing import LOUDNESS_LUFS, Waveform, at_device_level, at_loudness
 from pipeline.data.utterances import Utterances
 
 SPEED_RANGE = (0.85, 1.15)
@@ -51,8 +51,7 @@ class TrainingMixtures(Dataset[tuple[torch.Tensor, torch.Tensor]]):
         while speakers[second] == speakers[first]:
             second = int(random.integers(len(speakers)))
         sources = np.stack([self._source(utterance, random) for utterance in (first, second)])
-        gain = power_of_two_gain(float(np.abs(sources.sum(axis=0)).max()))
-        sources = on_pcm_grid(sources * gain * np.float32(min(1.0, 0.999 / max(1e-9, float(np.abs(sources.sum(axis=0)).max()) * gain))))
+        sources = at_device_level(sources)
         return torch.from_numpy(sources.sum(axis=0)), torch.from_numpy(sources)
 
     def _source(self, utterance: int, random: np.random.Generator) -> Waveform:

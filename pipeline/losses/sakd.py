@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pipeline.losses.si_sdr import best_permutation, negative_si_sdr, reorder, sdr, si_sdr
+from pipeline.losses.si_sdr import best_permutation, level_factor, negative_si_sdr, reorder, sdr, si_sdr
 
 KD_LAMBDA = 0.1
 GAMMA_MAX = 10.0
@@ -21,14 +21,8 @@ def distillation_weight(teacher: Tensor, student: Tensor, sources: Tensor, gamma
     """
     with torch.no_grad():
         ordered = [reorder(estimate, best_permutation(estimate, sources)) for estimate in (teacher, student)]
-        sdr_float, sdr_quantized = (sdr(at_level(estimate, sources), sources).mean(-1) for estimate in ordered)
+        sdr_float, sdr_quantized = (sdr(level_factor(estimate, sources) * estimate, sources).mean(-1) for estimate in ordered)
         return (10 ** ((sdr_float - sdr_quantized) / 10)).clamp(max=gamma_max)
-
-
-def at_level(estimate: Tensor, sources: Tensor) -> Tensor:
-    """The estimates of each example [B, S, T] times one factor, the least-squares one over all of its sources."""
-    factor = (estimate * sources).sum((1, 2), keepdim=True) / estimate.square().sum((1, 2), keepdim=True).clamp(min=1e-12)
-    return factor * estimate
 
 
 def sakd_loss(student: Tensor, teacher: Tensor, sources: Tensor, kd_lambda: float = KD_LAMBDA, gamma_max: float = GAMMA_MAX) -> Tensor:

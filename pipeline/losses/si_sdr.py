@@ -24,6 +24,11 @@ def sdr(estimate: Tensor, reference: Tensor) -> Tensor:
     return _ratio_db(reference, reference - estimate)
 
 
+def level_factor(estimate: Tensor, sources: Tensor) -> Tensor:
+    """The factor of each example [B, 1, 1] that brings its estimates [B, S, T], already in order, to the sources' level: least squares."""
+    return (estimate * sources).sum((1, 2), keepdim=True) / estimate.square().sum((1, 2), keepdim=True).clamp(min=1e-12)
+
+
 def best_permutation(estimate: Tensor, reference: Tensor) -> Tensor:
     """The order of the estimates [B, S, T] that gives the highest mean SI-SDR against the references: indices [B, S]."""
     pairwise = si_sdr(estimate[:, :, None], reference[:, None])  # [B, S_estimate, S_reference]

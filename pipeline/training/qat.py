@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from export_specs.schema import ModelSpec, QatProfile, TrainingSpec
 from pipeline.data.examples import training_examples
 from pipeline.losses.objective import SPEECH, Objective, objective_of
-from pipeline.losses.si_sdr import best_permutation, reorder
+from pipeline.losses.si_sdr import best_permutation, level_factor, reorder
 from pipeline.models.build import build_network
 from pipeline.models.checkpoint import load_network, save_network
 from pipeline.quantization.attach import Recipe, freeze_statistics, observe, quantize, range_parameters
@@ -79,7 +79,7 @@ def output_level(network: nn.Module, mixtures: Tensor, sources: Tensor) -> float
     with torch.no_grad():
         estimate = network.eval()(mixtures)
         estimate = reorder(estimate, best_permutation(estimate, sources))
-        return float((estimate * sources).sum() / estimate.square().sum().clamp(min=1e-12))
+        return float(level_factor(estimate.flatten(0, 1)[None], sources.flatten(0, 1)[None]))
 
 
 def match_output_level(network: nn.Module, mixtures: Tensor, sources: Tensor) -> float:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tests.conformance.cases import mantissa12
+from tests.conformance.case import mantissa12
 from tests.conformance.qdq_graph import QdqGraph
 
 

@@ -22,7 +22,7 @@ from pipeline.quantization.attach import Recipe
 from pipeline.quantization.grid import QMAX, QMIN, ActivationQuantizer
 from pipeline.quantization.norm_cln import NormCln
 from tests.conformance import runtimes
-from tests.conformance.cases import scale, zero
+from tests.conformance.case import scale, zero
 from tests.conformance.runtimes import exact_on_device
 from tests.tiny import quantized_network, tiny_spec, waveforms
 

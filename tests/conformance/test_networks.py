@@ -10,7 +10,7 @@ import pytest
 from edge_runtime.model_file import read_model
 from edge_runtime.onnxruntime_adapter import OnnxRuntimeEngine
 from pipeline.convert.convert import convert
-from tests.conformance.cases import mantissa12
+from tests.conformance.case import mantissa12
 from tests.conformance.norms import NormParameters, add_b14, add_c23
 from tests.conformance.qdq_graph import QdqGraph
 from tests.conformance.runtimes import RUNTIMES, exact_on_device, run_onnx, run_tflite

@@ -22,7 +22,17 @@ from pipeline.quantization import layers
 from pipeline.quantization.attach import Recipe, quantize
 from pipeline.quantization.grid import ActivationQuantizer, FixedQuantizer, WeightQuantizer
 from pipeline.quantization.norm_c23 import NormC23
-from tests.tiny import RECIPES, quantized_network, recipe_name, tiny_network, tiny_sepformer, tiny_spec, waveforms
+from tests.tiny import (
+    RECIPES,
+    mixtures,
+    quantized_network,
+    recipe_name,
+    tiny_music_spec,
+    tiny_network,
+    tiny_sepformer,
+    tiny_spec,
+    waveforms,
+)
 
 NAMES = Path(__file__).with_name("tensor_names.json")
 SAMPLES = 800
@@ -135,7 +145,8 @@ def torch_codes(exported: Exported, pcm: np.ndarray) -> tuple[dict[str, np.ndarr
                 codes.update({f"{name}{head}": np.rint(values[:, :, head]) for head in range(values.shape[2])})
                 return
             values = values.reshape(1, -1, values.shape[-1]) if values.ndim == 4 else values  # chunks are a chain of frames
-            values = values[:, None] if values.ndim == 2 else values.transpose(0, 2, 1)
+            is_waveform = values.shape[-1] == pcm.shape[-1]  # [B, T] or [B, A, T]; features are [B, T, C]
+            values = values.reshape(1, -1, pcm.shape[-1]) if is_waveform else values.transpose(0, 2, 1)
             codes[name] = np.rint(values).astype(np.int64)
 
         hooks.append(module.register_forward_hook(record))
@@ -153,11 +164,11 @@ def recordings() -> list[np.ndarray]:
     return [*loud[:, None], extremes, np.zeros((1, SAMPLES), np.int16)]
 
 
-def golden_differences(exported: Exported) -> dict[str, np.ndarray]:
+def golden_differences(exported: Exported, clips: list[np.ndarray] | None = None) -> dict[str, np.ndarray]:
     """|onnxruntime - torch| in codes of every int8 tensor, where every op reads torch's codes, so that its own result alone is judged."""
     differences: dict[str, list[np.ndarray]] = {}
     inner = None
-    for pcm in recordings():
+    for pcm in recordings() if clips is None else clips:
         expected, _ = torch_codes(exported, pcm)
         inner = inner or session(with_golden_inputs(exported.model, expected))
         feeds = {"pcm": pcm, **{name: codes.astype(np.int8) for name, codes in expected.items()}}
@@ -338,6 +349,15 @@ def test_transformers_equal_torch_too(recipe: Recipe) -> None:
     assert_equal_but_for_ties(differences)
     sequences = {"pair0.intra.pos_enc", "pair1.inter.0.heads", "pair1.inter.0.heads/logits2", "pair0.intra.0.heads/weights0", "merge#1"}
     assert sequences <= differences.keys()
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=recipe_name)
+def test_stereo_networks_equal_torch_too(recipe: Recipe) -> None:
+    spec = tiny_music_spec()
+    twin = quantized_network(spec, recipe)
+    clips = [np.rint(mixtures(spec, 1, seed).numpy() * 32768).clip(-32768, 32767).astype(np.int16) for seed in (76, 77, 78)]
+    exported = Exported(recipe, twin, build_model(twin, spec.segment_samples, METADATA | {"sources": "4"}))
+    assert_equal_but_for_ties(golden_differences(exported, clips))
 
 
 def test_a_layer_without_integer_form_is_refused_by_name() -> None:
