@@ -67,6 +67,14 @@ def test_file_is_integer_and_transposes_between_orders_of_chunks_alone(summary: 
     assert {"SOFTMAX": 2 * PAIRS * 3, "TANH": 2, "LOGISTIC": 2}.items() <= summary.op_counts.items()
 
 
+def test_onnx_transposes_where_its_target_says(folder: Path) -> None:
+    allowed = load_target("onnx-qdq").transposes
+    found = audit(folder / "model.qdq.onnx", [])
+    assert next(gate for gate in structure_gates(found, [], allowed) if gate.id == "structure.transpose").passed
+    other = found.model_copy(update={"transposed": [*found.transposed, "tcn0/add"]})
+    assert next(gate for gate in structure_gates(other, [], allowed) if gate.id == "structure.transpose").passed is False
+
+
 def test_every_inner_tensor_is_exact_on_devices(summary: ConversionSummary) -> None:
     for seed in (98, 99):
         exact_on_device(summary.path, recording(seed)[None])
