@@ -41,9 +41,20 @@ def agreed_factor(scale: Tensor, other: Tensor, output: Tensor) -> Tensor:
     return candidates[agreed.int().argmax()]
 
 
+class _StraightThrough(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, value: Tensor, gradient_of: Tensor) -> Tensor:
+        return value.view_as(value)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
+        return None, gradients[0]
+
+
 def straight_through(value: Tensor, gradient_of: Tensor) -> Tensor:
-    """``value`` in the forward pass, the gradient of ``gradient_of`` in the backward pass."""
-    return gradient_of + (value - gradient_of).detach()
+    """``value`` to the bit in the forward pass, the gradient of ``gradient_of``, of the same shape, in the backward pass."""
+    result: Tensor = _StraightThrough.apply(value.detach(), gradient_of)
+    return result
 
 
 def _quantize_kernel(x: Tensor, scale: Tensor, zero_point: Tensor) -> Tensor:

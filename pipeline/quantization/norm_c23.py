@@ -53,6 +53,11 @@ class NormC23(QuantizedNorm):
                 beta_codes=torch.round(self.beta / (x_scale * gain_scale)),
             )
 
+    def rstd_grid(self) -> Tensor:
+        """The scale of the int8 reciprocal deviation as the files hold it, a factor of x."""
+        c = self.constants()
+        return c.rstd_scale / c.x_scale
+
     def statistics(self, x: Tensor, c: C23Constants) -> tuple[Tensor, Tensor]:
         """(M, A): 128 * mean in codes of x, and the int8 code of the reciprocal deviation; [B, 1, 1]."""
         codes = x / c.x_scale

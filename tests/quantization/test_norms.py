@@ -178,6 +178,22 @@ def test_inputs_beyond_the_observed_levels_stay_finite(kind: str) -> None:
         assert bool(norm(before(x)).isfinite().all())
 
 
+@pytest.mark.parametrize("level", [0.1, 0.5, 1.0, 3.0])
+def test_every_runtime_forms_the_same_multiplier_of_the_product(level: float) -> None:
+    """LiteRT forms s_a * s_b / s_out in float32, TFLM in double; both keep 31 bits of it."""
+    norm, _ = observed_norm("c25", 0.5)
+    assert isinstance(norm, NormC25) and isinstance(norm.output_quantizer, ActivationQuantizer)
+    with torch.no_grad():
+        norm.output_quantizer.maximum.mul_(level)
+    scales = [norm.rstd_grid().numpy(), *(quantizer.grid()[0].numpy() for quantizer in (norm.centred_quantizer, norm.output_quantizer))]
+    single = scales[1] * scales[0] / scales[2]
+    double = scales[1].astype(float) * scales[0].astype(float) / scales[2].astype(float)
+    parts = [np.frexp(np.float64(multiplier)) for multiplier in (single, double)]
+    assert len({(round(mantissa * 2**31), exponent) for mantissa, exponent in parts}) == 1
+    plain = NormC23.constants(norm)
+    assert 1 < float(norm.rstd_grid() * plain.x_scale / plain.rstd_scale) < 1 + 2**-9
+
+
 @pytest.mark.parametrize("kind", NORMS)
 def test_gradients_are_those_of_the_float_norm(kind: str) -> None:
     norm, before = observed_norm(kind, 0.5)

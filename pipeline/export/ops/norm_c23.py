@@ -53,9 +53,8 @@ def emit_statistics(graph: GraphBuilder, layer: NormC23, x: Value, name: str) ->
     variance_scale = np.float32(c.variance_scale.item() * square)
     graph.quantize(edge, f"{name}/var8", variance_scale, -128)
     root = graph.node("Sqrt", [graph.dequantize(f"{name}/var8", variance_scale, -128)], f"{name}/deviation")
-    rstd_scale = np.float32(c.rstd_scale.item() / x.grid())
     reciprocal = graph.node("Reciprocal", [root], f"{name}/reciprocal")
-    return mean_code, graph.quantize(reciprocal, f"{name}/rstd", rstd_scale, 0)
+    return mean_code, graph.quantize(reciprocal, f"{name}/rstd", np.float32(layer.rstd_grid().item()), 0)
 
 
 def widen(graph: GraphBuilder, code: str) -> str:

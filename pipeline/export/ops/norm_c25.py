@@ -12,7 +12,6 @@ from pipeline.quantization.norm_c25 import NormC25
 def emit_norm_c25(graph: GraphBuilder, layer: NormC25, inputs: list[Value], name: str) -> Value:
     """The ops of :class:`pipeline.quantization.norm_c25.NormC25`; the scalars are of rank 1."""
     (x,) = inputs
-    c = layer.constants()
     mean16, rstd = emit_statistics(graph, layer, x, name)
     scale, zero_point = layer.mean_grid()
     mean_scale, mean_zero = np.float32(scale.item()), int(zero_point.item())
@@ -20,6 +19,6 @@ def emit_norm_c25(graph: GraphBuilder, layer: NormC25, inputs: list[Value], name
     centre = graph.dequantize(f"{name}/centre", mean_scale, mean_zero)
     difference = graph.node("Sub", [graph.read(x), centre], f"{name}/diff_float")
     centred = graph.write(difference, f"{name}/diff", x.channels, x.frames, layer.centred_quantizer)
-    gain = graph.dequantize(rstd, np.float32(c.rstd_scale.item() / x.grid()))
+    gain = graph.dequantize(rstd, np.float32(layer.rstd_grid().item()))
     product = graph.node("Mul", [graph.read(centred), gain], f"{name}/normalised")
     return graph.write(product, name, x.channels, x.frames, layer.output_quantizer)
