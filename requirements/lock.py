@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-WITHOUT_DEPENDENCIES = ("asteroid==", "asteroid-filterbanks==", "speechbrain==", "demucs==")
+WITHOUT_DEPENDENCIES = ("asteroid==", "asteroid-filterbanks==", "speechbrain==", "demucs==", "museval==")
 
 
 def main(name: str) -> None:

@@ -91,15 +91,14 @@ def near_gate(runtime: str, found: Sequence[OpComparison], ops: Mapping[str, str
 
 
 def task_gates(subject: StageResult, gates: Gates, profile: Profile) -> list[Gate]:
-    """Mean and 5th percentile of SI-SDR, STOI (of speech) and the order of the speakers, int8 against float."""
+    """Mean and 5th percentile of SI-SDR, STOI of speech or SDR of music, and the order of the speakers, int8 against float."""
     found = subject.summary
     limit = gates.mean_si_sdr_loss_db[profile]
-    interval, p5_interval = (Interval(low=-i.high, high=-i.low) for i in (found.delta_interval, found.delta_p5_interval))
-    note = "" if interval.high <= limit else "the 95 % interval reaches beyond the limit: judge more mixtures to be sure"
+    interval, p5_interval, sdr_interval = (
+        Interval(low=-i.high, high=-i.low) for i in (found.delta_interval, found.delta_p5_interval, found.sdr_delta_interval)
+    )
     gates_of_task = [
-        _at_most(
-            "task.mean", "mean SI-SDR loss against float, dB", -found.delta, limit, found.n, interval, note if -found.delta <= limit else ""
-        ),
+        _mean_loss("task.mean", "mean SI-SDR loss against float, dB", -found.delta, limit, found.n, interval),
         _unless_too_few(
             _at_most("task.p5", "5th percentile of the SI-SDR loss, dB", -found.delta_p5, gates.p5_loss_db[profile], found.n, p5_interval)
         ),
@@ -108,7 +107,16 @@ def task_gates(subject: StageResult, gates: Gates, profile: Profile) -> list[Gat
     if found.stoi_delta is not None:
         stoi = _at_most("task.stoi", "mean STOI loss", -found.stoi_delta, gates.stoi_loss[profile], found.n)
         gates_of_task.insert(2, stoi)
+    else:
+        loss = _mean_loss("task.sdr", "mean loss of museval's SDR against float, dB", -found.sdr_delta, limit, found.n, sdr_interval)
+        gates_of_task.insert(2, loss)
     return gates_of_task
+
+
+def _mean_loss(name: str, rule: str, loss: float, limit: float, n: int, interval: Interval) -> Gate:
+    unsure = loss <= limit < interval.high
+    note = "the 95 % interval reaches beyond the limit: judge more mixtures to be sure" if unsure else ""
+    return _at_most(name, rule, loss, limit, n, interval, note)
 
 
 def waveform_gate(litert: StageResult | None, onnx: StageResult | None, gates: Gates, profile: Profile) -> Gate:

@@ -9,7 +9,7 @@ import numpy as np
 from export_specs.errors import UserError
 from validation.bootstrap import Interval, fifth_percentile, fifth_percentile_interval, mean_interval, paired_differences
 from validation.evaluation_set import Item
-from validation.metrics import sdr, si_sdr, sqnr, stoi
+from validation.metrics import sdr, sdr_of_windows, si_sdr, sqnr, stoi
 from validation.permutation import matched
 from validation.record import Number, Record
 from validation.stages import FULL_SCALE, Estimates
@@ -17,7 +17,7 @@ from validation.stages import FULL_SCALE, Estimates
 
 class ItemScore(Record):
     """One mixture in one stage. Decibels are means over the sources; ``order`` says which estimate belongs to source 0, 1, …
-    ``stoi`` is of speech alone.
+    ``sdr`` is eq. (2) of the FQSS paper of speech, museval's of music, ``stoi`` of speech alone.
 
     ``sqnr`` is the float stage's waveform against its difference from this stage's, with each stage in its own order.
     """
@@ -38,8 +38,8 @@ class ItemScore(Record):
 
 
 class Summary(Record):
-    """Means over ``n`` mixtures. ``delta`` is this stage − float in dB SI-SDR, ``delta_p5`` its 5th percentile, each with its 95 %
-    interval."""
+    """Means over ``n`` mixtures. ``delta`` is this stage − float in dB SI-SDR, ``delta_p5`` its 5th percentile, ``sdr_delta`` the same
+    in dB SDR, each with its 95 % interval."""
 
     n: int
     si_sdr: Number
@@ -51,6 +51,8 @@ class Summary(Record):
     delta_interval: Interval
     delta_p5: Number
     delta_p5_interval: Interval
+    sdr_delta: Number
+    sdr_delta_interval: Interval
     stoi_delta: Number | None
     order_agreement: Number
 
@@ -90,7 +92,7 @@ def score_item(item: Item, estimates: Estimates, reference: Estimates, sample_ra
         subset=item.subset,
         si_sdr=float(np.mean(ratios)),
         si_sdr_input=float(np.mean([si_sdr(mixture, source) for source in sources])),
-        sdr=sdr(ordered, sources),
+        sdr=sdr_of_windows(ordered, sources, sample_rate) if item.named else sdr(ordered, sources),
         stoi=intelligibility,
         order=order,
         sqnr=sqnr(reference[list(float_order)], ordered),
@@ -101,6 +103,7 @@ def summarise(scores: Sequence[ItemScore], reference: Mapping[str, ItemScore]) -
     """Means of the scores, and their paired differences from the float stage's scores (by item id)."""
     paired = [reference[score.id] for score in scores]
     delta = paired_differences([r.si_sdr for r in paired], [s.si_sdr for s in scores])
+    sdr_delta = paired_differences([r.sdr for r in paired], [s.sdr for s in scores])
     return Summary(
         n=len(scores),
         si_sdr=float(np.mean([s.si_sdr for s in scores])),
@@ -112,6 +115,8 @@ def summarise(scores: Sequence[ItemScore], reference: Mapping[str, ItemScore]) -
         delta_interval=mean_interval(delta),
         delta_p5=fifth_percentile(delta),
         delta_p5_interval=fifth_percentile_interval(delta),
+        sdr_delta=float(sdr_delta.mean()),
+        sdr_delta_interval=mean_interval(sdr_delta),
         stoi_delta=_mean([None if s.stoi is None or r.stoi is None else s.stoi - r.stoi for s, r in zip(scores, paired, strict=True)]),
         order_agreement=float(np.mean([s.order == r.order for s, r in zip(scores, paired, strict=True)])),
     )

@@ -24,7 +24,7 @@ from validation.sweep import SweepPoint
 from validation.theory import EstimatePoint, TheoryBin
 
 SCHEMA_FILE = Path(__file__).with_name("parity.schema.json")
-SCHEMA_VERSION = "1.2"
+SCHEMA_VERSION = "1.3"
 
 
 class Gate(Record):
@@ -118,7 +118,7 @@ class Verdict(Record):
 class Parity(Record):
     """The whole report."""
 
-    schema_version: Literal["1.2"] = "1.2"
+    schema_version: Literal["1.3"] = "1.3"
     not_tested: list[str]
     verdict: Verdict
     subject: Subject

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 
-from export_specs.schema import MUSIC_SOURCES
+from export_specs.schema import MUSIC_SOURCES, Gates
 from pipeline.data.evaluation_set import SetOptions
 from pipeline.data.music_sets import write_music_sets
 from pipeline.data.sources import open_music
 from tests.tiny import write_tracks
 from validation.evaluation_set import EvaluationSet, read_evaluation_set
-from validation.ladder import score_item, summarise
+from validation.gates import task_gates
+from validation.ladder import judge_stage, score_item, summarise
 from validation.layers import first_segments
+from validation.metrics import sdr_of_windows
 from validation.theory import estimate_points
 
 
@@ -51,6 +55,61 @@ def test_estimates_in_another_order_are_wrong(data: EvaluationSet) -> None:
     summary = summarise([good], {good.id: good})
     assert summary.stoi is None and summary.stoi_delta is None
     assert summary.order_agreement == 1
+
+
+def museval_metrics() -> ModuleType:
+    """The package's module of metrics, by its file: the package itself imports ffmpeg's and pandas' wrappers."""
+    package = importlib.util.find_spec("museval")
+    if package is None or package.origin is None:
+        pytest.skip("the test requirements are not installed")
+    spec = importlib.util.spec_from_file_location("museval_metrics", Path(package.origin).with_name("metrics.py"))
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("silent", [None, 1, 2])
+def test_the_sdr_of_windows_is_museval_s(silent: int | None) -> None:
+    """Over three windows and a rest, one of them silent in a source; the errors are filtered, so its decomposition has work to do."""
+    rate = 2000
+    rng = np.random.default_rng(3)
+    sources = rng.normal(size=(3, 2, 3 * rate + 700)) * rng.uniform(0.1, 2, (3, 1, 1))
+    if silent is not None:
+        sources[1, :, silent * rate : (silent + 1) * rate] = 0
+    leaked = 0.3 * np.roll(sources[::-1], 3, axis=-1)
+    estimates = sources + leaked + 0.1 * rng.normal(size=sources.shape) * np.linspace(0.1, 3, sources.shape[-1])
+    metrics = museval_metrics()
+    frames, *_ = metrics.bss_eval(
+        sources.swapaxes(1, 2), estimates.swapaxes(1, 2), window=rate, hop=rate, filters_len=32, compute_permutation=False
+    )
+    assert frames.shape == (3, 3)
+    expected = float(np.nanmedian(frames, axis=1).mean())
+    assert sdr_of_windows(estimates, sources, rate) == pytest.approx(expected, abs=1e-6)
+
+
+def test_without_a_window_the_whole_counts() -> None:
+    rng = np.random.default_rng(4)
+    sources = rng.normal(size=(2, 1500))
+    estimates = sources + 0.1 * rng.normal(size=sources.shape)
+    expected = np.mean([10 * np.log10(np.square(s).sum() / np.square(e - s).sum()) for e, s in zip(estimates, sources, strict=True)])
+    assert sdr_of_windows(estimates, sources, 2000) == pytest.approx(expected, abs=1e-9)
+    assert sdr_of_windows(np.zeros_like(sources), sources, 500) == pytest.approx(0, abs=1e-9)
+
+
+def test_music_is_judged_by_its_sdr(data: EvaluationSet) -> None:
+    """Estimates half as loud keep their SI-SDR and lose SDR: only the gate on SDR tells."""
+    reference, quieter = [], []
+    for item in data.items:
+        estimates = item.sources / 32768 + 0.001 * np.random.default_rng(0).normal(size=item.sources.shape)
+        reference.append(score_item(item, estimates, estimates, 44100))
+        quieter.append(score_item(item, estimates / 2, estimates, 44100))
+    result = judge_stage("int8", quieter, {score.id: score for score in reference}, set_name="t")
+    gates = {gate.id: gate for gate in task_gates(result, Gates(mean_si_sdr_loss_db={"ptq": 1.0, "quick": 0.3, "full": 0.1}), "quick")}
+    assert set(gates) == {"task.mean", "task.p5", "task.sdr", "task.order"}
+    assert gates["task.mean"].passed
+    assert gates["task.sdr"].passed is False
+    assert gates["task.sdr"].observed == pytest.approx(np.mean([r.sdr - q.sdr for r, q in zip(reference, quieter, strict=True)]))
 
 
 def test_theory_takes_both_channels_together(data: EvaluationSet) -> None:
