@@ -145,7 +145,7 @@ class FlatbufferBuilder:
         operator.opcodeIndex = self._codes[name]
         operator.inputs = np.array(inputs, np.int32)
         operator.outputs = np.array(outputs, np.int32)
-        if table is not None:
+        if table is not None and vars(table):  # one without fields tells a reader nothing
             operator.builtinOptions = Once(table)
             operator.builtinOptionsType = getattr(schema.BuiltinOptions, type(table).__name__.removesuffix("T"))
         self._graph.operators.append(operator)
@@ -164,9 +164,18 @@ class FlatbufferBuilder:
         entry.name = METADATA_NAME
         entry.buffer = self._buffer(json.dumps(dict(metadata), sort_keys=True).encode())
         self._model.metadata.append(entry)
+        self._sort_codes()
         builder = SharingBuilder()
         builder.Finish(self._model.Pack(builder), b"TFL3")
         return bytes(builder.Output())
+
+    def _sort_codes(self) -> None:
+        """The operator code used most comes first: an index of 0 takes no room in the file."""
+        operators = [operator for graph in self._model.subgraphs for operator in graph.operators]
+        order = [index for index, _ in Counter(operator.opcodeIndex for operator in operators).most_common()]
+        self._model.operatorCodes = [self._model.operatorCodes[index] for index in order]
+        for operator in operators:
+            operator.opcodeIndex = order.index(operator.opcodeIndex)
 
     def _buffer(self, content: bytes) -> int:
         """The buffer of this content, which all constants of the same bytes share."""
