@@ -50,9 +50,10 @@ class Choice:
             raise choice_error("profile", profile, list(PROFILES))
         if not spec_file and model not in model_names():
             raise choice_error("model", model, model_names())
-        if checkpoint and not Path(checkpoint).is_file():
+        if checkpoint and not Path(checkpoint).exists():
             raise UserError(
-                f"the checkpoint {checkpoint} does not exist; CHECKPOINT names a .safetensors, .pth or .ckpt file of float weights"
+                f"the checkpoint {checkpoint} does not exist; CHECKPOINT names a .safetensors, .pth, .ckpt or .onnx file of float weights, "
+                "or SpeechBrain's folder of encoder.ckpt, masknet.ckpt and decoder.ckpt"
             )
         spec = load_model(spec_file or model)
         if spec.architecture not in QUANTIZABLE:
@@ -99,7 +100,7 @@ class Deployment:
         checkpoint = self.choice.checkpoint or self._committed("float.safetensors")
         if checkpoint is not None:
             return replace(stage, files={"checkpoint": checkpoint})
-        return replace(stage, parents={"checkpoint": self.trained_teacher()})
+        return replace(stage, parents={"training": self.trained_teacher()})
 
     def trained_teacher(self) -> Stage:
         """The stage that trains the float network from the data, from CHECKPOINT on where one is given."""

@@ -33,7 +33,7 @@ class Stage:
         results: files or folders, relative to the stage's own folder, that later stages may depend on.
         settings: JSON-like values that the result depends on.
         parents: stages whose results it reads, by the name under which ``run`` gets their folder.
-        files: other files it reads, by the name under which ``run`` gets their path.
+        files: other files it reads, or folders of files, by the name under which ``run`` gets their path.
         code: further modules that it runs in other processes, and so does not import.
     """
 
@@ -73,7 +73,7 @@ class StageRunner:
         depends = {
             "settings": dict(stage.settings),
             "parents": {name: digests for name, (_, digests) in parents.items()},
-            "files": {name: sha256(path) for name, path in stage.files.items()},
+            "files": {name: _content(path) for name, path in stage.files.items()},
             "code": code_digest(stage.module, *stage.code),
         }
         key = hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()[:KEY_LENGTH]
@@ -123,6 +123,10 @@ def _digests(folder: Path, result: str) -> list[tuple[str, str]]:
     path = folder / result
     files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
     return [(str(file.relative_to(folder)), sha256(file)) for file in files]
+
+
+def _content(path: Path) -> str | dict[str, str]:
+    return dict(_digests(path, ".")) if path.is_dir() else sha256(path)
 
 
 @contextmanager

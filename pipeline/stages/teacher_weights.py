@@ -21,15 +21,14 @@ MIXTURES = 32
 
 
 def run(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, Path]) -> None:
-    """``inputs``: checkpoint (a file, or the folder of a training). ``settings``: spec, data. Makes ``float.safetensors``.
+    """``inputs``: checkpoint, or the folder of a training. ``settings``: spec, data. Makes ``float.safetensors``.
 
     Training with SI-SDR leaves the level of the outputs open, and one above full scale would be clipped to int16: the float
     reference itself, too. Where the task's loss fixes the level, the weights stay as they are.
     """
     spec = ModelSpec.model_validate(settings["spec"])
     network = build_network(spec)
-    checkpoint = inputs["checkpoint"]
-    load_network(network, checkpoint / "float.safetensors" if checkpoint.is_dir() else checkpoint)
+    load_network(network, inputs["training"] / "float.safetensors" if "training" in inputs else inputs["checkpoint"])
     factor = 1.0
     if objective_of(spec.task).open_level:
         factor = _match_level(network, spec, settings["data"]["name"])

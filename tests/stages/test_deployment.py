@@ -1,9 +1,14 @@
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
+from safetensors.torch import load_file
 
 from export_specs.errors import UserError
+from export_specs.load import load_model
+from pipeline.models.build import build_network
+from pipeline.stages import teacher_weights
 from pipeline.stages.deployment import Choice, Deployment
 from pipeline.stages.graph import Stage
 
@@ -27,7 +32,7 @@ def ancestors(stage: Stage) -> set[str]:
         (("convtasnet", "tflite-int8", "fast", "embedded", "", ""), "full, ptq, quick"),
         (("convtasnet", "tflite-int8", "quick", "nope", "", ""), "librimix:DIR"),
         (("convtasnet", "tflite-int8", "quick", "folder:/nowhere", "", ""), "no folder /nowhere"),
-        (("convtasnet", "tflite-int8", "quick", "embedded", "lost.pth", ""), "lost.pth does not exist"),
+        (("convtasnet", "tflite-int8", "quick", "embedded", "lost.pth", ""), "lost.pth does not exist.*SpeechBrain's folder"),
         (("convtasnet", "tflite-int8", "quick", "embedded", "", "lost.yaml"), "lost.yaml"),
     ],
 )
@@ -87,9 +92,26 @@ def test_quantized_training_depends_on_what_it_reads_alone(tmp_path: Path, path:
     assert (before.settings != after.settings) is redoes_qat
 
 
+def test_a_folder_of_speechbrain_is_a_checkpoint(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    spec = load_model("sepformer")
+    network = build_network(spec)
+    for part in ("encoder", "masknet", "decoder"):
+        torch.save(network.get_submodule(part).state_dict(), tmp_path / f"{part}.ckpt")
+    teacher = Deployment(Choice.of("sepformer", "tflite-int8", "ptq", "embedded", str(tmp_path), "")).teacher
+    assert teacher.files == {"checkpoint": tmp_path}
+    made = tmp_path / "made"
+    made.mkdir()
+    teacher_weights.run(made, teacher.settings, teacher.files)
+    found = load_file(made / "float.safetensors")
+    expected = network.state_dict()
+    assert found.keys() == expected.keys()
+    assert [key for key in found if not torch.equal(found[key], expected[key])] == ["decoder.weight"]  # at the sources' level
+
+
 def test_committed_weights_do_not_serve_another_network(tmp_path: Path) -> None:
     content = yaml.safe_load(MODEL.read_text())
     content["network"]["hid_chan"] = 96
     changed = tmp_path / "changed.yaml"
     changed.write_text(yaml.safe_dump(content))
-    assert deployment(spec=str(changed)).teacher.parents["checkpoint"].module == "pipeline.stages.trained_teacher"
+    assert deployment(spec=str(changed)).teacher.parents["training"].module == "pipeline.stages.trained_teacher"

@@ -72,6 +72,20 @@ def test_changed_file_and_changed_code_redo_the_stage(tmp_path: Path, work: list
     assert len(folders) == len(work) == 3
 
 
+def test_a_changed_file_of_a_folder_redoes_the_stage(tmp_path: Path, work: list[str]) -> None:
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    (folder / "a").write_text("1")
+    stage = replace(chain("abc").parents["first"], files={"weights": folder})
+    build = tmp_path / "build"
+    assert run(build, stage) == run(build, stage)
+    (folder / "a").write_text("2")
+    run(build, stage)
+    (folder / "b").write_text("1")
+    run(build, stage)
+    assert work == ["first"] * 3
+
+
 def test_interrupted_stage_goes_on_in_its_folder(tmp_path: Path, work: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     folders = []
 
