@@ -12,11 +12,14 @@ import torch
 from torch import nn
 
 from edge_runtime.runtime import RUNTIMES, open_runtime
-from export_specs.load import load_target
+from export_specs.load import load_model, load_target
 from export_specs.schema import ModelSpec, NormRecipe
 from pipeline.convert.convert import ConversionSummary, convert
+from pipeline.data.examples import training_examples
+from pipeline.data.sources import training_files
 from pipeline.export.qdq import export_qdq
-from pipeline.quantization.attach import Recipe
+from pipeline.models.build import build_network
+from pipeline.quantization.attach import Recipe, observe, quantize
 from tests.conformance.runtimes import exact_on_device
 from tests.tiny import quantized_network, tiny_dptnet, tiny_sepformer, waveforms
 from validation.gates import structure_gates
@@ -112,6 +115,28 @@ def test_onnx_transposes_where_its_target_says(folder: Path) -> None:
 def test_every_inner_tensor_is_exact_on_devices(summary: ConversionSummary) -> None:
     for seed in (98, 99):
         exact_on_device(summary.path, recording(seed)[None])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["sepformer", "dptnet"])
+def test_edge_network_is_exact_on_devices_with_ranges_of_speech(model: str, tmp_path: Path) -> None:
+    torch.compiler.set_stance("force_eager")
+    spec = load_model(model)
+    files, _ = training_files("embedded", spec.sample_rate, spec.task)
+    *seen, heard = (mixture for mixture, _ in (training_examples(spec, files, spec.segment_samples, 4, 3, False)[i] for i in range(4)))
+    torch.manual_seed(0)
+    network = build_network(spec).eval()
+    twin = quantize(network, Recipe("fqss", TARGET.norm_recipe))
+    observe(twin, [mixture[None] for mixture in seen])
+    facts = {"sample_rate": str(spec.sample_rate), "segment_samples": str(spec.segment_samples), "sources": str(spec.n_src)}
+    export_qdq(twin, spec.segment_samples, facts, tmp_path / "model.qdq.onnx")
+    convert(tmp_path / "model.qdq.onnx", tmp_path / "model.tflite", TARGET.allowed_ops)
+    assert audit(tmp_path / "model.tflite", TARGET.allowed_ops).float_tensors == []
+    pcm = np.rint(heard.numpy() * 32768).clip(-32768, 32767).astype(np.int16)
+    found = exact_on_device(tmp_path / "model.tflite", pcm[None])["separated"].astype(float)
+    with torch.no_grad():
+        exact = network(torch.from_numpy(pcm[None] / 32768).float())[0].numpy() * 32768
+    assert 10 * np.log10((exact**2).sum() / ((found.reshape(exact.shape) - exact) ** 2).sum()) > 15
 
 
 def test_every_op_is_near_given_golden_inputs(case: Case, summary: ConversionSummary, folder: Path) -> None:
