@@ -273,7 +273,7 @@ def _bi_lstm(graph: _Graph, layer: sequence_layers.BiLstm, inputs: list[str], na
     hidden = graph.add("LSTM", [steps, *operands], f"{name}.hidden", direction="bidirectional", hidden_size=layer.hidden_size)
     joined = graph.add("Transpose", [hidden], f"{name}.joined", perm=[2, 0, 1, 3])
     frames = graph.as_frames(joined, count * length, 2 * layer.hidden_size, name)
-    return graph.add("Relu", [frames], f"{name}.relu") if layer.activation == "relu" else frames
+    return graph.add("Relu", [frames], f"{name}.relu") if layer.rectified else frames
 
 
 def _gates(layer: sequence_layers.BiLstm, name: str) -> Tensor:

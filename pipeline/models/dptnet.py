@@ -22,7 +22,7 @@ class ImprovedTransformer(nn.Module):
     def __init__(self, channels: int, heads: int, hid_chan: int) -> None:
         super().__init__()
         self.self_attn = Attention(channels, heads)
-        self.lstm = BiLstm(channels, hid_chan, activation="relu")
+        self.lstm = BiLstm(channels, hid_chan, rectified=True)
         self.linear = Linear(2 * hid_chan, channels)
         self.norm1, self.norm2 = LayerNorm(channels), LayerNorm(channels)
         self.add_norm1, self.add_norm2 = Add(), Add()

@@ -82,18 +82,17 @@ def attend(projected: Sequence[Tensor], heads: int, scale: float | None = None) 
 
 
 class BiLstm(nn.LSTM):
-    """One bidirectional LSTM and the named activation: [..., L, C] to [..., L, 2 * hid_chan], forward before backward."""
+    """One bidirectional LSTM, its output rectified where asked for: [..., L, C] to [..., L, 2 * hid_chan], forward before backward."""
 
-    def __init__(self, channels: int, hid_chan: int, activation: str = "linear") -> None:
+    def __init__(self, channels: int, hid_chan: int, rectified: bool = False) -> None:
         super().__init__(channels, hid_chan, batch_first=True, bidirectional=True)
-        self.activation = activation
+        self.rectified = rectified
 
     def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]  # its states are nobody's business here
         if x.is_meta:  # where shapes alone are asked for, torch would unroll the recurrence
             return x.new_empty(*x.shape[:-1], 2 * self.hidden_size)
-        hidden = super().forward(x.flatten(0, -3))[0]
-        result: Tensor = activate(hidden, self.activation).unflatten(0, x.shape[:-2])
-        return result
+        hidden: Tensor = super().forward(x.flatten(0, -3))[0].unflatten(0, x.shape[:-2])
+        return functional.relu(hidden) if self.rectified else hidden
 
 
 class PositionTable(nn.Module):

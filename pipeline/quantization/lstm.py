@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pipeline.models import sequence_layers as float_layers
-from pipeline.models.layers import activate
 from pipeline.quantization.grid import RectifiedQuantizer, SymmetricQuantizer, WeightQuantizer, straight_through
 from pipeline.quantization.layers import QuantizedLayer, quantized_bias
 
@@ -43,13 +42,13 @@ class BiLstm(QuantizedLayer):
         self.bias = nn.Parameter(_rows(layer, "bias_ih") + _rows(layer, "bias_hh"))
         self.input_quantizer = WeightQuantizer(self.input_weight)
         self.recurrent_quantizer = WeightQuantizer(self.recurrent_weight)
-        self.activation = layer.activation
-        self.output_quantizer = RectifiedQuantizer() if self.activation == "relu" else SymmetricQuantizer()
+        self.rectified = layer.rectified
+        self.output_quantizer = RectifiedQuantizer() if self.rectified else SymmetricQuantizer()
 
     def forward(self, x: Tensor) -> Tensor:
         with torch.autocast(x.device.type, enabled=False):  # bfloat16 has 8 bits, these codes have 16
             hidden = self._hidden_states(x.float().flatten(0, -3)).unflatten(0, x.shape[:-2])
-            result: Tensor = self.output_quantizer(activate(hidden, self.activation))
+            result: Tensor = self.output_quantizer(functional.relu(hidden) if self.rectified else hidden)
         return result
 
     def _hidden_states(self, x: Tensor) -> Tensor:

@@ -18,9 +18,9 @@ from pipeline.quantization.lstm import BiLstm
 SEQUENCES, STEPS, CHANNELS, HID_CHAN = 5, 24, 12, 10
 
 
-def quantized(gain: float = 1.0, activation: str = "linear") -> tuple[BiLstm, FloatBiLstm, Tensor]:
+def quantized(gain: float = 1.0, rectified: bool = False) -> tuple[BiLstm, FloatBiLstm, Tensor]:
     torch.manual_seed(0)
-    original = FloatBiLstm(CHANNELS, HID_CHAN, activation)
+    original = FloatBiLstm(CHANNELS, HID_CHAN, rectified)
     with torch.no_grad():
         for parameter in original.parameters():
             parameter.mul_(gain)
@@ -134,7 +134,7 @@ def test_it_trains() -> None:
 
 def test_rectifier_is_a_matter_of_the_grid() -> None:
     """Codes from -128 on stand for 0 to the observed maximum; what torch rectifies has no gradient."""
-    layer, original, x = quantized(activation="relu")
+    layer, original, x = quantized(rectified=True)
     linear, _, _ = quantized()
     with torch.no_grad():
         exact, found, hidden = original(x), layer(x), linear(x)
