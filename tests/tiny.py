@@ -1,4 +1,4 @@
-"""Conv-TasNets and a SepFormer of a few channels, their twins and a few seconds of made-up speech, for tests of the training side."""
+"""Conv-TasNets, a SepFormer and a DPTNet of a few channels, their twins and some made-up speech, for tests of the training side."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from export_specs.schema import MUSIC_SOURCES, ModelSpec
 from pipeline.models.build import build_network
-from pipeline.models.filterbanks import MonoDecoder
+from pipeline.models.filterbanks import MonoDecoder, MonoFrameDecoder
 from pipeline.models.layers import GlobalLayerNorm
 from pipeline.quantization.attach import Recipe, Variant, observe, quantize
 
@@ -54,6 +54,13 @@ def tiny_sepformer(**network: object) -> ModelSpec:
     return ModelSpec.model_validate({**fields, "architecture": "sepformer", "network": {**sizes, **network}})
 
 
+def tiny_dptnet(**network: object) -> ModelSpec:
+    """Two pairs of transformers on chunks of 10 frames, segments as :func:`tiny_spec`."""
+    sizes = {"n_filters": 12, "kernel_size": 16, "stride": 8, "bn_chan": 8, "hid_chan": 6, "n_heads": 2, "chunk_size": 10, "n_repeats": 2}
+    fields = tiny_spec().model_dump()
+    return ModelSpec.model_validate({**fields, "architecture": "dptnet", "network": {**sizes, **network}})
+
+
 def tiny_music_spec(qat_steps: int = 2) -> ModelSpec:
     """As :func:`tiny_spec`, stereo and into four stems, at MUSDB18's rate."""
     sizes = {"n_filters": 24, "kernel_size": 16, "stride": 8, "bn_chan": 16, "hid_chan": 20, "n_blocks": 2, "n_repeats": 1}
@@ -76,7 +83,7 @@ def tiny_network(spec: ModelSpec, seed: int = 0) -> nn.Module:
             if isinstance(module, nn.LayerNorm | nn.GroupNorm):
                 module.weight.uniform_(0.4, 1.4).mul_(torch.where(torch.rand(len(module.weight)) < 0.2, -1.0, 1.0))
                 module.bias.normal_(0, 0.2)
-            if isinstance(module, MonoDecoder):
+            if isinstance(module, MonoDecoder | MonoFrameDecoder):
                 module.weight.mul_(30)  # as loud as a mixture
     return network
 

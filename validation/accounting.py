@@ -111,6 +111,8 @@ def _onnx_macs(node: onnx.NodeProto, shapes: dict[str, tuple[int, ...]]) -> int:
             return output * shapes[node.input[1]][0] * int(np.prod([k // s for k, s in zip(kernel, strides, strict=True)]))
         case "MatMul" | "Gemm":
             return output * shapes[node.input[0]][-1]
+        case "LSTM":  # outputs of both directions × four gates × what each multiplies
+            return output * 4 * (shapes[node.input[1]][2] + shapes[node.input[2]][2])
         case "Mul":
             return output
         case name if name in _NORMS:

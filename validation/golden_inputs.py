@@ -16,6 +16,7 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from onnx import helper
 
 from edge_runtime.native_messages import captured_stderr
+from edge_runtime.tflite_file import with_outputs
 from export_specs.errors import UserError
 from validation.layers import Codes, TensorStatistics
 from validation.record import Number, Record
@@ -44,7 +45,8 @@ def forced_tflite(path: Path, clips: Sequence[npt.NDArray[np.int16]]) -> list[Op
     """
     graph = TfliteGraph.read(path)
     content, fed, written = graph.forced()
-    whole = _litert(path, graph.content, OpResolverType.BUILTIN_REF, preserve=True)
+    # declared as outputs: what a loop passes on unchanged is else not written at all
+    whole = _litert(path, with_outputs(graph.content, sorted(written)), OpResolverType.BUILTIN_REF)
     reference = _litert(path, content, OpResolverType.BUILTIN_REF)
     xnnpack = _litert(path, content, OpResolverType.AUTO)
     pcm = graph.inputs[0]
@@ -148,12 +150,10 @@ def _result(collected: TensorStatistics, op: str) -> OpComparison:
     return OpComparison(tensor=found.tensor, op=op, values=found.values, max_lsb=found.max_lsb, share=found.share)
 
 
-def _litert(path: Path, content: bytes, kernels: OpResolverType, preserve: bool = False) -> Interpreter:
+def _litert(path: Path, content: bytes, kernels: OpResolverType) -> Interpreter:
     try:
         with captured_stderr():
-            interpreter = Interpreter(
-                model_content=content, experimental_op_resolver_type=kernels, num_threads=1, experimental_preserve_all_tensors=preserve
-            )
+            interpreter = Interpreter(model_content=content, experimental_op_resolver_type=kernels, num_threads=1)
             interpreter.allocate_tensors()
     except (RuntimeError, ValueError) as error:
         raise UserError(f"LiteRT cannot run the operators of {path} one by one: {str(error).strip()}") from error

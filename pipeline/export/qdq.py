@@ -23,6 +23,7 @@ from pipeline.export.ops.convolution import emit_depthwise, emit_pointwise
 from pipeline.export.ops.decoder import emit_byte_decoder, emit_reconstructing_decoder
 from pipeline.export.ops.elementwise import emit_add, emit_multiply, emit_prelu, emit_select_source, emit_stack_sources
 from pipeline.export.ops.encoder import emit_byte_encoder, emit_split_encoder
+from pipeline.export.ops.lstm import emit_bi_lstm
 from pipeline.export.ops.norm_b14 import emit_norm_b14
 from pipeline.export.ops.norm_c23 import emit_norm_c23
 from pipeline.export.ops.norm_c25 import emit_norm_c25
@@ -30,6 +31,7 @@ from pipeline.export.ops.norm_cln import emit_norm_cln
 from pipeline.export.ops.position_table import emit_position_table
 from pipeline.quantization import chunks, layers
 from pipeline.quantization.attach import trace
+from pipeline.quantization.lstm import BiLstm
 from pipeline.quantization.norm_b14 import NormB14
 from pipeline.quantization.norm_c23 import NormC23
 from pipeline.quantization.norm_c25 import NormC25
@@ -54,6 +56,7 @@ EMITTERS: dict[type[nn.Module], Emitter] = {
     chunks.TransposeChunks: emit_transpose_chunks,
     chunks.MergeChunks: emit_merge_chunks,
     AttentionHeads: emit_attention_heads,
+    BiLstm: emit_bi_lstm,
     PositionTable: emit_position_table,
     NormC23: emit_norm_c23,
     NormC25: emit_norm_c25,
@@ -108,7 +111,9 @@ def tensor_name(path: str) -> str:
     of_music = {"separator.network.2.": "tcn", "separator.network.": "masker", ".conv1d_U": "", ".basis_signals": ""}
     of_sepformer = {"masknet.": "", "dual_mdl.": "pair", "_mdl": "", ".mdl": "", ".layers": "", ".self_att.att": "", ".pos_ffn.ffn": ".ffn"}
     of_sepformer |= {"norm.norm": "norm", "norm1.norm": "norm1", "norm2.norm": "norm2"}
-    for long, short in (shorter | of_music | of_sepformer).items():
+    of_dptnet = {"separator.": "", "DPT.output": "to_sources", "DPT.": "", "_transformer.": "", ".transformer": "", ".self_attn": ""}
+    of_dptnet |= {"norm1.normalised": "norm1", "norm2.normalised": "norm2"}
+    for long, short in (shorter | of_music | of_dptnet | of_sepformer).items():
         path = path.replace(long, short)
     return path
 

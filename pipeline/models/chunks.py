@@ -41,14 +41,3 @@ class TransposeChunks(nn.Module):
 
     def forward(self, chunks: Tensor) -> Tensor:
         return chunks.transpose(1, 2)
-
-
-def within_chunks(module: nn.Module, chunks: Tensor) -> Tensor:
-    """A module of sequences [N, L, C] over the K frames of each chunk of [B, S, K, C]."""
-    result: Tensor = module(chunks.flatten(0, 1)).unflatten(0, chunks.shape[:2])
-    return result
-
-
-def across_chunks(module: nn.Module, chunks: Tensor) -> Tensor:
-    """A module of sequences [N, L, C] over the S chunks of [B, S, K, C], for each place in the chunk."""
-    return within_chunks(module, chunks.transpose(1, 2)).transpose(1, 2)

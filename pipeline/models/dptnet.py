@@ -9,28 +9,27 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from export_specs.networks import DptNetSpec
-from pipeline.models.chunks import MergeChunks, SplitChunks, across_chunks, within_chunks
-from pipeline.models.filterbanks import FrameDecoder, RectifiedEncoder
-from pipeline.models.layers import Activation, Add, Multiply, Pointwise, Prelu, SelectSource, StackSources
+from pipeline.models.chunks import MergeChunks, SplitChunks, TransposeChunks
+from pipeline.models.filterbanks import MonoEncoder, MonoFrameDecoder
+from pipeline.models.layers import Add, Multiply, Pointwise, Prelu, SelectSource, StackSources
 from pipeline.models.naming import named
 from pipeline.models.sequence_layers import Attention, BiLstm, GroupNorm, LayerNorm, Linear
 
 
 class ImprovedTransformer(nn.Module):
-    """Self-attention, then an LSTM in place of the feed-forward network, each with a sum and a norm after it: [N, L, C] to the same."""
+    """Self-attention, then an LSTM in place of the feed-forward network, each with a sum and a norm after it: [..., L, C] to the same."""
 
     def __init__(self, channels: int, heads: int, hid_chan: int) -> None:
         super().__init__()
         self.self_attn = Attention(channels, heads)
-        self.lstm = BiLstm(channels, hid_chan)
-        self.relu = Activation("relu")
+        self.lstm = BiLstm(channels, hid_chan, rectified=True)
         self.linear = Linear(2 * hid_chan, channels)
         self.norm1, self.norm2 = LayerNorm(channels), LayerNorm(channels)
         self.add_norm1, self.add_norm2 = Add(), Add()
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.norm1(self.add_norm1(x, self.self_attn(x)))
-        result: Tensor = self.norm2(self.add_norm2(x, self.linear(self.relu(self.lstm(x)))))
+        result: Tensor = self.norm2(self.add_norm2(x, self.linear(self.lstm(x))))
         return result
 
 
@@ -39,15 +38,17 @@ class DualPathTransformer(nn.Module):
 
     def __init__(self, net: DptNetSpec, n_src: int) -> None:
         super().__init__()
-        self.row_transformer, self.col_transformer = (
-            nn.ModuleList(named(transformer=ImprovedTransformer(net.bn_chan, net.n_heads, net.hid_chan)) for _ in range(net.n_repeats))
-            for _ in range(2)
+        sizes = net.bn_chan, net.n_heads, net.hid_chan
+        self.row_transformer = nn.ModuleList(named(transformer=ImprovedTransformer(*sizes)) for _ in range(net.n_repeats))
+        self.col_transformer = nn.ModuleList(
+            named(to_places=TransposeChunks(), transformer=ImprovedTransformer(*sizes), to_chunks=TransposeChunks())
+            for _ in range(net.n_repeats)
         )
         self.output = nn.Sequential(Prelu(), Pointwise(net.bn_chan, n_src * net.bn_chan))
 
     def forward(self, chunks: Tensor) -> Tensor:
         for row, col in zip(self.row_transformer, self.col_transformer, strict=True):
-            chunks = across_chunks(col, within_chunks(row, chunks))
+            chunks = col(row(chunks))
         result: Tensor = self.output(chunks)
         return result
 
@@ -67,8 +68,9 @@ class Separator(nn.Module):
         self.gate_product = Multiply()
 
     def forward(self, features: Tensor) -> list[Tensor]:
-        chunks = self.DPT(self.split(self.BN(features)))
-        merged = [self.merge(select(chunks), features) for select in self.select]
+        bottleneck = self.BN(features)
+        chunks = self.DPT(self.split(bottleneck))
+        merged = [self.merge(select(chunks), bottleneck) for select in self.select]
         return [self.gate_product(self.output(source), self.output_gate(source)) for source in merged]
 
 
@@ -77,17 +79,17 @@ class DPTNet(nn.Module):
 
     def __init__(self, net: DptNetSpec, n_src: int) -> None:
         super().__init__()
-        self.encoder = named(conv1d_U=RectifiedEncoder(1, net.n_filters, net.kernel_size, net.stride))
+        self.encoder = named(conv1d_U=MonoEncoder(net.n_filters, net.kernel_size, net.stride))
         self.enc_LN = GroupNorm(net.n_filters, eps=1e-8)
         self.separator = Separator(net, n_src)
         self.mask_conv1x1 = nn.Sequential(Pointwise(net.bn_chan, net.n_filters, bias=False, activation="relu"))
         self.mask_product = Multiply()
-        self.decoder = named(basis_signals=FrameDecoder(net.n_filters, 1, net.kernel_size, net.stride))
+        self.decoder = named(basis_signals=MonoFrameDecoder(net.n_filters, net.kernel_size, net.stride))
         self.stack = StackSources()
 
     def forward(self, mixture: Tensor) -> Tensor:
-        features = self.encoder(mixture[:, None])
+        features = self.encoder(mixture)
         gated = self.separator(self.enc_LN(features))
-        waveforms = [self.decoder(self.mask_product(self.mask_conv1x1(source), features))[:, 0] for source in gated]
+        waveforms = [self.decoder(self.mask_product(self.mask_conv1x1(source), features)) for source in gated]
         sources: Tensor = self.stack(*waveforms)
         return sources

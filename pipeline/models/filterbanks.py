@@ -51,6 +51,16 @@ class FrameDecoder(nn.Linear):
         return overlap_add(frames.flatten(0, 1), self.stride).view(len(features), self.audio_channels, -1)
 
 
+class MonoFrameDecoder(FrameDecoder):
+    """Features [B, F, N] to one channel of audio [B, (F - 1) * stride + K]."""
+
+    def __init__(self, n_filters: int, kernel_size: int, stride: int) -> None:
+        super().__init__(n_filters, 1, kernel_size, stride)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return super().forward(features)[:, 0]
+
+
 class TransposedDecoder(nn.ConvTranspose1d):
     """Transposed convolution of features [B, F, N] to a waveform [B, A, (F - 1) * stride + K]; no bias."""
 

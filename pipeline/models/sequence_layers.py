@@ -82,16 +82,17 @@ def attend(projected: Sequence[Tensor], heads: int, scale: float | None = None) 
 
 
 class BiLstm(nn.LSTM):
-    """One bidirectional LSTM: [N, L, C] to [N, L, 2 * hid_chan], forward before backward."""
+    """One bidirectional LSTM, its output rectified where asked for: [..., L, C] to [..., L, 2 * hid_chan], forward before backward."""
 
-    def __init__(self, channels: int, hid_chan: int) -> None:
+    def __init__(self, channels: int, hid_chan: int, rectified: bool = False) -> None:
         super().__init__(channels, hid_chan, batch_first=True, bidirectional=True)
+        self.rectified = rectified
 
     def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]  # its states are nobody's business here
         if x.is_meta:  # where shapes alone are asked for, torch would unroll the recurrence
-            return x.new_empty(*x.shape[:2], 2 * self.hidden_size)
-        result: Tensor = super().forward(x)[0]
-        return result
+            return x.new_empty(*x.shape[:-1], 2 * self.hidden_size)
+        hidden: Tensor = super().forward(x.flatten(0, -3))[0].unflatten(0, x.shape[:-2])
+        return functional.relu(hidden) if self.rectified else hidden
 
 
 class PositionTable(nn.Module):

@@ -128,7 +128,8 @@ def _attention(x: Tensor, memory: Tensor) -> Macs:
 
 def _recurrence(layer: BiLstm, x: Tensor) -> Macs:
     """The paper's counter multiplies the recurrent matrix by the number of hidden units instead of the length of the sequence."""
-    sequences, length, channels = x.shape
+    length, channels = x.shape[-2:]
+    sequences = x.numel() // (length * channels)
     gates, hidden = 4 * layer.hidden_size, layer.hidden_size
     inputs = 2 * sequences * length * gates * channels
     return Macs(inputs + 2 * sequences * hidden * gates * hidden, inputs + 2 * sequences * length * gates * hidden)

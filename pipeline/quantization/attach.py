@@ -18,6 +18,7 @@ from pipeline.models.convtasnet import ConvTasNet
 from pipeline.quantization import chunks, layers
 from pipeline.quantization.fold_affine import fold_affine
 from pipeline.quantization.grid import ActivationQuantizer, FixedQuantizer, WeightQuantizer
+from pipeline.quantization.lstm import BiLstm
 from pipeline.quantization.norm import QuantizedNorm
 from pipeline.quantization.norm_b14 import NormB14
 from pipeline.quantization.norm_c23 import NormC23
@@ -78,6 +79,7 @@ def quantize(network: nn.Module, recipe: Recipe) -> nn.Module:
         float_chunks.TransposeChunks: chunks.TransposeChunks,
         float_chunks.MergeChunks: chunks.MergeChunks,
         sequence_layers.AttentionHeads: AttentionHeads,
+        sequence_layers.BiLstm: BiLstm,
         sequence_layers.PositionTable: PositionTable,
     }
     for name, module in list(twin.named_modules()):

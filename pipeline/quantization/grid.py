@@ -143,6 +143,19 @@ class SymmetricQuantizer(ActivationQuantizer):
         return torch.maximum(self.maximum, -self.minimum)
 
 
+class RectifiedQuantizer(ActivationQuantizer):
+    """int8 per-tensor quantizer with a learned range from 0: zero_point -128, so that what is below 0 saturates there."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.minimum.requires_grad_(False)
+
+    def grid(self) -> tuple[Tensor, Tensor]:
+        with torch.no_grad():
+            scale = round_mantissa((self.maximum / (QMAX - QMIN)).clamp(min=1e-7))
+            return scale, torch.full_like(scale, QMIN)
+
+
 class FixedQuantizer(nn.Module):
     """int8 quantizer whose scale is given (a power of two) and whose zero_point is 0."""
 

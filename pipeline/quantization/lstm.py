@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pipeline.models import sequence_layers as float_layers
-from pipeline.quantization.grid import SymmetricQuantizer, WeightQuantizer, straight_through
+from pipeline.quantization.grid import RectifiedQuantizer, SymmetricQuantizer, WeightQuantizer, straight_through
 from pipeline.quantization.layers import QuantizedLayer, quantized_bias
 
 SUM_STEP = 2.0**-10  # of the products with the weights, their sum and the cell: up to 32
@@ -28,7 +28,7 @@ def on_int16_grid(x: Tensor, step: float) -> Tensor:
 
 
 class BiLstm(QuantizedLayer):
-    """One bidirectional LSTM: [N, L, C] to [N, L, 2 H], forward before backward.
+    """One bidirectional LSTM: [..., L, C] to [..., L, 2 H], forward before backward. A rectifier is a matter of the output's grid.
 
     Rows of the weights [8 H, ...] and of ``bias`` [8 H]: forward, backward; of each the gates input, forget, output, candidate (torch
     has the candidate before the output), so that the three sigmoids stand together.
@@ -42,14 +42,17 @@ class BiLstm(QuantizedLayer):
         self.bias = nn.Parameter(_rows(layer, "bias_ih") + _rows(layer, "bias_hh"))
         self.input_quantizer = WeightQuantizer(self.input_weight)
         self.recurrent_quantizer = WeightQuantizer(self.recurrent_weight)
-        self.output_quantizer = SymmetricQuantizer()
+        self.rectified = layer.rectified
+        self.output_quantizer = RectifiedQuantizer() if self.rectified else SymmetricQuantizer()
 
     def forward(self, x: Tensor) -> Tensor:
         with torch.autocast(x.device.type, enabled=False):  # bfloat16 has 8 bits, these codes have 16
-            result: Tensor = self.output_quantizer(self._hidden_states(x.float()))
+            hidden = self._hidden_states(x.float().flatten(0, -3)).unflatten(0, x.shape[:-2])
+            result: Tensor = self.output_quantizer(functional.relu(hidden) if self.rectified else hidden)
         return result
 
     def _hidden_states(self, x: Tensor) -> Tensor:
+        """Of sequences [N, L, C]: [N, L, 2 H]."""
         bias = quantized_bias(self.bias, self.input_quantizers[0].grid()[0], self.input_quantizer.scale())
         exact = functional.linear(x, self.input_quantizer(self.input_weight)) + bias
         products = straight_through(on_int16_grid(exact.detach(), SUM_STEP), exact)

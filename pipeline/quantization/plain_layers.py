@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pipeline.models.filterbanks import MonoDecoder, MonoEncoder
+from pipeline.models.filterbanks import MonoDecoder, MonoEncoder, MonoFrameDecoder
 from pipeline.models.layers import ChannelLayerNorm, Decoder, Encoder, GlobalLayerNorm, Pointwise
 from pipeline.models.naming import named
 from pipeline.models.sequence_layers import Attention, AttentionHeads, GroupNorm, LayerNorm, Linear
@@ -36,6 +36,12 @@ def _encoder(layer: MonoEncoder) -> Encoder:
 def _decoder(layer: MonoDecoder) -> Decoder:
     plain = Decoder(layer.in_channels, layer.kernel_size[0], layer.stride[0])
     plain.filterbank["_filters"] = layer.weight
+    return plain
+
+
+def _frame_decoder(layer: MonoFrameDecoder) -> Decoder:
+    plain = Decoder(layer.in_features, layer.out_features, layer.stride)
+    plain.filterbank["_filters"] = nn.Parameter(layer.filters.detach().contiguous())
     return plain
 
 
@@ -75,6 +81,7 @@ def _pointwise(weight: Tensor, bias: Tensor, activation: str = "linear") -> Poin
 _PLAIN: dict[type[nn.Module], Callable[[Any], nn.Module]] = {
     MonoEncoder: _encoder,
     MonoDecoder: _decoder,
+    MonoFrameDecoder: _frame_decoder,
     Linear: _linear,
     LayerNorm: _layer_norm,
     GroupNorm: _group_norm,

@@ -142,8 +142,7 @@ def train_quantized(
         task = QuantizedTask(student, training, False, teacher if recipe.variant == "fqss" else None, objective)
         fit(task, Mixtures(train, validation, profile.batch_size, workers), folder, training.epoch_steps, training.precision, devices)
         if objective.open_level:
-            decoder = student.get_submodule("decoder")
-            assert isinstance(decoder, ReconstructingDecoder | ByteDecoder)
+            decoder = next(layer for layer in student.modules() if isinstance(layer, ReconstructingDecoder | ByteDecoder))
             decoder.scale_output(output_level(student, *known))
     freeze_statistics(student, True)
     result = folder / "quantized.safetensors"

@@ -11,7 +11,7 @@ import torch
 
 from pipeline.convert.convert import ConversionSummary, convert
 from pipeline.export.graph import INT8, GraphBuilder, Value, tensor_info
-from pipeline.export.ops.lstm import WITHIN, emit_bi_lstm
+from pipeline.export.ops.lstm import WITHIN, emit_scan
 from pipeline.models.sequence_layers import BiLstm as FloatBiLstm
 from pipeline.quantization.grid import QMAX, QMIN, ActivationQuantizer
 from pipeline.quantization.lstm import BiLstm
@@ -41,8 +41,8 @@ class LstmCase:
         """The layer alone, from ``x`` to ``y``."""
         _, S, K, C = self.codes.shape
         graph = GraphBuilder()
-        y = emit_bi_lstm(graph, self.layer, Value("x", C, S * K, self.scale, self.zero_point), (S, K), self.axis, "y")
-        ends = [tensor_info("x", INT8, [1, S, K, C]), tensor_info("y", INT8, [1, S, K, y.channels])]
+        y = emit_scan(graph, self.layer, Value("x", C, S * K, self.scale, self.zero_point), (S, K), self.axis, "y")
+        ends = [tensor_info("x", INT8, [1, S, K, C]), tensor_info(y.name, INT8, [1, S, K, y.channels])]
         return graph.model("lstm", ends[:1], ends[1:], {})
 
     def write(self, folder: Path) -> tuple[Path, Path, ConversionSummary]:

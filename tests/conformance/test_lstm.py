@@ -35,10 +35,10 @@ def test_random_lstm_is_exact_on_devices_and_near_in_onnx_runtime(seed: int, axi
     chunks, channels, hid_chan = (int(rng.integers(2, 14)), int(rng.integers(2, 24))), int(rng.integers(1, 40)), int(rng.integers(1, 40))
     case = lstm_case(seed, axis, chunks, channels, hid_chan, gain=float(rng.uniform(0.5, 2)))
     source, tflite, _ = case.write(tmp_path)
-    reference = exact_on_device(tflite, case.codes)["y"]
+    reference = exact_on_device(tflite, case.codes)["y/joined"]
     for runtime in RUNTIMES:
-        np.testing.assert_array_equal(run_tflite(tflite, runtime, {"x": case.codes})["y"], reference, err_msg=runtime)
-    difference = np.abs(reference.astype(int) - run_onnx(source, {"x": case.codes})["y"])
+        np.testing.assert_array_equal(run_tflite(tflite, runtime, {"x": case.codes})["y/joined"], reference, err_msg=runtime)
+    difference = np.abs(reference.astype(int) - run_onnx(source, {"x": case.codes})["y/joined"])
     assert difference.max() <= 1
     assert (difference > 0).mean() <= 0.03  # of a few thousand values; the network's sizes are below
 
@@ -51,7 +51,7 @@ def test_saturated_lstm_is_exact_on_devices(gain: float, axis: int, tmp_path: Pa
     _, tflite, _ = case.write(tmp_path)
     reference = exact_on_device(tflite, case.codes)
     for runtime in RUNTIMES:
-        np.testing.assert_array_equal(run_tflite(tflite, runtime, {"x": case.codes})["y"], reference["y"], err_msg=runtime)
+        np.testing.assert_array_equal(run_tflite(tflite, runtime, {"x": case.codes})["y/joined"], reference["y/joined"], err_msg=runtime)
     with torch.no_grad():
         sums = case.x @ case.float_layer.weight_ih_l0.T
     assert gain < 12 or float((sums.abs() > 32).float().mean()) > 0.2
@@ -77,7 +77,10 @@ def test_sizes_of_the_network(end: float | None, device_share: float, simulation
     with torch.no_grad():
         exact = case.sequences(case.float_layer(case.x)).numpy()
         simulated = np.rint(case.sequences(case.layer(case.x)).numpy() / step)
-    golden, found = run_onnx(source, {"x": case.codes})["y"][0].astype(int), exact_on_device(tflite, case.codes)["y"][0].astype(int)
+    golden, found = (
+        run_onnx(source, {"x": case.codes})["y/joined"][0].astype(int),
+        exact_on_device(tflite, case.codes)["y/joined"][0].astype(int),
+    )
     for codes, share in ((found, device_share), (simulated, simulation_share)):
         difference = np.abs(codes - golden)
         assert difference.max() <= 1 and (difference > 0).mean() < share
@@ -101,11 +104,11 @@ def test_what_the_files_are_made_of(axis: int, tmp_path: Path) -> None:
 def test_optimisers_leave_the_scan_alone(tmp_path: Path) -> None:
     case = lstm_case(2, WITHIN, (5, 12), 10, 9)
     source, _, _ = case.write(tmp_path)
-    expected = run_onnx(source, {"x": case.codes})["y"]
+    expected = run_onnx(source, {"x": case.codes})["y/joined"]
     simplified, _ = onnxsim.simplify(onnx.load(source), perform_optimization=False)
     assert [node.op_type for node in simplified.graph.node] == ["Scan", "Concat"]
     onnx.save(simplified, tmp_path / "simplified.onnx")
-    np.testing.assert_array_equal(run_onnx(tmp_path / "simplified.onnx", {"x": case.codes})["y"], expected)
+    np.testing.assert_array_equal(run_onnx(tmp_path / "simplified.onnx", {"x": case.codes})["y/joined"], expected)
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     session = onnxruntime.InferenceSession(str(source), options, providers=["CPUExecutionProvider"])

@@ -10,7 +10,7 @@ from export_specs.schema import ModelSpec
 from pipeline.export.float_onnx import export_float
 from pipeline.models.build import build_network
 from pipeline.models.checkpoint import save_network
-from tests.tiny import tiny_sepformer
+from tests.tiny import tiny_dptnet, tiny_sepformer
 
 
 def small(**network: object) -> ModelSpec:
@@ -34,6 +34,11 @@ def test_onnxruntime_gives_what_torch_gives(tmp_path: Path, weights: Path, netwo
 @pytest.mark.parametrize("network", [{}, {"n_heads": 1, "chunk_size": 16, "n_layers": 2}])
 def test_transformers_too(tmp_path: Path, weights: Path, network: dict[str, object]) -> None:
     check(tiny_sepformer(**network), tmp_path, weights)
+
+
+@pytest.mark.parametrize("network", [{}, {"n_heads": 1, "chunk_size": 16, "hid_chan": 9}])
+def test_recurrent_ones_too(tmp_path: Path, weights: Path, network: dict[str, object]) -> None:
+    check(tiny_dptnet(**network), tmp_path, weights)
 
 
 def check(spec: ModelSpec, tmp_path: Path, weights: Path) -> None:

@@ -27,6 +27,7 @@ from tests.tiny import (
     mixtures,
     quantized_network,
     recipe_name,
+    tiny_dptnet,
     tiny_music_spec,
     tiny_network,
     tiny_sepformer,
@@ -349,6 +350,14 @@ def test_transformers_equal_torch_too(recipe: Recipe) -> None:
     assert_equal_but_for_ties(differences)
     sequences = {"pair0.intra.pos_enc", "pair1.inter.0.heads", "pair1.inter.0.heads/logits2", "pair0.intra.0.heads/weights0", "merge#1"}
     assert sequences <= differences.keys()
+
+
+@pytest.mark.parametrize("recipe", [Recipe("fqss", "c25"), Recipe("vanilla", "c23")], ids=recipe_name)
+def test_recurrent_networks_equal_torch_too(recipe: Recipe) -> None:
+    twin = quantized_network(tiny_dptnet(), recipe)
+    differences = golden_differences(Exported(recipe, twin, build_model(twin, SAMPLES, METADATA)))
+    assert_equal_but_for_ties(differences)
+    assert {"row0.lstm", "col1.lstm", "row0.norm1", "row0.norm1.affine", "to_sources.0.in"} <= differences.keys()
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=recipe_name)

@@ -18,9 +18,9 @@ from pipeline.quantization.lstm import BiLstm
 SEQUENCES, STEPS, CHANNELS, HID_CHAN = 5, 24, 12, 10
 
 
-def quantized(gain: float = 1.0) -> tuple[BiLstm, FloatBiLstm, Tensor]:
+def quantized(gain: float = 1.0, rectified: bool = False) -> tuple[BiLstm, FloatBiLstm, Tensor]:
     torch.manual_seed(0)
-    original = FloatBiLstm(CHANNELS, HID_CHAN)
+    original = FloatBiLstm(CHANNELS, HID_CHAN, rectified)
     with torch.no_grad():
         for parameter in original.parameters():
             parameter.mul_(gain)
@@ -130,6 +130,21 @@ def test_it_trains() -> None:
         losses.append(float(loss.detach()))
     assert losses[-1] < 0.5 * losses[0]
     assert len(range_parameters(layer)) == 4  # of two weights, and both ends of the output
+
+
+def test_rectifier_is_a_matter_of_the_grid() -> None:
+    """Codes from -128 on stand for 0 to the observed maximum; what torch rectifies has no gradient."""
+    layer, original, x = quantized(rectified=True)
+    linear, _, _ = quantized()
+    with torch.no_grad():
+        exact, found, hidden = original(x), layer(x), linear(x)
+    scale, zero_point = (float(value) for value in layer.output_quantizer.grid())  # type: ignore[operator]
+    assert zero_point == -128 and float(found.min()) == 0
+    assert scale == pytest.approx(float(found.max()) / 255, rel=2**-11)
+    assert float(10 * torch.log10(exact.square().sum() / (found - exact).square().sum())) > 36
+    assert not found[hidden < -0.01].any() and bool((found[hidden > 0.01] > 0).all())
+    optimized = [name for name, parameter in layer.output_quantizer.named_parameters() if parameter.requires_grad]
+    assert optimized == ["maximum"]
 
 
 @settings(max_examples=60, deadline=None)

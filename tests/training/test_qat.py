@@ -11,12 +11,13 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from export_specs.errors import UserError
+from export_specs.schema import ModelSpec
 from pipeline.losses.si_sdr import si_sdr
 from pipeline.quantization.attach import Recipe
 from pipeline.quantization.grid import ActivationQuantizer
 from pipeline.training import qat
 from pipeline.training.qat import RANGE_RATE, QuantizedTask, grouped_by_rate, load_quantized, match_output_level, train_quantized
-from tests.tiny import RECIPES, quantized_network, recipe_name, tiny_network, tiny_sepformer, tiny_spec, waveforms
+from tests.tiny import RECIPES, quantized_network, recipe_name, tiny_dptnet, tiny_network, tiny_sepformer, tiny_spec, waveforms
 from tests.training.runs import Files, KilledError, float_weights, killed_at, same_state
 
 
@@ -57,9 +58,12 @@ def test_post_training_quantization_leaves_the_weights_alone(speech: Files, tmp_
         assert torch.equal(before[name], after[name]), name
 
 
-def test_transformers_are_trained_with_all_their_ranges(speech: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("spec", [tiny_sepformer(), tiny_dptnet()], ids=lambda spec: spec.architecture)
+def test_dual_path_networks_are_trained_with_all_their_ranges(
+    spec: ModelSpec, speech: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     observe_briefly(monkeypatch)
-    spec, recipe = tiny_sepformer(), Recipe("fqss", "c25")
+    recipe = Recipe("fqss", "c25")
     paths = {
         name: train_quantized(spec, recipe, spec.profiles[name], float_weights(spec, tmp_path), speech, speech, tmp_path / name)
         for name in ("ptq", "quick")

@@ -128,6 +128,20 @@ def test_published_count_of_the_paper_network(tmp_path: Path) -> None:
     assert count_onnx_float(tmp_path / "p.onnx", RATE).macs_by_op == {"Conv": 512 * 999 * 16, "ConvTranspose": 512 * 8000 * 2}
 
 
+def test_work_of_a_float_lstm(tmp_path: Path) -> None:
+    """Both directions of 64 to 128 channels over 66 sequences of 250 frames: 4 gates × (64 + 128) for each of 2 × 128 outputs."""
+    from onnx import TensorProto, helper
+
+    constants = {"w": np.zeros((2, 512, 64), np.float32), "r": np.zeros((2, 512, 128), np.float32)}
+    node = helper.make_node("LSTM", ["x", "w", "r"], ["y"], direction="bidirectional", hidden_size=128)
+    initializers = [onnx.numpy_helper.from_array(value, name) for name, value in constants.items()]
+    ends = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in (("x", [250, 66, 64]), ("y", [250, 2, 66, 128]))
+    ]
+    onnx.save(helper.make_model(helper.make_graph([node], "lstm", ends[:1], ends[1:], initializers)), tmp_path / "lstm.onnx")
+    assert count_onnx_float(tmp_path / "lstm.onnx", RATE).macs_by_op == {"LSTM": 250 * 66 * 2 * 4 * 128 * (64 + 128)}
+
+
 def test_reference_kernels_and_tflm_are_equal_everywhere(tflite: Path, clips: list[np.ndarray]) -> None:
     golden = golden_taps(tflite, clips, RATE)
     found = compare_runtime(tflite, "tflm", clips, golden, RATE)

@@ -9,7 +9,8 @@ from pipeline.quantization import layers
 def emit_prelu(graph: GraphBuilder, layer: layers.Prelu, inputs: list[Value], name: str) -> Value:
     """LeakyRelu on one grid; its input is written on it here."""
     (x,) = inputs
-    before = graph.write(x.name, f"{name}.in", x.channels, x.frames, layer.output_quantizer)
+    edge = x.name if x.scale is None else graph.read(x)  # codes where a rearrangement stands before it
+    before = graph.write(edge, f"{name}.in", x.channels, x.frames, layer.output_quantizer)
     edge = graph.node("LeakyRelu", [graph.read(before)], f"{name}/leaky_relu", alpha=float(layer.slope().item()))
     return graph.write(edge, name, x.channels, x.frames, layer.output_quantizer)
 

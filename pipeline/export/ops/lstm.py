@@ -5,6 +5,7 @@ Chunks are channels-last here, [1, S, K, C], as in the TFLite file; the Scan run
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -17,7 +18,16 @@ DIRECTIONS = ("forward", "backward")
 WITHIN, ACROSS = 2, 1  # the axis of [1, S, K, C] along which the LSTM runs
 
 
-def emit_bi_lstm(graph: GraphBuilder, layer: BiLstm, x: Value, chunks: tuple[int, int], axis: int, name: str) -> Value:
+def emit_bi_lstm(graph: GraphBuilder, layer: BiLstm, inputs: list[Value], name: str) -> Value:
+    """The Scan along each of the sequences that the frames are."""
+    (x,) = inputs
+    assert x.sequences is not None
+    chunks = x.sequences, x.frames // x.sequences
+    joined = emit_scan(graph, layer, replace(x, name=graph.as_sequences(x)), chunks, WITHIN, name)
+    return graph.as_frames(joined.name, replace(joined, name=name))
+
+
+def emit_scan(graph: GraphBuilder, layer: BiLstm, x: Value, chunks: tuple[int, int], axis: int, name: str) -> Value:
     """Scan and Concat: int8 chunks [1, S, K, C] to [1, S, K, 2 H].
 
     Args:
@@ -42,9 +52,9 @@ def emit_bi_lstm(graph: GraphBuilder, layer: BiLstm, x: Value, chunks: tuple[int
             scan_output_directions=[0, 1],
         )
     )
-    graph.node("Concat", hidden, name, axis=3)
+    graph.node("Concat", hidden, f"{name}/joined", axis=3)
     scale, zero_point = (value.item() for value in layer.grid_quantizer().grid())
-    return Value(name, 2 * layer.hid_chan, x.frames, np.float32(scale), int(zero_point))
+    return Value(f"{name}/joined", 2 * layer.hid_chan, x.frames, np.float32(scale), int(zero_point))
 
 
 def _body(layer: BiLstm, x: Value, sequences: int, name: str) -> GraphProto:

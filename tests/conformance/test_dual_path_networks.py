@@ -1,7 +1,9 @@
-"""A small SepFormer, from random weights to every runtime."""
+"""A small SepFormer and a small DPTNet, from random weights to every runtime."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +12,16 @@ import torch
 from torch import nn
 
 from edge_runtime.runtime import RUNTIMES, open_runtime
-from export_specs.load import load_target
+from export_specs.load import load_model, load_target
+from export_specs.schema import ModelSpec, NormRecipe
 from pipeline.convert.convert import ConversionSummary, convert
+from pipeline.data.examples import training_examples
+from pipeline.data.sources import training_files
 from pipeline.export.qdq import export_qdq
-from pipeline.quantization.attach import Recipe
+from pipeline.models.build import build_network
+from pipeline.quantization.attach import Recipe, observe, quantize
 from tests.conformance.runtimes import exact_on_device
-from tests.tiny import quantized_network, tiny_sepformer, waveforms
+from tests.tiny import quantized_network, tiny_dptnet, tiny_sepformer, waveforms
 from validation.gates import structure_gates
 from validation.golden_inputs import forced_onnx, forced_tflite
 from validation.layers import golden_taps
@@ -23,17 +29,48 @@ from validation.structure import audit
 
 TARGET = load_target("tflite-int8")
 PAIRS = 2  # of transformers
+DPTNET_OPS = {"SOFTMAX": 2 * PAIRS * 2, "WHILE": 2 * PAIRS, "TANH": 2 * PAIRS * 4 + 2, "LOGISTIC": 2 * PAIRS * 6 + 2}
 
 
-@pytest.fixture(scope="module", params=["c25", "b14"])
-def twin(request: pytest.FixtureRequest) -> nn.Module:
+@dataclass(frozen=True)
+class Case:
+    """A network of two pairs of transformers, some of the ops of its file and some of its tensors."""
+
+    spec: Callable[[], ModelSpec]
+    norm: NormRecipe
+    ops: dict[str, int]
+    tensors: set[str]
+
+
+CASES = {
+    **{
+        f"sepformer-{norm}": Case(
+            tiny_sepformer,
+            norm,
+            {"SOFTMAX": 2 * PAIRS * 3, "TANH": 2, "LOGISTIC": 2},
+            {"pair0.intra.0.norm1", "pair0.intra.0.heads/logits2", "pair1.inter.0.heads/weights0", "merge#1/total"},
+        )
+        for norm in ("c25", "b14")
+    },
+    "dptnet-c25": Case(tiny_dptnet, "c25", DPTNET_OPS, {"row0.norm1", "col1.heads/weights1", "row0.lstm", "col1.lstm", "merge#1/total"}),
+    "dptnet-b14": Case(tiny_dptnet, "b14", DPTNET_OPS, {"row0.norm1", "col1.lstm"}),
+}
+
+
+@pytest.fixture(scope="module", params=CASES)
+def case(request: pytest.FixtureRequest) -> Case:
+    return CASES[request.param]
+
+
+@pytest.fixture(scope="module")
+def twin(case: Case) -> nn.Module:
     torch.compiler.set_stance("force_eager")
-    return quantized_network(tiny_sepformer(), Recipe("fqss", request.param))
+    return quantized_network(case.spec(), Recipe("fqss", case.norm))
 
 
 @pytest.fixture(scope="module")
 def folder(twin: nn.Module, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("sepformer")
+    folder = tmp_path_factory.mktemp("network")
     export_qdq(twin, 800, {"sample_rate": "8000", "segment_samples": "800", "sources": "2"}, folder / "model.qdq.onnx")
     return folder
 
@@ -58,13 +95,13 @@ def test_onnx_runtime_gives_what_torch_gives(twin: nn.Module, folder: Path) -> N
         assert difference.max() <= 257  # one code of the high byte and one of the correction
 
 
-def test_file_is_integer_and_transposes_between_orders_of_chunks_alone(summary: ConversionSummary) -> None:
+def test_file_is_integer_and_transposes_between_orders_of_chunks_alone(case: Case, summary: ConversionSummary) -> None:
     found = audit(summary.path, TARGET.allowed_ops)
     gates = {gate.id: gate for gate in structure_gates(found, [], TARGET.transposes)}
     for name in ("structure.float", "structure.custom", "structure.ops", "structure.transpose", "structure.int16"):
         assert gates[name].passed, gates[name]
     assert summary.op_counts["TRANSPOSE"] == 2 * PAIRS
-    assert {"SOFTMAX": 2 * PAIRS * 3, "TANH": 2, "LOGISTIC": 2}.items() <= summary.op_counts.items()
+    assert case.ops.items() <= summary.op_counts.items()
 
 
 def test_onnx_transposes_where_its_target_says(folder: Path) -> None:
@@ -80,13 +117,34 @@ def test_every_inner_tensor_is_exact_on_devices(summary: ConversionSummary) -> N
         exact_on_device(summary.path, recording(seed)[None])
 
 
-def test_every_op_is_near_given_golden_inputs(summary: ConversionSummary, folder: Path) -> None:
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["sepformer", "dptnet"])
+def test_edge_network_is_exact_on_devices_with_ranges_of_speech(model: str, tmp_path: Path) -> None:
+    torch.compiler.set_stance("force_eager")
+    spec = load_model(model)
+    files, _ = training_files("embedded", spec.sample_rate, spec.task)
+    *seen, heard = (mixture for mixture, _ in (training_examples(spec, files, spec.segment_samples, 4, 3, False)[i] for i in range(4)))
+    torch.manual_seed(0)
+    network = build_network(spec).eval()
+    twin = quantize(network, Recipe("fqss", TARGET.norm_recipe))
+    observe(twin, [mixture[None] for mixture in seen])
+    facts = {"sample_rate": str(spec.sample_rate), "segment_samples": str(spec.segment_samples), "sources": str(spec.n_src)}
+    export_qdq(twin, spec.segment_samples, facts, tmp_path / "model.qdq.onnx")
+    convert(tmp_path / "model.qdq.onnx", tmp_path / "model.tflite", TARGET.allowed_ops)
+    assert audit(tmp_path / "model.tflite", TARGET.allowed_ops).float_tensors == []
+    pcm = np.rint(heard.numpy() * 32768).clip(-32768, 32767).astype(np.int16)
+    found = exact_on_device(tmp_path / "model.tflite", pcm[None])["separated"].astype(float)
+    with torch.no_grad():
+        exact = network(torch.from_numpy(pcm[None] / 32768).float())[0].numpy() * 32768
+    assert 10 * np.log10((exact**2).sum() / ((found.reshape(exact.shape) - exact) ** 2).sum()) > 15
+
+
+def test_every_op_is_near_given_golden_inputs(case: Case, summary: ConversionSummary, folder: Path) -> None:
     clips = [recording(98)]
     golden = golden_taps(summary.path, clips, 8000)
     compared = [*forced_tflite(summary.path, clips), *forced_onnx(folder / "model.qdq.onnx", golden, clips)]
     assert max(comparison.max_lsb for comparison in compared) <= 1
-    names = {comparison.tensor for comparison in compared}
-    assert {"pair0.intra.0.norm1", "pair0.intra.0.heads/logits2", "pair1.inter.0.heads/weights0", "merge#1/total"} <= names
+    assert case.tensors <= {comparison.tensor for comparison in compared}
 
 
 def test_every_runtime_is_close(summary: ConversionSummary, folder: Path) -> None:
