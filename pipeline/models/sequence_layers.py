@@ -37,6 +37,13 @@ class GroupNorm(nn.GroupNorm):
         return super().forward(x.movedim(-1, 1)).movedim(1, -1)
 
 
+class SequenceNorm(GroupNorm):
+    """Norm over the places and channels of each sequence, [B, ..., L, C]."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.flatten(0, -3)).unflatten(0, x.shape[:-2])
+
+
 class Attention(nn.Module):
     """Multi-head attention (Vaswani et al. 2017) of x [..., L, C] to a memory [..., M, C], itself by default: [..., L, C].
 
