@@ -89,7 +89,8 @@ def axis_in(layout: Layout, axis: int, rank: int) -> int:
 def assign_layouts(graph: OnnxGraph) -> dict[str, Layout]:
     """The layout of every tensor that a node makes or that enters the graph.
 
-    Rank 4 is PLAIN but for PLANE. Rank 3 is BODY, except for PCM (PLAIN, see above), for what becomes the weight of a Conv (FILTER, found by walking back over integer
+    Rank 4 is PLAIN but for PLANE.
+    Rank 3 is BODY, except for PCM (PLAIN, see above), for what becomes the weight of a Conv (FILTER, found by walking back over integer
     arithmetic), for what follows a Reshape of equal shape, which leaves the body (PLAIN, walking forward), and for ROWS.
     """
     layouts: dict[str, Layout] = {}

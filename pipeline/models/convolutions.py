@@ -56,6 +56,22 @@ class SpectrumUpsampling(nn.ConvTranspose2d):
         return super().forward(x.permute(0, 3, 1, 2), output_size).permute(0, 2, 3, 1)
 
 
+class FirstTimeConv(TimeConv):
+    """The first layer of a waveform's branch, which FQSS gives a splitter."""
+
+
+class FirstSpectrumConv(SpectrumConv):
+    """The first layer of a spectrogram's branch, which FQSS gives a splitter."""
+
+
+class LastTimeUpsampling(TimeUpsampling):
+    """The last layer of a waveform's branch, which FQSS gives a reconstructor."""
+
+
+class LastSpectrumUpsampling(SpectrumUpsampling):
+    """The last layer of a spectrogram's branch, which FQSS gives a reconstructor."""
+
+
 class PadToStride(nn.Module):
     """Zeros behind a waveform [B, T, C], up to a multiple of ``stride``."""
 

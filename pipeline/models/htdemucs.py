@@ -9,10 +9,21 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from export_specs.networks import HtDemucsSpec
-from pipeline.models.convolutions import Crop, PadToStride, SpectrumConv, SpectrumUpsampling, TimeConv, TimeUpsampling
+from pipeline.models.convolutions import (
+    Crop,
+    FirstSpectrumConv,
+    FirstTimeConv,
+    LastSpectrumUpsampling,
+    LastTimeUpsampling,
+    PadToStride,
+    SpectrumConv,
+    SpectrumUpsampling,
+    TimeConv,
+    TimeUpsampling,
+)
 from pipeline.models.cross_transformer import CrossTransformer, LayerScale
 from pipeline.models.layers import Activation, Add
-from pipeline.models.sequence_layers import SequenceNorm
+from pipeline.models.sequence_layers import GroupNorm, SequenceNorm
 from pipeline.models.spectrogram import to_spectrogram, to_waveform
 from pipeline.models.tables import FrequencyEmbedding
 
@@ -21,16 +32,16 @@ EPS = 1e-5
 
 
 class DConvBranch(nn.Sequential):
-    """A dilated convolution over time through few channels: [B, ..., T, C] to the same; the norms are of each sequence."""
+    """A dilated convolution over time through few channels: [B, T, C] or [B, Fr, T, C] to the same, with norms of each sequence."""
 
-    def __init__(self, channels: int, dilation: int) -> None:
-        hidden = channels // DCONV_COMPRESSION
+    def __init__(self, channels: int, dilation: int, spectral: bool) -> None:
+        hidden, norm = channels // DCONV_COMPRESSION, SequenceNorm if spectral else GroupNorm
         super().__init__(
             TimeConv(channels, hidden, 3, dilation=dilation, padding=dilation),
-            SequenceNorm(hidden),
+            norm(hidden),
             Activation("gelu"),
             TimeConv(hidden, 2 * channels, 1),
-            SequenceNorm(2 * channels),
+            norm(2 * channels),
             Activation("glu"),
             LayerScale(channels, 1e-3),
         )
@@ -39,9 +50,9 @@ class DConvBranch(nn.Sequential):
 class DConv(nn.Module):
     """Residual branches over the time of a waveform [B, T, C], or of each frequency of a spectrogram [B, Fr, T, C]."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, spectral: bool) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(DConvBranch(channels, 2**depth) for depth in range(DCONV_LAYERS))
+        self.layers = nn.ModuleList(DConvBranch(channels, 2**depth, spectral) for depth in range(DCONV_LAYERS))
         self.add = nn.ModuleList(Add() for _ in range(DCONV_LAYERS))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -53,19 +64,19 @@ class DConv(nn.Module):
 class EncoderLayer(nn.Module):
     """Downsampling by ``stride``: a spectrogram over frequency, a waveform (``spectral`` false) over time."""
 
-    def __init__(self, in_channels: int, channels: int, kernel_size: int, stride: int, spectral: bool) -> None:
+    def __init__(self, in_channels: int, channels: int, kernel_size: int, stride: int, spectral: bool, first: bool) -> None:
         super().__init__()
         pad = kernel_size // 4
         self.conv: nn.Module
         self.rewrite: nn.Module
         if spectral:
-            self.conv = SpectrumConv(in_channels, channels, (kernel_size, 1), stride, (pad, 0), "gelu")
+            self.conv = (FirstSpectrumConv if first else SpectrumConv)(in_channels, channels, (kernel_size, 1), stride, (pad, 0), "gelu")
             self.rewrite = SpectrumConv(channels, 2 * channels, (1, 1), 1, (0, 0), "glu")
         else:
-            self.conv = TimeConv(in_channels, channels, kernel_size, stride, padding=pad, activation="gelu")
+            self.conv = (FirstTimeConv if first else TimeConv)(in_channels, channels, kernel_size, stride, padding=pad, activation="gelu")
             self.rewrite = TimeConv(channels, 2 * channels, 1, activation="glu")
         self.pad = nn.Identity() if spectral else PadToStride(stride)
-        self.dconv = DConv(channels)
+        self.dconv = DConv(channels, spectral)
 
     def forward(self, x: Tensor) -> Tensor:
         result: Tensor = self.rewrite(self.dconv(self.conv(self.pad(x))))
@@ -82,11 +93,11 @@ class DecoderLayer(nn.Module):
         self.conv_tr: nn.Module
         if spectral:
             self.rewrite = SpectrumConv(channels, 2 * channels, (3, 3), 1, (1, 1), "glu")
-            self.conv_tr = SpectrumUpsampling(channels, out_channels, (kernel_size, 1), (stride, 1))
+            self.conv_tr = (LastSpectrumUpsampling if last else SpectrumUpsampling)(channels, out_channels, (kernel_size, 1), (stride, 1))
         else:
             self.rewrite = TimeConv(channels, 2 * channels, 3, padding=1, activation="glu")
-            self.conv_tr = TimeUpsampling(channels, out_channels, kernel_size, stride)
-        self.dconv = DConv(channels)
+            self.conv_tr = (LastTimeUpsampling if last else TimeUpsampling)(channels, out_channels, kernel_size, stride)
+        self.dconv = DConv(channels, spectral)
         self.crop = Crop(kernel_size // 4)
         self.activation = nn.Identity() if last else Activation("gelu")
 
@@ -119,7 +130,7 @@ class HTDemucs(nn.Module):
         for depth, width in enumerate(widths):
             for encoders, decoders, parts in ((self.encoder, self.decoder, 2), (self.tencoder, self.tdecoder, 1)):
                 spectral, first = parts == 2, parts * net.audio_channels
-                encoders.append(EncoderLayer(widths[depth - 1] if depth else first, width, *shape, spectral))
+                encoders.append(EncoderLayer(widths[depth - 1] if depth else first, width, *shape, spectral, first=depth == 0))
                 below = widths[depth - 1] if depth else first * n_src
                 decoders.insert(0, DecoderLayer(width, below, *shape, spectral, last=depth == 0))
         self.freq_emb = FrequencyEmbedding(net.nfft // 2 // net.stride, net.channels)
@@ -127,7 +138,7 @@ class HTDemucs(nn.Module):
         self.channel_upsampler, self.channel_downsampler = TimeConv(top, bottom, 1), TimeConv(bottom, top, 1)
         self.channel_upsampler_t, self.channel_downsampler_t = TimeConv(top, bottom, 1), TimeConv(bottom, top, 1)
         self.crosstransformer = CrossTransformer(net, net.nfft // 2 // net.stride**net.depth)
-        self.n_fft, self.n_src = net.nfft, n_src
+        self.n_fft, self.n_src, self.audio_channels = net.nfft, n_src, net.audio_channels
 
     def forward(self, mixture: Tensor) -> Tensor:
         spectrogram, mean, deviation = standardised(to_spectrogram(mixture, self.n_fft))

@@ -80,6 +80,13 @@ class AttentionHeads(nn.Module):
         return attend(projected.chunk(3, -1), self.heads, scale=1.0)
 
 
+class CrossHeads(AttentionHeads):
+    """Attention to another sequence between its projections: queries [B, L, C], keys and values [B, M, 2 C] to outputs [B, L, C]."""
+
+    def forward(self, query: Tensor, memory: Tensor) -> Tensor:  # type: ignore[override]  # it has two inputs
+        return attend([query, *memory.chunk(2, -1)], self.heads, scale=1.0)
+
+
 def attend(projected: Sequence[Tensor], heads: int, scale: float | None = None) -> Tensor:
     """Heads' outputs [..., L, C] of queries [..., L, C], keys and values [..., M, C]; logits are multiplied by ``scale``, (C / heads)^-0.5
     by default."""

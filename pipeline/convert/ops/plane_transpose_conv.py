@@ -1,7 +1,7 @@
 """ConvTranspose over the height of a plane -> a CONV_2D for each phase of the stride, and CONCATENATION.
 
-With kernel m * stride every output row is a sum over m input rows; rows of one phase are a convolution of m taps. The phases lie side by side
-along the width, [N, H + m - 1, stride * W, O], which in memory is [N, (H + m - 1) * stride, W, O]. The sums are those of TRANSPOSE_CONV.
+With kernel m * stride every output row is a sum over m input rows; rows of one phase are a convolution of m taps. The phases lie side by
+side along the width, [N, H + m - 1, stride * W, O], which in memory is [N, (H + m - 1) * stride, W, O]. The sums are those of TRANSPOSE_CONV.
 """
 
 from __future__ import annotations

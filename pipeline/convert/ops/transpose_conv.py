@@ -21,7 +21,7 @@ from pipeline.convert.quantization import Quantization
 
 
 def lower_conv_transpose(lowering: Lowering, node: NodeProto) -> None:
-    """Lower an int8 ConvTranspose without padding over time, or over the height of a plane; the kernel is [I, O, k] with scales along axis 1."""
+    """Lower an int8 ConvTranspose without padding, over time or a plane's height; the kernel is [I, O, k(, 1)] with scales along axis 1."""
     if is_plane(lowering, node):
         lower_plane_transpose_conv(lowering, node)
         return

@@ -3,21 +3,40 @@
 from __future__ import annotations
 
 from pipeline.export.graph import GraphBuilder, Value
+from pipeline.quantization.planes import CrossHeads
 from pipeline.quantization.sequence_layers import AttentionHeads
 
 
 def emit_attention_heads(graph: GraphBuilder, layer: AttentionHeads, inputs: list[Value], name: str) -> Value:
     """Heads are slices of the channels, and their outputs are joined on one grid, so nothing is transposed but what MatMul reads."""
     (x,) = inputs
-    channels = x.channels // 3
-    width = channels // layer.heads
-    sequences = graph.as_sequences(x)
+    channels, sequences = x.channels // 3, graph.as_sequences(x)
+    parts = {kind: (x, sequences, part * channels) for part, kind in enumerate("qkv")}
+    return _heads(graph, layer, parts, channels, name)
+
+
+def emit_cross_heads(graph: GraphBuilder, layer: CrossHeads, inputs: list[Value], name: str) -> Value:
+    """As :func:`emit_attention_heads`, with keys and values of another sequence."""
+    query, memory = inputs
+    channels, rows = query.channels, graph.as_sequences(memory)
+    parts = {"q": (query, graph.as_sequences(query), 0), "k": (memory, rows, 0), "v": (memory, rows, channels)}
+    return _heads(graph, layer, parts, channels, name)
+
+
+def _heads(
+    graph: GraphBuilder, layer: AttentionHeads | CrossHeads, parts: dict[str, tuple[Value, str, int]], channels: int, name: str
+) -> Value:
+    """``parts``: of queries, keys and values, the activation, its name as sequences, and the first of the channels."""
+    x, width = parts["q"][0], channels // layer.heads
     grids = [tuple(value.item() for value in quantizer.grid()) for quantizer in (layer.logits_quantizer, layer.weights_quantizer)]
     outputs = []
     for head in range(layer.heads):
-        starts = {kind: part * channels + head * width for part, kind in enumerate("qkv")}
-        slices = [graph.slice(sequences, [start], [start + width], [3], f"{name}/{kind}{head}") for kind, start in starts.items()]
-        query, key, value = (graph.dequantize(part, x.grid(), x.zero_point) for part in slices)
+        slices = []
+        for kind, (source, sequences, first) in parts.items():
+            start = first + head * width
+            sliced = graph.slice(sequences, [start], [start + width], [3], f"{name}/{kind}{head}")
+            slices.append(graph.dequantize(sliced, source.grid(), source.zero_point))
+        query, key, value = slices
         turned = graph.node("Transpose", [key], f"{name}/k{head}/turned", perm=[0, 1, 3, 2])
         edge = graph.node("MatMul", [query, turned], f"{name}/logits{head}/product")
         logits = _quantized(graph, edge, f"{name}/logits{head}", grids[0])
