@@ -92,28 +92,32 @@ class FrontEnd:
                 "it knows 'spectrogram' with front_end_n_fft and four front_end_scales. Export the model again, or update edge_runtime"
             ) from error
 
-    def analyse(self, pcm: Pcm) -> tuple[Pcm, Pcm, Statistics]:
-        """int16 [A, T] as int16 spectrogram [2 A, Fr, F] and waveform [A, T], both standardised, and the segment's statistics.
-
-        Rounds half to even and saturates.
-        """
-        waveform = pcm / FULL_SCALE
-        spectrogram = to_spectrogram(waveform, self.n_fft)
-        codes, statistics = [], []
-        for values, scale in zip((spectrogram, waveform), self.input_scales, strict=True):
-            mean, deviation = float(values.mean()), float(values.std(ddof=1))
-            codes.append(_to_int16((values - mean) / (EPS + deviation) / scale))
+    def standardise(self, pcm: Pcm) -> tuple[Samples, Samples, Statistics]:
+        """int16 [A, T] as spectrogram [2 A, Fr, F] and waveform [A, T], both with mean 0 and deviation 1, and what they were."""
+        values, statistics = [], []
+        for part in (to_spectrogram(pcm / FULL_SCALE, self.n_fft), pcm / FULL_SCALE):
+            mean, deviation = float(part.mean()), float(part.std(ddof=1))
+            values.append((part - mean) / (EPS + deviation))
             statistics.append((mean, deviation))
-        return codes[0], codes[1], Statistics(statistics[0], statistics[1])
+        return values[0], values[1], Statistics(statistics[0], statistics[1])
+
+    def restore(self, spectrogram: Samples, waveform: Samples, statistics: Statistics) -> Pcm:
+        """Standardised spectrogram [S * 2 A, Fr, F] and waveform [S * A, T] as int16 PCM [S * A, T], the sum of both; saturates."""
+        (mean, deviation), (mean_t, deviation_t) = statistics.spectrogram, statistics.waveform
+        from_spectrogram = to_waveform(spectrogram * deviation + mean, waveform.shape[-1])
+        return _to_int16(from_spectrogram + waveform * deviation_t + mean_t)
+
+    def analyse(self, pcm: Pcm) -> tuple[Pcm, Pcm, Statistics]:
+        """As :meth:`standardise`, in int16 codes; rounds half to even and saturates."""
+        spectrogram, waveform, statistics = self.standardise(pcm)
+        scales = self.input_scales
+        return _to_int16(spectrogram / scales[0]), _to_int16(waveform / scales[1]), statistics
 
     def synthesise(self, spectrogram: Pcm, waveform: Pcm, statistics: Statistics) -> Pcm:
-        """int16 spectrogram [S * 2 A, Fr, F] and waveform [S * A, T] as int16 PCM [S * A, T], the sum of both; saturates."""
-        values = []
-        for codes, scale, (mean, deviation) in zip(
-            (spectrogram, waveform), self.output_scales, (statistics.spectrogram, statistics.waveform), strict=True
-        ):
-            values.append(codes * (scale / FULL_SCALE) * deviation + mean)
-        return _to_int16(to_waveform(values[0], waveform.shape[-1]) + values[1])
+        """As :meth:`restore`, from int16 codes."""
+        scales = self.output_scales
+        values = (codes.astype(np.float64) * (scale / FULL_SCALE) for codes, scale in zip((spectrogram, waveform), scales, strict=True))
+        return self.restore(*values, statistics=statistics)
 
 
 def _to_int16(values: Samples) -> Pcm:

@@ -106,16 +106,20 @@ def assign_layouts(graph: OnnxGraph) -> dict[str, Layout]:
                 layouts[name] = Layout.PLANE if _is_plane(graph, node, name, layouts) else Layout.PLAIN
             elif node.op_type == "Transpose":
                 layouts[name] = Layout.ROWS if layouts.get(node.input[0]) is Layout.BODY else Layout.BODY
-            elif any(is_rows_transpose(graph, reader) for reader in graph.consumers(name)) and len(graph.shape(node.input[0])) == 4:
+            elif _comes_of_sequences(graph, node, layouts) and any(is_rows_transpose(graph, reader) for reader in graph.consumers(name)):
                 layouts[name] = Layout.ROWS
             elif node.op_type == "Reshape":
                 source = node.input[0]
-                leaves = layouts.get(source) is Layout.BODY and graph.shape(source) == graph.shape(name)
+                leaves = layouts.get(source) in (Layout.BODY, Layout.PLAIN) and graph.shape(source) == graph.shape(name)
                 layouts[name] = Layout.PLAIN if leaves else Layout.BODY
             else:
                 sources = [item for item in node.input if item in layouts and len(graph.shape(item)) == 3]
                 layouts[name] = Layout.PLAIN if sources and all(layouts[item] is Layout.PLAIN for item in sources) else Layout.BODY
     return layouts
+
+
+def _comes_of_sequences(graph: OnnxGraph, node: NodeProto, layouts: dict[str, Layout]) -> bool:
+    return len(graph.shape(node.input[0])) == 4 and layouts.get(node.input[0]) is not Layout.PLANE
 
 
 def _is_plane(graph: OnnxGraph, node: NodeProto, name: str, layouts: dict[str, Layout]) -> bool:

@@ -26,7 +26,8 @@ class TimeConv(nn.Conv1d):
 
     def forward(self, x: Tensor) -> Tensor:
         y = super().forward(x.flatten(0, -3).transpose(1, 2)).transpose(1, 2)
-        return activate(y, self.activation).unflatten(0, x.shape[:-2])
+        result: Tensor = activate(y, self.activation).unflatten(0, x.shape[:-2])
+        return result
 
 
 class SpectrumConv(nn.Conv2d):
@@ -109,4 +110,5 @@ class SplitBins(nn.Module):
         self.bins = bins
 
     def forward(self, x: Tensor) -> Tensor:
-        return x.unflatten(1, (self.bins, -1))
+        split: Tensor = x.unflatten(1, (self.bins, -1))
+        return split

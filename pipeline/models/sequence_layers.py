@@ -41,7 +41,8 @@ class SequenceNorm(GroupNorm):
     """Norm over the places and channels of each sequence, [B, ..., L, C]."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x.flatten(0, -3)).unflatten(0, x.shape[:-2])
+        normed: Tensor = super().forward(x.flatten(0, -3)).unflatten(0, x.shape[:-2])
+        return normed
 
 
 class Attention(nn.Module):

@@ -80,7 +80,11 @@ class NormCln(QuantizedNorm):
         self.register_buffer("gains", gain_table(), persistent=False)
 
     def constants(self, values: int | None = None) -> ClnConstants:
-        """The integer recipe's constants from the observed statistics and the output's range; of norms over ``values``, the channels by default."""
+        """The integer recipe's constants from the observed statistics and the output's range.
+
+        Args:
+            values: how many the norm is over; the channels by default.
+        """
         with torch.no_grad():
             assert isinstance(self.output_quantizer, ActivationQuantizer)
             x_scale, x_zero_point = self.input_quantizers[0].grid()
@@ -112,7 +116,7 @@ class NormCln(QuantizedNorm):
         return amplification, amplified, self.gains[_energy_index(amplified, c.x_scale, c.amplified_scales)]
 
     def centred(self, codes: Tensor, zero_point: Tensor, new_zero_point: Tensor) -> Tensor:
-        """Codes [B, T, C] (less their zero_point) less the whole number next to the mean of each frame, on an int8 grid of the same scale."""
+        """Codes [B, T, C] (less their zero_point) less the whole number next to each frame's mean, on an int8 grid of the same scale."""
         return subtract_mean(codes, codes, zero_point, new_zero_point)
 
     def integer_norm(self, x: Tensor, mean: Tensor, rstd: Tensor) -> Tensor:
@@ -130,7 +134,7 @@ class NormCln(QuantizedNorm):
 
 
 def subtract_mean(codes: Tensor, averaged: Tensor, zero_point: Tensor, new_zero_point: Tensor) -> Tensor:
-    """Codes [B, T, V] (less their zero_point) less the whole number next to the mean of ``averaged`` [B, T, C], on a grid of the same scale."""
+    """Codes [B, T, V] (less their zero_point) less the whole number next to the mean of ``averaged`` [B, T, C], on a grid of that scale."""
     channels = averaged.shape[2]
     total = TIE_BREAK - WEIGHT_QMAX * averaged.sum(2, keepdim=True)
     return _clip(codes + _clip(torch.round(total / (WEIGHT_QMAX * channels)), -1 - zero_point), new_zero_point)
@@ -151,5 +155,5 @@ def _energy_index(codes: Tensor, scale: Tensor, scales: tuple[Tensor, Tensor]) -
     coarseness = energy_coarseness(codes.shape[2])
     x = codes * scale if coarseness == 1 else torch.round(codes / coarseness) * (scale * coarseness)
     energy = x.square().sum(2, keepdim=True)
-    codes = [torch.round(energy / scale).clamp(0, STEPS) for scale in scales]
-    return (codes[0] + codes[1]).long()
+    coarse, fine = (torch.round(energy / step).clamp(0, STEPS) for step in scales)
+    return (coarse + fine).long()

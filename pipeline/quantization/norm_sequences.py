@@ -1,7 +1,7 @@
-"""Integer gLN of each sequence by itself, as the branches of HTDemucs take it for each frequency: the cLN of ``norm_cln.py`` over L * C values.
+"""Integer gLN of each sequence by itself, as the branches of HTDemucs take it for each frequency: cLN over L * C values.
 
-The levels of frequencies lie as far apart as those of frames, so the two gains of cLN serve both. What differs is the mean, which is that of
-the channels' means over time: each of those is rounded to a whole code, by the kernel of AVERAGE_POOL_2D.
+The levels of frequencies lie as far apart as those of frames, so the two gains of cLN serve both. What differs is the mean, which is that
+of the channels' means over time: each of those is rounded to a whole code, by the kernel of AVERAGE_POOL_2D.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ class Gated(nn.Module):
 
 
 class CrossAttention(nn.Module):
-    """Attention of x [B, L, C] to a memory [B, M, C] by its projections and heads; queries and keys share the logits' factor."""
+    """Attention of x [B, L, C] to a memory [B, M, C], itself by default; queries and keys share the logits' factor."""
 
     def __init__(self, layer: Attention) -> None:
         super().__init__()
@@ -45,8 +45,8 @@ class CrossAttention(nn.Module):
         self.heads = CrossHeads(layer.heads)
         self.out_proj = pointwise(layer.out_proj.weight, layer.out_proj.bias)
 
-    def forward(self, x: Tensor, memory: Tensor) -> Tensor:
-        result: Tensor = self.out_proj(self.heads(self.query(x), self.memory(memory)))
+    def forward(self, x: Tensor, memory: Tensor | None = None) -> Tensor:
+        result: Tensor = self.out_proj(self.heads(self.query(x), self.memory(x if memory is None else memory)))
         return result
 
 
@@ -81,13 +81,12 @@ def _linear_part(layer: TimeConv | SpectrumConv, half: int | None = None) -> nn.
     if layer.weight[0, 0].numel() == 1:
         return pointwise(weight.flatten(1), bias)
     plain: TimeConv | SpectrumConv
+    padding = [int(size) for size in layer.padding]
     if isinstance(layer, TimeConv):
-        sizes = (layer.kernel_size[0], layer.stride[0], layer.dilation[0], int(layer.padding[0]))
-        plain = type(layer)(layer.in_channels, len(bias), *sizes)
+        plain = type(layer)(layer.in_channels, len(bias), layer.kernel_size[0], layer.stride[0], layer.dilation[0], padding[0])
     else:
-        height, width = layer.padding
         plain = type(layer)(
-            layer.in_channels, len(bias), (layer.kernel_size[0], layer.kernel_size[1]), layer.stride[0], (int(height), int(width)), "linear"
+            layer.in_channels, len(bias), (layer.kernel_size[0], layer.kernel_size[1]), layer.stride[0], (padding[0], padding[1]), "linear"
         )
     plain.weight, plain.bias = nn.Parameter(weight.clone()), nn.Parameter(bias.clone())
     return plain
@@ -132,15 +131,16 @@ def _affine(gamma: Tensor, beta: Tensor) -> Depthwise:
 
 def _fold_scales(layer: SelfLayer | CrossLayer) -> None:
     """Put the LayerScale of attention and feed-forward network into the matrix before it."""
-    attention = layer.self_attn if isinstance(layer, SelfLayer) else layer.cross_attn
+    name = "self_attn" if isinstance(layer, SelfLayer) else "cross_attn"
+    attention = layer.get_submodule(name)
+    assert isinstance(attention, Attention)
     with torch.no_grad():
         for linear, scale in ((attention.out_proj, layer.gamma_1), (layer.linear2, layer.gamma_2)):
             assert isinstance(linear, Linear) and isinstance(scale, LayerScale)
-            linear.weight *= scale.scale[:, None]
-            linear.bias *= scale.scale
+            linear.weight.mul_(scale.scale[:, None])
+            linear.bias.mul_(scale.scale)
     layer.gamma_1 = layer.gamma_2 = nn.Identity()  # type: ignore[assignment]
-    if isinstance(layer, CrossLayer):
-        layer.cross_attn = CrossAttention(attention)  # type: ignore[assignment]
+    setattr(layer, name, CrossAttention(attention))
 
 
 FOLDED: dict[type[nn.Module], Callable[[Any], None]] = {SelfLayer: _fold_scales, CrossLayer: _fold_scales}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,7 @@ from torch.nn import functional
 from pipeline.models import convolutions, tables
 from pipeline.models import layers as float_layers
 from pipeline.models import sequence_layers as float_sequences
-from pipeline.quantization.grid import ActivationQuantizer, WeightQuantizer
+from pipeline.quantization.grid import ActivationQuantizer, WeightQuantizer, straight_through
 from pipeline.quantization.layers import LogisticQuantizer, QuantizedLayer, Rearrangement, quantized_bias
 
 GELU_SLOPE = 1.702  # of the sigmoid in x * sigmoid(1.702 x) (Hendrycks and Gimpel 2016)
@@ -35,7 +35,7 @@ class Convolution(QuantizedLayer):
         self.weight_quantizer = WeightQuantizer(self.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        bias = quantized_bias(self.bias, self.input_quantizers[0].grid()[0], self.weight_quantizer.scale())
+        bias = quantized_bias(cast(Tensor, self.bias), self.input_quantizers[0].grid()[0], self.weight_quantizer.scale())
         result: Tensor = self.output_quantizer(self.convolve(x, self.weight_quantizer(self.weight), bias))
         return result
 
@@ -134,7 +134,8 @@ class SplitBins(Rearrangement):
         self.bins = layer.bins
 
     def forward(self, x: Tensor) -> Tensor:
-        return x.unflatten(1, (self.bins, -1))
+        split: Tensor = x.unflatten(1, (self.bins, -1))
+        return split
 
 
 class Table(QuantizedLayer):
@@ -157,15 +158,25 @@ class Table(QuantizedLayer):
 
 
 class CrossHeads(QuantizedLayer):
-    """Queries [B, L, C], keys and values [B, M, 2 C] to the heads' outputs [B, L, C]; grids as those of AttentionHeads."""
+    """Queries [B, L, C], keys and values [B, M, 2 C] to the heads' outputs [B, L, C]; grids as in AttentionHeads.
+
+    Of more than ``LONGEST`` keys the int8 softmax would leave 0 alone: then it is of 16 bits, and its weights get a learned grid.
+    """
+
+    LONGEST: ClassVar[int] = 511
 
     def __init__(self, layer: float_sequences.CrossHeads) -> None:
         super().__init__()
         self.heads = layer.heads
         self.logits_quantizer, self.weights_quantizer = ActivationQuantizer(), LogisticQuantizer()
+        self.long_weights_quantizer = ActivationQuantizer()
 
     def forward(self, query: Tensor, memory: Tensor) -> Tensor:
         query, key, value = (part.unflatten(-1, (self.heads, -1)).transpose(-2, -3) for part in (query, *memory.chunk(2, -1)))
-        weights = self.weights_quantizer(torch.softmax(self.logits_quantizer(query @ key.transpose(-1, -2)), -1))
+        weights = torch.softmax(self.logits_quantizer(query @ key.transpose(-1, -2)), -1)
+        if key.shape[-2] <= self.LONGEST:
+            weights = self.weights_quantizer(weights)
+        else:
+            weights = self.long_weights_quantizer(straight_through((weights * 2**15).round().clamp(max=2**15 - 1) * 2**-15, weights))
         result: Tensor = self.output_quantizer((weights @ value).transpose(-2, -3).flatten(-2))
         return result

@@ -1,7 +1,8 @@
 """ConvTranspose over the height of a plane -> a CONV_2D for each phase of the stride, and CONCATENATION.
 
 With kernel m * stride every output row is a sum over m input rows; rows of one phase are a convolution of m taps. The phases lie side by
-side along the width, [N, H + m - 1, stride * W, O], which in memory is [N, (H + m - 1) * stride, W, O]. The sums are those of TRANSPOSE_CONV.
+side along the width, [N, H + m - 1, stride * W, O], which in memory is [N, (H + m - 1) * stride, W, O]. The sums are those of
+TRANSPOSE_CONV.
 """
 
 from __future__ import annotations
@@ -44,9 +45,7 @@ def lower_plane_transpose_conv(lowering: Lowering, node: NodeProto) -> None:
     phases = []
     for phase in range(stride):
         kernel = np.ascontiguousarray(value[:, :, phase::stride][:, :, ::-1].transpose(1, 2, 3, 0))  # [O, taps reversed, 1, I]
-        filters = lowering.derived(
-            ("phase", weight.name, phase), lambda kernel=kernel, phase=phase: lowering.constant(f"{weight.name}/{phase}", kernel, grid, 0)
-        )
+        filters = lowering.constant(f"{weight.name}/{phase}", kernel, grid, 0)
         shape = (batch, height // stride, width, outputs)
         phases.append(lowering.builder.tensor(f"{result.name}/phase_{phase}", shape, result.dtype, *scales))
         table = options("Conv2DOptions", padding=schema.Padding.VALID, strideH=1, strideW=1, dilationHFactor=1, dilationWFactor=1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from pipeline.export.graph import GraphBuilder, Value
 from pipeline.quantization.planes import CrossHeads
 from pipeline.quantization.sequence_layers import AttentionHeads
@@ -28,7 +30,9 @@ def _heads(
 ) -> Value:
     """``parts``: of queries, keys and values, the activation, its name as sequences, and the first of the channels."""
     x, width = parts["q"][0], channels // layer.heads
-    grids = [tuple(value.item() for value in quantizer.grid()) for quantizer in (layer.logits_quantizer, layer.weights_quantizer)]
+    long = isinstance(layer, CrossHeads) and parts["k"][0].frames > layer.LONGEST
+    weights_quantizer = layer.long_weights_quantizer if isinstance(layer, CrossHeads) and long else layer.weights_quantizer
+    grids = [tuple(value.item() for value in quantizer.grid()) for quantizer in (layer.logits_quantizer, weights_quantizer)]
     outputs = []
     for head in range(layer.heads):
         slices = []
@@ -40,7 +44,14 @@ def _heads(
         turned = graph.node("Transpose", [key], f"{name}/k{head}/turned", perm=[0, 1, 3, 2])
         edge = graph.node("MatMul", [query, turned], f"{name}/logits{head}/product")
         logits = _quantized(graph, edge, f"{name}/logits{head}", grids[0])
-        weights = _quantized(graph, graph.node("Softmax", [logits], f"{name}/softmax{head}", axis=-1), f"{name}/weights{head}", grids[1])
+        if long:  # int16 in and out
+            step = np.float32(np.float32(grids[0][0]) / 128)
+            logits = graph.dequantize(graph.quantize(logits, f"{name}/wide_logits{head}", step, 0, np.int16), step, dtype=np.int16)
+        edge = graph.node("Softmax", [logits], f"{name}/softmax{head}", axis=-1)
+        if long:
+            step = np.float32(2**-15)
+            edge = graph.dequantize(graph.quantize(edge, f"{name}/wide_weights{head}", step, 0, np.int16), step, dtype=np.int16)
+        weights = _quantized(graph, edge, f"{name}/weights{head}", grids[1])
         edge = graph.node("MatMul", [weights, value], f"{name}/output{head}/product")
         outputs.append(graph.write(edge, f"{name}/output{head}", width, x.frames, layer.output_quantizer))
     joined = graph.node("Concat", [output.name for output in outputs], f"{name}/joined", axis=3)

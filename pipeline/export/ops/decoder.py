@@ -8,6 +8,8 @@ from pipeline.export.graph import INT16, INT32, GraphBuilder, Value, layer_name
 from pipeline.export.ops.elementwise import slice_channels
 from pipeline.quantization.reconstructor import ByteDecoder, QuantizedDecoder, ReconstructingDecoder
 
+CONCAT_INPUTS = 10  # the most that TFLM joins at once
+
 
 def emit_reconstructing_decoder(graph: GraphBuilder, layer: ReconstructingDecoder, inputs: list[Value], name: str) -> Value:
     """X = D(Y); U = Y - E~(X); delta = D~(U); int16 = 256 * X + delta, saturated."""
@@ -50,7 +52,11 @@ def waveform_of(graph: GraphBuilder, value: Value, name: str) -> str:
     if value.channels == 1:
         return graph.reshape(value.name, shape, name)
     channels = slice_channels(graph, value.name, 1, value.channels)
-    return graph.node("Concat", [graph.reshape(channel, shape, f"{channel}/waveform") for channel in channels], name, axis=1)
+    waveforms = [graph.reshape(channel, shape, f"{channel}/waveform") for channel in channels]
+    while len(waveforms) > CONCAT_INPUTS:
+        groups = [waveforms[first : first + CONCAT_INPUTS] for first in range(0, len(waveforms), CONCAT_INPUTS)]
+        waveforms = [graph.node("Concat", group, f"{group[0]}s", axis=1) for group in groups]
+    return graph.node("Concat", waveforms, name, axis=1)
 
 
 def _synthesis(graph: GraphBuilder, layer: QuantizedDecoder, name: str) -> str:

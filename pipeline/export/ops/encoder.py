@@ -47,8 +47,8 @@ def emit_rounder(graph: GraphBuilder, pcm: Value, scale: np.float32, name: str) 
 
 
 def _planes(graph: GraphBuilder, pcm: Value) -> str:
-    """PCM as [A, T], a spectrogram as [A, Fr T], one channel after the other, where the integer arithmetic is: on a tensor that ends in T the kernels are 30 times as
-    fast. Mono is so from the start."""
+    """PCM as [A, T] and a spectrogram as [A, Fr T], one channel after the other, where the integer arithmetic is: on a tensor that ends
+    in T the kernels are 30 times as fast. Mono PCM is so from the start."""
     if pcm.channels == 1 and pcm.name == "pcm":
         return pcm.name
     return graph.reshape(pcm.name, [pcm.channels, pcm.frames], f"{pcm.name}/planes")

@@ -21,8 +21,8 @@ UNIT_CODE = 64
 def emit_convolution(graph: GraphBuilder, layer: planes.Convolution, inputs: list[Value], name: str) -> Value:
     """Conv of a plane, or of one sequence over time."""
     (x,) = inputs
-    bias = layer.bias.detach().numpy()
-    return write_convolution(graph, layer, x, bias, name)
+    assert layer.bias is not None
+    return write_convolution(graph, layer, x, layer.bias.detach().numpy(), name)
 
 
 def write_convolution(graph: GraphBuilder, layer: planes.Convolution, x: Value, bias: np.ndarray, name: str) -> Value:
