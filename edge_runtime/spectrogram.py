@@ -116,8 +116,10 @@ class FrontEnd:
     def synthesise(self, spectrogram: Pcm, waveform: Pcm, statistics: Statistics) -> Pcm:
         """As :meth:`restore`, from int16 codes."""
         scales = self.output_scales
-        values = (codes.astype(np.float64) * (scale / FULL_SCALE) for codes, scale in zip((spectrogram, waveform), scales, strict=True))
-        return self.restore(*values, statistics=statistics)
+        values, values_t = (
+            codes.astype(np.float64) * (scale / FULL_SCALE) for codes, scale in zip((spectrogram, waveform), scales, strict=True)
+        )
+        return self.restore(values, values_t, statistics)
 
 
 def _to_int16(values: Samples) -> Pcm:

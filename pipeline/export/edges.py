@@ -59,20 +59,13 @@ class BranchEdges(Edges):
     network: HTDemucs
     samples: int
 
-    def shapes(self) -> dict[str, list[int]]:
-        """The shapes of the inputs, without the batch."""
-        hop = self.network.n_fft // 4
-        audio_channels = self.network.audio_channels
-        spectrogram = [2 * audio_channels, self.network.n_fft // 2, -(-self.samples // hop)]
-        return {"spectrogram": spectrogram, "waveform": [audio_channels, self.samples]}
-
     def inputs(self) -> list[Value]:
-        sizes = ((name, shape, shape[1] if len(shape) == 3 else 1) for name, shape in self.shapes().items())
+        sizes = ((name, shape, shape[1] if len(shape) == 3 else 1) for name, shape in self.network.input_shapes(self.samples).items())
         return [Value(name, shape[0], math.prod(shape[1:]), sequences=count) for name, shape, count in sizes]
 
     def declare(self, graph: GraphBuilder, results: list[Value]) -> tuple[Infos, Infos]:
         inputs, outputs = [], []
-        for result, (name, shape) in zip(results, self.shapes().items(), strict=True):
+        for result, (name, shape) in zip(results, self.network.input_shapes(self.samples).items(), strict=True):
             inputs.append(tensor_info(name, INT16, [1, *shape]))
             whole = [1, result.channels, *shape[1:]]
             outputs.append(tensor_info(graph.reshape(result.name, whole, f"separated_{name}"), INT16, whole))

@@ -73,6 +73,7 @@ EMITTERS: dict[type[nn.Module], Emitter] = {
     branch_ends.ByteUpsampling: ends.emit_byte_upsampling,
     planes.Convolution: plane_ops.emit_convolution,
     planes.Upsampling: plane_ops.emit_upsampling,
+    planes.GateProduct: emit_multiply,
     planes.Activation: plane_ops.emit_activation,
     planes.PadToStride: plane_ops.emit_pad_to_stride,
     planes.Crop: plane_ops.emit_crop,

@@ -149,6 +149,11 @@ class HTDemucs(nn.Module):
         sources: Tensor = total.unflatten(1, (self.n_src, -1))
         return sources
 
+    def input_shapes(self, samples: int) -> dict[str, list[int]]:
+        """What the branches take of a segment, channels first: spectrogram [2 A, Fr, F] and waveform [A, T]."""
+        spectrogram = [2 * self.audio_channels, self.n_fft // 2, -(-samples // (self.n_fft // 4))]
+        return {"spectrogram": spectrogram, "waveform": [self.audio_channels, samples]}
+
     def branches(self, spectrogram: Tensor, waveform: Tensor) -> tuple[Tensor, Tensor]:
         """What is learned: spectrogram [B, Fr, T, 2 A] and waveform [B, T, A] to [B, Fr, T, S * 2 A] and [B, T, S * A]."""
         skips: list[tuple[Tensor, Tensor]] = []

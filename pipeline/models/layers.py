@@ -190,6 +190,10 @@ class Multiply(nn.Module):
         return mask * features
 
 
+class GateProduct(Multiply):
+    """The product of a value and its gate."""
+
+
 class SelectSource(nn.Module):
     """The mask of one source out of [B, F, S * N]: [B, F, N]."""
 

@@ -87,6 +87,7 @@ def quantize(network: nn.Module, recipe: Recipe) -> nn.Module:
         sequence_layers.CrossHeads: planes.CrossHeads,
         float_layers.SequencesNorm: NormSequences,
         float_layers.Activation: planes.Activation,
+        float_layers.GateProduct: planes.GateProduct,
         convolutions.FirstTimeConv: first,
         convolutions.FirstSpectrumConv: first,
         convolutions.TimeConv: planes.Convolution,

@@ -90,13 +90,13 @@ class ReconstructingUpsampling(ByteUpsampling):
     """X = Q(D(Y)); U = Q(Y - Q(E~(X))); delta = Q(D~(U)); the output is X + delta, and delta's step 1/256 of that of X.
 
     All output channels, whatever their source, share one block. D~ is D without its bias for the waveform, and weights and a bias of its
-    own, which start as those, for the spectrogram. E~ starts as the least-squares inverse of D.
+    own, which start as those, for the spectrogram. E~ starts as an inverse of D, so that delta starts as what X has lost.
     """
 
     def __init__(self, layer: LastUpsampling) -> None:
         super().__init__(layer)
         filters = self.weight.detach().transpose(0, 1)  # [I, O, k]
-        self.analysis = nn.Parameter(least_squares_inverse(filters, self.stride))
+        self.analysis = nn.Parameter(_analysis_of(filters, self.stride))
         assert layer.bias is not None
         self.analysis_bias = nn.Parameter(-(self.analysis.detach().sum(2) @ layer.bias.detach()))
         self.analysis_quantizer = WeightQuantizer(self.analysis)
@@ -130,3 +130,23 @@ class ReconstructingUpsampling(ByteUpsampling):
         rows = waveform.movedim(1, 2).flatten(0, 1) if waveform.dim() == 4 else waveform
         y = nn.functional.conv1d(rows.transpose(1, 2), analysis, bias, self.stride).transpose(1, 2)
         return y.unflatten(0, (len(waveform), -1)).movedim(1, 2) if waveform.dim() == 4 else y
+
+
+def _analysis_of(filters: Tensor, stride: int) -> Tensor:
+    """Analysis filters [I, O, k] for which D(E~(D(y))) is nearest to D(y), D having ``filters`` [I, O, k].
+
+    With more features than outputs a frame D(E~(x)) can be x; with fewer, as HTDemucs has, E~(D(y)) can be y, over the three frames that
+    share samples with a window.
+    """
+    features, outputs, kernel = filters.shape
+    if features >= outputs * stride:
+        return least_squares_inverse(filters, stride)
+    wide = nn.functional.pad(filters.double(), (stride, stride))
+    windows = [wide[:, :, start : start + kernel].flatten(1) for start in (0, stride, 2 * stride)]  # frames before, at and after
+    system = torch.cat(windows)  # [3 I, O k]
+    wanted = torch.zeros(3 * features, features, dtype=torch.float64)
+    wanted[features : 2 * features] = torch.eye(features)
+    gram = system.T @ system
+    damping = 1e-6 * gram.diagonal().mean() * torch.eye(len(gram), dtype=torch.float64)
+    solution = torch.linalg.solve(gram + damping, system.T @ wanted)  # [O k, I]
+    return solution.T.reshape(filters.shape).float()

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from pipeline.models.convolutions import FirstSpectrumConv, FirstTimeConv, SpectrumConv, TimeConv
 from pipeline.models.cross_transformer import CrossLayer, LayerScale, SelfLayer
 from pipeline.models.htdemucs import DConvBranch
-from pipeline.models.layers import Activation, Depthwise, GlobalLayerNorm, Multiply, Pointwise, SelectSource, SequencesNorm
+from pipeline.models.layers import Activation, Depthwise, GateProduct, GlobalLayerNorm, Pointwise, SelectSource, SequencesNorm
 from pipeline.models.naming import named
 from pipeline.models.sequence_layers import Attention, CrossHeads, GroupNorm, Linear, SequenceNorm
 
@@ -24,7 +24,7 @@ class Gated(nn.Module):
 
     def __init__(self, value: nn.Module, gate: nn.Module) -> None:
         super().__init__()
-        self.value, self.gate, self.sigmoid, self.product = value, gate, Activation("sigmoid"), Multiply()
+        self.value, self.gate, self.sigmoid, self.product = value, gate, Activation("sigmoid"), GateProduct()
 
     def forward(self, x: Tensor) -> Tensor:
         result: Tensor = self.product(self.value(x), self.sigmoid(self.gate(x)))

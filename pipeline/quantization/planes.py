@@ -11,8 +11,8 @@ from torch.nn import functional
 from pipeline.models import convolutions, tables
 from pipeline.models import layers as float_layers
 from pipeline.models import sequence_layers as float_sequences
-from pipeline.quantization.grid import ActivationQuantizer, WeightQuantizer, straight_through
-from pipeline.quantization.layers import LogisticQuantizer, QuantizedLayer, Rearrangement, quantized_bias
+from pipeline.quantization.grid import ActivationQuantizer, ProductQuantizer, WeightQuantizer, straight_through
+from pipeline.quantization.layers import LogisticQuantizer, Multiply, QuantizedLayer, Quantizer, Rearrangement, quantized_bias
 
 GELU_SLOPE = 1.702  # of the sigmoid in x * sigmoid(1.702 x) (Hendrycks and Gimpel 2016)
 
@@ -73,6 +73,18 @@ class Upsampling(QuantizedLayer):
         return y.unflatten(0, (len(x), -1)).movedim(1, 2) if x.dim() == 4 else y
 
 
+class GateProduct(Multiply):
+    """Product of two int8 tensors that is the same on every runtime."""
+
+    def __init__(self, layer: float_layers.GateProduct) -> None:
+        super().__init__(layer)
+        self.output_quantizer: ProductQuantizer = ProductQuantizer()
+
+    def connect(self, inputs: list[Quantizer]) -> None:
+        super().connect(inputs)
+        self.output_quantizer.factors = list(inputs)
+
+
 class Activation(QuantizedLayer):
     """GELU as x * sigmoid(1.702 x), or a sigmoid: by the kernel of LOGISTIC and its fixed grid."""
 
@@ -82,6 +94,13 @@ class Activation(QuantizedLayer):
         self.gate_quantizer = LogisticQuantizer()
         if self.activation == "sigmoid":
             self.output_quantizer = LogisticQuantizer()
+        else:
+            self.output_quantizer = ProductQuantizer()
+
+    def connect(self, inputs: list[Quantizer]) -> None:
+        super().connect(inputs)
+        if isinstance(self.output_quantizer, ProductQuantizer):
+            self.output_quantizer.factors = [*inputs, self.gate_quantizer]
 
     def forward(self, x: Tensor) -> Tensor:
         if self.activation == "sigmoid":

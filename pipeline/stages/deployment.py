@@ -18,7 +18,7 @@ from pipeline.stages.graph import Stage
 ProfileName = Literal["ptq", "quick", "full"]
 WEIGHTS = ROOT / "pipeline" / "weights"
 PROFILES: tuple[ProfileName, ...] = ("ptq", "quick", "full")
-QUANTIZABLE = ("convtasnet", "convtasnet_music", "sepformer")
+QUANTIZABLE = ("convtasnet", "convtasnet_music", "sepformer", "htdemucs")
 BASELINES = {"ptq": (), "quick": ("ptq",), "full": ("ptq", "vanilla")}  # shown beside ours in the report
 EVALUATION_SETS = ("test", "sweep", "dev", "calibration")
 VALIDATION_FILES = {
