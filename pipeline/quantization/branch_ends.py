@@ -149,4 +149,5 @@ def _analysis_of(filters: Tensor, stride: int) -> Tensor:
     gram = system.T @ system
     damping = 1e-6 * gram.diagonal().mean() * torch.eye(len(gram), dtype=torch.float64)
     solution = torch.linalg.solve(gram + damping, system.T @ wanted)  # [O k, I]
-    return solution.T.reshape(filters.shape).float()
+    analysis: Tensor = solution.T.reshape(filters.shape).float()
+    return analysis
