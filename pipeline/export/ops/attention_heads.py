@@ -35,12 +35,10 @@ def _heads(
     grids = [tuple(value.item() for value in quantizer.grid()) for quantizer in (layer.logits_quantizer, weights_quantizer)]
     outputs = []
     for head in range(layer.heads):
-        slices = []
-        for kind, (source, sequences, first) in parts.items():
-            start = first + head * width
-            sliced = graph.slice(sequences, [start], [start + width], [3], f"{name}/{kind}{head}")
-            slices.append(graph.dequantize(sliced, source.grid(), source.zero_point))
-        query, key, value = slices
+        starts = {kind: (sequences, first + head * width) for kind, (_, sequences, first) in parts.items()}
+        slices = [graph.slice(part, [start], [start + width], [3], f"{name}/{kind}{head}") for kind, (part, start) in starts.items()]
+        sources = (source for source, _, _ in parts.values())
+        query, key, value = (graph.dequantize(part, source.grid(), source.zero_point) for part, source in zip(slices, sources, strict=True))
         turned = graph.node("Transpose", [key], f"{name}/k{head}/turned", perm=[0, 1, 3, 2])
         edge = graph.node("MatMul", [query, turned], f"{name}/logits{head}/product")
         logits = _quantized(graph, edge, f"{name}/logits{head}", grids[0])
