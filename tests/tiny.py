@@ -1,4 +1,4 @@
-"""Conv-TasNets and a SepFormer of a few channels, their twins and a few seconds of made-up speech, for tests of the training side."""
+"""Small networks of each kind, their twins and a few seconds of made-up speech and music, for tests of the training side."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ class _FakeQuantize(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
         x, scale, zero_point = ctx.saved_tensors
-        inside, to_minimum, to_maximum = _gradient_kernel(gradients[0].reshape(-1), x.reshape(-1), scale, zero_point)
+        inside, to_minimum, to_maximum = _gradient_kernel(gradients[0].reshape(-1), x.detach().reshape(-1), scale, zero_point)
         return inside.view(x.shape), to_minimum, to_maximum, None, None
 
 

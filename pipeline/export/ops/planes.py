@@ -49,7 +49,7 @@ def as_plane(graph: GraphBuilder, x: Value) -> str:
     """The codes of a chain as [1, C, Fr, T]; those that a convolution has just made are there already."""
     assert x.sequences is not None
     name = f"{x.name}/{PLANE}"
-    if all(node.output[0] != name for node in graph.nodes):
+    if name not in graph.made:
         graph.reshape(x.name, [1, x.channels, x.sequences, x.frames // x.sequences], name)
     return name
 
