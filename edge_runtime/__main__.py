@@ -10,10 +10,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from edge_runtime.audio import FormatName, read_recording, restore, write_sources
+from edge_runtime.branch_signature import fit
 from edge_runtime.model_file import read_model
 from edge_runtime.runtime import FileRuntime, RuntimeName, open_runtime
 from edge_runtime.segments import separate as separate_pcm
-from edge_runtime.signature import Pcm, fit_signature
+from edge_runtime.signature import Pcm
 from export_specs.errors import run_command_line
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
@@ -56,7 +57,7 @@ def info(model: Annotated[Path, typer.Argument(help="A .tflite or .onnx file.")]
         typer.echo(f"{key}: {value}")
     typer.echo("tensors: " + ", ".join(f"{count} {dtype}" for dtype, count in file.dtypes.most_common()))
     typer.echo("ops: " + ", ".join(f"{count} {op}" for op, count in file.ops.most_common()))
-    signature = fit_signature(file)
+    signature = fit(file)
     channels = f" of {signature.waveform[0]} channels" if len(signature.waveform) > 1 else ""
     typer.echo(f"separates {signature.samples} samples{channels} into {signature.sources} source(s)")
 

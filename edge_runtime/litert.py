@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from edge_runtime.model_file import Array, ModelFile
@@ -29,29 +31,30 @@ class LiteRtEngine:
         self._tapped: Interpreter | None = None
         self._taps = [tensor for tensor in file.activations if tensor.is_integer]
 
-    def invoke(self, tensor: Array) -> Array:
-        """The model's output for this input."""
-        return self._invoke(self._interpreter, tensor)
+    def invoke(self, tensors: Sequence[Array]) -> list[Array]:
+        """The model's outputs for these inputs."""
+        return self._invoke(self._interpreter, tensors)
 
-    def invoke_with_taps(self, tensor: Array) -> tuple[Array, dict[str, Array]]:
-        """The output and every computed integer tensor.
+    def invoke_with_taps(self, tensors: Sequence[Array]) -> tuple[list[Array], dict[str, Array]]:
+        """The outputs and every computed integer tensor.
 
         They come from a copy of the file that declares them all as outputs: a delegate computes what it must give out,
         whereas tensors merely preserved may never be written by it.
         """
         if self._tapped is None:
-            indices = {tap.index for tap in (*self._taps, self._file.outputs[0])}
+            indices = {tap.index for tap in (*self._taps, *self._file.outputs)}
             self._tapped = self._open(with_outputs(self._file.content, sorted(indices)))
-        output = self._invoke(self._tapped, tensor)
-        return output, {tap.name: channels_first(self._tapped.get_tensor(tap.index)) for tap in self._taps}
+        outputs = self._invoke(self._tapped, tensors)
+        return outputs, {tap.name: channels_first(self._tapped.get_tensor(tap.index), tap.name) for tap in self._taps}
 
-    def _invoke(self, interpreter: Interpreter, tensor: Array) -> Array:
-        interpreter.set_tensor(self._file.inputs[0].index, tensor)
+    def _invoke(self, interpreter: Interpreter, tensors: Sequence[Array]) -> list[Array]:
+        for source, tensor in zip(self._file.inputs, tensors, strict=True):
+            interpreter.set_tensor(source.index, tensor)
         try:
             interpreter.invoke()
         except RuntimeError as error:
             raise UserError(f"{self._kernels} failed on {self._file.path}: {error}") from error
-        return interpreter.get_tensor(self._file.outputs[0].index)  # type: ignore[no-any-return]
+        return [interpreter.get_tensor(result.index) for result in self._file.outputs]
 
     def _open(self, content: bytes) -> Interpreter:
         try:

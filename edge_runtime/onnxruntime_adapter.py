@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import onnxruntime
 
 from edge_runtime.model_file import Array, ModelFile
@@ -21,20 +23,23 @@ class OnnxRuntimeEngine:
         self._tapped: onnxruntime.InferenceSession | None = None
         self._taps = list({tensor.name: tensor for tensor in file.activations if tensor.is_integer}.values())
 
-    def invoke(self, tensor: Array) -> Array:
-        """The model's output for this input."""
-        (output,) = self._session.run([self._file.outputs[0].name], {self._file.inputs[0].name: tensor})
-        return output  # type: ignore[no-any-return]
+    def invoke(self, tensors: Sequence[Array]) -> list[Array]:
+        """The model's outputs for these inputs."""
+        return self._session.run([output.name for output in self._file.outputs], self._feeds(tensors))  # type: ignore[no-any-return]
 
-    def invoke_with_taps(self, tensor: Array) -> tuple[Array, dict[str, Array]]:
-        """The output and every computed integer tensor, from a copy of the graph that gives them all out."""
-        output = self._file.outputs[0]
+    def invoke_with_taps(self, tensors: Sequence[Array]) -> tuple[list[Array], dict[str, Array]]:
+        """The outputs and every computed integer tensor, from a copy of the graph that gives them all out."""
         if self._tapped is None:
-            outputs = {tap.name: tap for tap in (*self._taps, output)}
+            outputs = {tap.name: tap for tap in (*self._taps, *self._file.outputs)}
             self._tapped = self._open(with_outputs(self._file.content, list(outputs.values())))
-        names = [output.name, *(tap.name for tap in self._taps)]
-        results = self._tapped.run(names, {self._file.inputs[0].name: tensor})
-        return results[0], {name: _filter_as_channels(result) for name, result in zip(names[1:], results[1:], strict=True)}
+        count = len(self._file.outputs)
+        names = [*(output.name for output in self._file.outputs), *(tap.name for tap in self._taps)]
+        results = self._tapped.run(names, self._feeds(tensors))
+        taps = zip(names[count:], results[count:], strict=True)
+        return results[:count], {name: _filter_as_channels(result) for name, result in taps}
+
+    def _feeds(self, tensors: Sequence[Array]) -> dict[str, Array]:
+        return {source.name: tensor for source, tensor in zip(self._file.inputs, tensors, strict=True)}
 
     def _open(self, content: bytes) -> onnxruntime.InferenceSession:
         options = onnxruntime.SessionOptions()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, Protocol, get_args
 
+from edge_runtime.branch_signature import fit
 from edge_runtime.model_file import Array, ModelFile, Quantization, read_model
-from edge_runtime.signature import Pcm, fit_signature
+from edge_runtime.signature import Pcm
 from export_specs.errors import UserError, choice_error
 
 Taps = dict[str, Array]
@@ -46,13 +47,13 @@ class Runtime(Protocol):
 
 
 class Engine(Protocol):
-    """A runtime behind its adapter: raw input tensor in, raw output tensor out."""
+    """A runtime behind its adapter: raw input tensors in, raw output tensors out."""
 
-    def invoke(self, tensor: Array) -> Array:
-        """The model's output for this input."""
+    def invoke(self, tensors: Sequence[Array]) -> list[Array]:
+        """The model's outputs for these inputs, both in the order of the file."""
 
-    def invoke_with_taps(self, tensor: Array) -> tuple[Array, Taps]:
-        """The output, and every computed integer tensor by name, body tensors as [N, C, T]."""
+    def invoke_with_taps(self, tensors: Sequence[Array]) -> tuple[list[Array], Taps]:
+        """The outputs, and every computed integer tensor by name, body tensors as [N, C, T]."""
 
     @property
     def arena_bytes(self) -> int | None:
@@ -70,7 +71,7 @@ class FileRuntime:
     def __init__(self, name: str, file: ModelFile, open_engine: Callable[[ModelFile], Engine], sample_rate: int | None = None) -> None:
         self.name = name
         self.file = file
-        self._signature = fit_signature(file)
+        self._signature = fit(file)
         self.metadata = file.metadata
         self.sample_rate = _sample_rate(file, sample_rate)
         self.shortest_samples = _stated(file, "kernel_size") or self.sample_rate // 500
@@ -115,12 +116,14 @@ class FileRuntime:
         Raises:
             ValueError: ``pcm`` is not int16 of the shape ``waveform``.
         """
-        return self._signature.decode(self._engine.invoke(self._signature.encode(pcm)))
+        tensors, decode = self._signature.feed(pcm)
+        return decode(self._engine.invoke(tensors))
 
     def run_with_taps(self, pcm: Pcm) -> tuple[Pcm, Taps]:
         """As :meth:`run`, and the integer codes of every computed tensor by its name."""
-        output, taps = self._engine.invoke_with_taps(self._signature.encode(pcm))
-        return self._signature.decode(output), taps
+        tensors, decode = self._signature.feed(pcm)
+        outputs, taps = self._engine.invoke_with_taps(tensors)
+        return decode(outputs), taps
 
 
 def open_runtime(path: Path, name: str | None = None, *, threads: int = 1, sample_rate: int | None = None) -> FileRuntime:

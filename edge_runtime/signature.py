@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,6 +49,10 @@ class Signature:
         if pcm.dtype != np.int16 or pcm.shape != self.waveform:
             raise ValueError(f"a segment must be int16 {list(self.waveform)}, not {pcm.dtype} {list(pcm.shape)}")
         return np.ascontiguousarray(_to_codes(pcm.T if self.interleaved else pcm, self.input)).reshape(self.input.shape)
+
+    def feed(self, pcm: Pcm) -> tuple[list[Array], Callable[[Sequence[Array]], Pcm]]:
+        """The model's inputs for int16 PCM, as :meth:`encode` makes them, and what makes PCM of its outputs, as :meth:`decode` does."""
+        return [self.encode(pcm)], lambda outputs: self.decode(outputs[0])
 
     def decode(self, output: Array) -> Pcm:
         """The model's output tensor as int16 PCM [S, T] or [S, A, T]. Rounds half to even and saturates where the output is not int16."""

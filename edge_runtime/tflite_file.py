@@ -35,8 +35,16 @@ def parse_tflite(path: Path, content: bytes) -> ModelFile:
         raise _damaged(path, f"{type(error).__name__}: {error}") from error
 
 
-def channels_first(tensor: Array) -> Array:
-    """A tensor of the channels-last body, [N, T, 1, C], as [N, C, T]; any other shape as it is."""
+def channels_first(tensor: Array, name: str = "") -> Array:
+    """A tensor of the channels-last body, [N, T, 1, C], as [N, C, T]; any other shape as it is.
+
+    The last part of a name tells two kinds: ``plane`` is [N, H, W, C] for [N, C, H, W], ``of_sequences`` is as it is whatever its shape.
+    """
+    kind = name.rpartition("/")[2]
+    if kind == "plane" and tensor.ndim == 4:
+        return np.ascontiguousarray(tensor.transpose(0, 3, 1, 2))
+    if kind == "of_sequences":
+        return tensor
     if tensor.ndim == 4 and tensor.shape[2] == 1:
         return np.ascontiguousarray(tensor[:, :, 0, :].swapaxes(1, 2))
     return tensor

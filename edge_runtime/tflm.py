@@ -37,12 +37,13 @@ class TflmEngine:
         """Bytes of the arena in use: an upper bound of the device's, because pointers of the host are wider."""
         return self._arena_bytes
 
-    def invoke(self, tensor: Array) -> Array:
-        """The model's output for this input."""
-        return self._invoke(self._interpreter, tensor)
+    def invoke(self, tensors: Sequence[Array]) -> list[Array]:
+        """The model's outputs for these inputs."""
+        self._invoke(self._interpreter, tensors)
+        return [np.array(self._interpreter.get_output(place)) for place in range(len(self._file.outputs))]
 
-    def invoke_with_taps(self, tensor: Array) -> tuple[Array, dict[str, Array]]:
-        """The output and every computed integer tensor.
+    def invoke_with_taps(self, tensors: Sequence[Array]) -> tuple[list[Array], dict[str, Array]]:
+        """The outputs and every computed integer tensor.
 
         They come from copies of the file that declare them as outputs, a group of tensors in each run. TFLM's own way to preserve
         all tensors takes 1,024 at most, and memory for all of them at once.
@@ -51,21 +52,21 @@ class TflmEngine:
         for group in self._groups:
             interpreter = self._tapped or self._open(with_outputs(self._file.content, [tap.index for tap in group]))
             self._tapped = interpreter if len(self._groups) == 1 else None
-            self._invoke(interpreter, tensor)
-            taps |= {tap.name: channels_first(np.array(interpreter.get_output(place))) for place, tap in enumerate(group)}
-        return self.invoke(tensor), taps
+            self._invoke(interpreter, tensors)
+            taps |= {tap.name: channels_first(np.array(interpreter.get_output(place)), tap.name) for place, tap in enumerate(group)}
+        return self.invoke(tensors), taps
 
-    def _invoke(self, interpreter: Interpreter, tensor: Array) -> Array:
+    def _invoke(self, interpreter: Interpreter, tensors: Sequence[Array]) -> None:
         with captured_stderr() as messages:
             try:
-                interpreter.set_input(tensor, 0)
+                for place, tensor in enumerate(tensors):
+                    interpreter.set_input(tensor, place)
                 interpreter.invoke()
                 failure = None
             except RuntimeError as error:
                 failure = error
         if failure is not None:
             raise UserError(f"TFLM failed on {self._file.path}: {messages[0].strip() or failure}") from failure
-        return np.array(interpreter.get_output(0))
 
     def _open(self, content: bytes) -> Interpreter:
         """Double the arena, from a generous estimate, for as long as the runtime complains of memory.

@@ -1,4 +1,4 @@
-"""Conv-TasNets, a SepFormer and a DPTNet of a few channels, their twins and some made-up speech, for tests of the training side."""
+"""Small networks of each kind, their twins and a few seconds of made-up speech and music, for tests of the training side."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from export_specs.schema import MUSIC_SOURCES, ModelSpec
 from pipeline.models.build import build_network
+from pipeline.models.cross_transformer import LayerScale
 from pipeline.models.filterbanks import MonoDecoder, MonoFrameDecoder
 from pipeline.models.layers import GlobalLayerNorm
 from pipeline.quantization.attach import Recipe, Variant, observe, quantize
@@ -71,6 +72,17 @@ def tiny_music_spec(qat_steps: int = 2) -> ModelSpec:
     return ModelSpec.model_validate({**fields, **changes, "profiles": profiles, "training": training})
 
 
+def tiny_htdemucs(qat_steps: int = 2, **network: object) -> ModelSpec:
+    """Two layers a branch and two of the transformer, on segments of 13 frames of a small transform."""
+    sizes = {"channels": 8, "nfft": 512, "depth": 2, "kernel_size": 8, "stride": 4, "bottom_channels": 16, "t_layers": 2, "t_heads": 2}
+    fields = tiny_music_spec(qat_steps).model_dump()
+    changes = {"architecture": "htdemucs", "segment_samples": 1664, "network": {**sizes, "t_hidden_scale": 2.0, **network}}
+    training, profiles = fields["training"], fields["profiles"]
+    for profile in (training, *profiles.values()):
+        profile["segment_seconds"] = 0.03774  # one segment
+    return ModelSpec.model_validate({**fields, **changes, "training": training, "profiles": profiles})
+
+
 def tiny_network(spec: ModelSpec, seed: int = 0) -> nn.Module:
     """Random weights, and norms whose gains have both signs."""
     torch.manual_seed(seed)
@@ -83,6 +95,8 @@ def tiny_network(spec: ModelSpec, seed: int = 0) -> nn.Module:
             if isinstance(module, nn.LayerNorm | nn.GroupNorm):
                 module.weight.uniform_(0.4, 1.4).mul_(torch.where(torch.rand(len(module.weight)) < 0.2, -1.0, 1.0))
                 module.bias.normal_(0, 0.2)
+            if isinstance(module, LayerScale):
+                module.scale.uniform_(0.2, 1.0)
             if isinstance(module, MonoDecoder | MonoFrameDecoder):
                 module.weight.mul_(30)  # as loud as a mixture
     return network

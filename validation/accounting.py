@@ -37,9 +37,9 @@ class Cost(Record):
     bytes: int
 
 
-def count_tflite(path: Path, sample_rate: int) -> Cost:
-    """Count a TFLite file whose input is [1, T] at ``sample_rate``. int32 products (splitter, scalars of the norms) are address arithmetic
-    and count 0."""
+def count_tflite(path: Path, sample_rate: int, samples: int | None = None) -> Cost:
+    """Count a TFLite file of segments of ``samples`` at ``sample_rate``, by default the longest axis of its input. int32 products
+    (splitter, scalars of the norms) are address arithmetic and count 0."""
     graph = TfliteGraph.read(path)
     macs: Counter[str] = Counter()
     bops = 0
@@ -50,7 +50,7 @@ def count_tflite(path: Path, sample_rate: int) -> Cost:
             macs[operator.name] += count * times
             bops += count * times * _BITS[weight.dtype] * _BITS[activation.dtype]
     constants = sum(tensor.size for part in graph.subgraphs for tensor in part.tensors if tensor.constant_bytes)
-    return _cost(macs, bops, max(graph.inputs[0].shape), sample_rate, constants, len(graph.content))
+    return _cost(macs, bops, samples or max(graph.inputs[0].shape), sample_rate, constants, len(graph.content))
 
 
 def _runs(graph: TfliteGraph, part: Subgraph, times: int) -> Iterator[tuple[Subgraph, Operator, int]]:
@@ -82,8 +82,8 @@ def _tflite_macs(operator: Operator, inputs: list[Tensor], output: Tensor) -> tu
     return 0, inputs[0], output
 
 
-def count_onnx_float(path: Path, sample_rate: int) -> Cost:
-    """Count a float ONNX network (32 × 32 bits) whose input is [1, T] or [1, 1, T]; shapes by ONNX's own inference."""
+def count_onnx_float(path: Path, sample_rate: int, samples: int | None = None) -> Cost:
+    """Count a float ONNX network (32 × 32 bits), as :func:`count_tflite`; shapes by ONNX's own inference."""
     content = path.read_bytes()
     model = onnx.shape_inference.infer_shapes(onnx.load_from_string(content))
     graph = model.graph
@@ -97,7 +97,7 @@ def count_onnx_float(path: Path, sample_rate: int) -> Cost:
             macs[node.op_type] += count
     constants = sum(int(np.prod(tensor.dims, dtype=np.int64)) for tensor in graph.initializer)
     total = sum(macs.values())
-    return _cost(macs, total * 32 * 32, max(shapes[graph.input[0].name]), sample_rate, constants, len(content))
+    return _cost(macs, total * 32 * 32, samples or max(shapes[graph.input[0].name]), sample_rate, constants, len(content))
 
 
 def _onnx_macs(node: onnx.NodeProto, shapes: dict[str, tuple[int, ...]]) -> int:

@@ -15,6 +15,8 @@ import onnxruntime
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from onnx import helper
 
+from edge_runtime.branch_signature import fit
+from edge_runtime.model_file import read_model
 from edge_runtime.native_messages import captured_stderr
 from edge_runtime.tflite_file import with_outputs
 from export_specs.errors import UserError
@@ -49,10 +51,11 @@ def forced_tflite(path: Path, clips: Sequence[npt.NDArray[np.int16]]) -> list[Op
     whole = _litert(path, with_outputs(graph.content, sorted(written)), OpResolverType.BUILTIN_REF)
     reference = _litert(path, content, OpResolverType.BUILTIN_REF)
     xnnpack = _litert(path, content, OpResolverType.AUTO)
-    pcm = graph.inputs[0]
+    signature = fit(read_model(path))
     statistics = {index: TensorStatistics(graph.tensors[index].name) for index in written if graph.tensors[index].dtype.startswith("int")}
     for clip in clips:
-        whole.set_tensor(pcm.index, clip.reshape(pcm.shape))
+        for source, tensor in zip(graph.inputs, signature.feed(clip)[0], strict=True):
+            whole.set_tensor(source.index, tensor)
         whole.invoke()
         golden = {index: whole.get_tensor(index) for index in {*fed, *written}}
         for interpreter in (reference, xnnpack):
@@ -88,13 +91,14 @@ def forced_onnx(path: Path, golden: Sequence[Mapping[str, Codes]], clips: Sequen
     names = [name for name in last if name in golden[0] and name in shapes and shapes[name].type.tensor_type.elem_type in _INTEGERS]
     session = _cut_onnx(path, model, names, shapes)
     statistics = {name: TensorStatistics(name) for name in names}
-    source = model.graph.input[0]
-    pcm_shape = [size.dim_value for size in source.type.tensor_type.shape.dim]
+    file = read_model(path)
+    signature = fit(file)
     wanted = {value.name for value in session.get_inputs()}
     for clip, tensors in zip(clips, golden, strict=True):
         shaped = {name: _as_onnx(tensors[name], shapes[name]) for name in names}
         feed = {name + _SUFFIX: codes for name, codes in shaped.items() if name + _SUFFIX in wanted}
-        outputs = session.run(names, {source.name: clip.reshape(pcm_shape), **feed})
+        inputs = dict(zip((source.name for source in file.inputs), signature.feed(clip)[0], strict=True))
+        outputs = session.run(names, {**inputs, **feed})
         for name, found in zip(names, outputs, strict=True):
             statistics[name].add(shaped[name], found)
     kinds = {name: _step(model, name, last) for name in names}

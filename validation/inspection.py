@@ -105,8 +105,8 @@ def inspect(config: JudgeConfig, target: TargetSpec, data: EvaluationSet, out: P
         free=free,
         golden_inputs=forced,
         ops=ops,
-        cost=count_tflite(config.tflite, rate) if config.tflite is not None else None,
-        float_cost=count_onnx_float(config.float_onnx, rate) if config.float_onnx is not None else None,
+        cost=count_tflite(config.tflite, rate, segment) if config.tflite is not None else None,
+        float_cost=count_onnx_float(config.float_onnx, rate, segment) if config.float_onnx is not None else None,
         segment_samples=segment,
     )
 

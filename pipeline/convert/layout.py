@@ -2,6 +2,7 @@
 
 BODY    rank 3 [N, C, T]  ->  [N, T, 1, C]   time is the height, channels are last
 ROWS    rank 3 [N, T, C]  ->  [N, T, 1, C]   a BODY tensor on its way to or from another rank: the same TFLite tensor
+PLANE   rank 4 [N, C, H, W] ->  [N, H, W, C]  a Reshape of BODY, for two-dimensional convolutions, and what comes of it
 FILTER  rank 3 [C, 1, 1]  ->  [1, 1, 1, C]   a depthwise filter computed at run time
 PLAIN   any rank, unchanged                  rank 0 to 2 and 4 (chunks [1, S, K, C]), what a Reshape at the edge of the graph makes, and an
                                              input of rank 3 that nothing but Reshapes to another rank read: PCM of several channels
@@ -28,6 +29,7 @@ class Layout(Enum):
 
     BODY = "body"
     ROWS = "rows"
+    PLANE = "plane"
     FILTER = "filter"
     PLAIN = "plain"
     COLUMN = "column"
@@ -45,6 +47,9 @@ def arrange_shape(shape: Sequence[int], layout: Layout) -> tuple[int, ...]:
     if layout is Layout.ROWS:
         batch, time, channels = shape
         return (batch, time, 1, channels)
+    if layout is Layout.PLANE:
+        batch, channels, height, width = shape
+        return (batch, height, width, channels)
     if layout is Layout.FILTER:
         return (1, 1, 1, shape[0])
     if layout in STEP_AXIS:
@@ -72,6 +77,8 @@ def axis_in(layout: Layout, axis: int, rank: int) -> int:
         return (0, 3, 1)[axis]
     if layout is Layout.ROWS:
         return (0, 1, 3)[axis]
+    if layout is Layout.PLANE:
+        return (0, 3, 1, 2)[axis]
     if layout is Layout.FILTER:
         return (3, 0, 0)[axis]
     if layout in STEP_AXIS:
@@ -82,6 +89,7 @@ def axis_in(layout: Layout, axis: int, rank: int) -> int:
 def assign_layouts(graph: OnnxGraph) -> dict[str, Layout]:
     """The layout of every tensor that a node makes or that enters the graph.
 
+    Rank 4 is PLAIN but for PLANE.
     Rank 3 is BODY, except for PCM (PLAIN, see above), for what becomes the weight of a Conv (FILTER, found by walking back over integer
     arithmetic), for what follows a Reshape of equal shape, which leaves the body (PLAIN, walking forward), and for ROWS.
     """
@@ -95,19 +103,31 @@ def assign_layouts(graph: OnnxGraph) -> dict[str, Layout]:
             if not name or name in layouts or name in graph.constants:
                 continue
             if len(graph.shape(name)) != 3:
-                layouts[name] = Layout.PLAIN
+                layouts[name] = Layout.PLANE if _is_plane(graph, node, name, layouts) else Layout.PLAIN
             elif node.op_type == "Transpose":
                 layouts[name] = Layout.ROWS if layouts.get(node.input[0]) is Layout.BODY else Layout.BODY
-            elif any(is_rows_transpose(graph, reader) for reader in graph.consumers(name)) and len(graph.shape(node.input[0])) == 4:
+            elif _comes_of_sequences(graph, node, layouts) and any(is_rows_transpose(graph, reader) for reader in graph.consumers(name)):
                 layouts[name] = Layout.ROWS
             elif node.op_type == "Reshape":
                 source = node.input[0]
-                leaves = layouts.get(source) is Layout.BODY and graph.shape(source) == graph.shape(name)
+                leaves = layouts.get(source) in (Layout.BODY, Layout.PLAIN) and graph.shape(source) == graph.shape(name)
                 layouts[name] = Layout.PLAIN if leaves else Layout.BODY
             else:
                 sources = [item for item in node.input if item in layouts and len(graph.shape(item)) == 3]
                 layouts[name] = Layout.PLAIN if sources and all(layouts[item] is Layout.PLAIN for item in sources) else Layout.BODY
     return layouts
+
+
+def _comes_of_sequences(graph: OnnxGraph, node: NodeProto, layouts: dict[str, Layout]) -> bool:
+    return len(graph.shape(node.input[0])) == 4 and layouts.get(node.input[0]) is not Layout.PLANE
+
+
+def _is_plane(graph: OnnxGraph, node: NodeProto, name: str, layouts: dict[str, Layout]) -> bool:
+    if len(graph.shape(name)) != 4:
+        return False
+    if node.op_type == "Reshape":
+        return layouts.get(node.input[0]) is Layout.BODY and graph.shape(node.input[0])[:2] == graph.shape(name)[:2]
+    return any(layouts.get(item) is Layout.PLANE for item in node.input)
 
 
 def is_rows_transpose(graph: OnnxGraph, node: NodeProto) -> bool:

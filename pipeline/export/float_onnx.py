@@ -8,6 +8,7 @@ shifted products, GroupNorm) is what other converters stumble over. Tensors are 
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,10 +24,12 @@ from torch.fx.passes.shape_prop import ShapeProp
 from export_specs.atomic import atomic_path, sha256
 from export_specs.load import spec_sha256
 from export_specs.schema import ModelSpec
+from pipeline.export.float_planes import FLOAT_PLANES
 from pipeline.models import chunks, layers, sequence_layers
 from pipeline.models.build import build_network
 from pipeline.models.checkpoint import load_network
 from pipeline.models.filterbanks import FrameDecoder, RectifiedEncoder
+from pipeline.models.htdemucs import HTDemucs
 from pipeline.quantization.attach import trace
 from pipeline.quantization.plain_layers import to_plain_layers
 
@@ -49,7 +52,9 @@ def export_float(spec: ModelSpec, weights: Path, out: Path, segment_samples: int
     load_network(network, weights)
     samples = segment_samples or spec.segment_samples
     model = float_graph(network.eval(), samples, spec.n_src)
-    entries = {"model": spec.name, "sample_rate": spec.sample_rate, "segment_samples": samples, "sources": spec.n_src}
+    entries: dict[str, object] = {"model": spec.name, "sample_rate": spec.sample_rate, "segment_samples": samples, "sources": spec.n_src}
+    if isinstance(network, HTDemucs):
+        entries |= {"front_end": "spectrogram", "front_end_n_fft": network.n_fft, "front_end_scales": "1,1,1,1"}
     if spec.source_names:
         entries["source_names"] = ",".join(spec.source_names)
     digests = {"spec_sha256": spec_sha256(spec), "checkpoint_sha256": sha256(weights)}
@@ -60,25 +65,44 @@ def export_float(spec: ModelSpec, weights: Path, out: Path, segment_samples: int
 
 
 def float_graph(network: nn.Module, samples: int, sources: int) -> onnx.ModelProto:
-    """The ONNX model of a network made of layers that have a quantized twin; the checker has passed it."""
+    """The ONNX model of a network made of layers that have a quantized twin; the checker has passed it.
+
+    One of two branches takes and gives what its integer part does: float32 spectrograms [1, C, Fr, F] and waveforms [1, C, T].
+    """
     network = copy.deepcopy(network)
     to_plain_layers(network)
     traced = trace(network)
     graph = _Graph()
-    channels = next(module.filters.shape[1] for module in network.modules() if isinstance(module, layers.Encoder | RectifiedEncoder))
-    waveform = [samples] if channels == 1 else [channels, samples]
+    waveform: list[int]
+    if isinstance(network, HTDemucs):
+        inputs = {name: [1, *shape] for name, shape in network.input_shapes(samples).items()}
+        examples = [torch.zeros(1, *shape[2:], shape[1], device="meta") for shape in inputs.values()]
+        channels, waveform = network.audio_channels, [samples]
+    else:
+        channels = next(module.filters.shape[1] for module in network.modules() if isinstance(module, layers.Encoder | RectifiedEncoder))
+        waveform = [samples] if channels == 1 else [channels, samples]
+        inputs = {"mixture": [1, *waveform]}
+        examples = [torch.zeros(1, *waveform, device="meta")]
+    outputs = {"output": [1, sources, *waveform]}
     shapes_alone = fx.GraphModule(copy.deepcopy(network).to("meta"), traced)
-    ShapeProp(shapes_alone).propagate(torch.zeros(1, *waveform, device="meta"))
+    ShapeProp(shapes_alone).propagate(*examples)
     names: dict[fx.Node, str] = {}
+    waiting = iter(inputs.items())
     for node in traced.nodes:
         if node.op == "placeholder":
-            names[node] = graph.reshape("mixture", [1, channels, samples], "waveform")
+            name, shape = next(waiting)
+            frames = [1, shape[1], math.prod(shape[2:])] if isinstance(network, HTDemucs) else [1, channels, samples]
+            names[node] = graph.reshape(name, frames, f"{name}.frames" if isinstance(network, HTDemucs) else "waveform")
+        elif node.op == "output" and isinstance(network, HTDemucs):
+            outputs = {f"separated_{name}": [1, sources * shape[1], *shape[2:]] for name, shape in inputs.items()}
+            for result, (name, shape) in zip(node.args[0], outputs.items(), strict=True):
+                graph.reshape(names[result], shape, name)
         elif node.op == "call_module":
             layer = network.get_submodule(str(node.target))
             arguments = [argument for argument in node.args if isinstance(argument, fx.Node)]
-            inputs = [names[argument] for argument in arguments]
+            read = [names[argument] for argument in arguments]
             graph.shapes |= {names[argument]: tuple(argument.meta["tensor_meta"].shape) for argument in arguments}
-            names[node] = _EMITTERS[type(layer)](graph, layer, inputs, str(node.target))
+            names[node] = _EMITTERS[type(layer)](graph, layer, read, str(node.target))
         elif node.op == "output":
             result = node.args[0]
             assert isinstance(result, fx.Node)
@@ -87,9 +111,10 @@ def float_graph(network: nn.Module, samples: int, sources: int) -> onnx.ModelPro
             graph.nodes[-1].output[0] = "output"
         else:
             raise AssertionError(f"{node.op} {node.target} stands outside the layers of {layers.__name__}")
-    mixture = helper.make_tensor_value_info("mixture", TensorProto.FLOAT, [1, *waveform])
-    output = helper.make_tensor_value_info("output", TensorProto.FLOAT, [1, sources, *waveform])
-    proto = helper.make_graph(graph.nodes, "network", [mixture], [output], graph.initializers)
+    taken, given = (
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in side.items()] for side in (inputs, outputs)
+    )
+    proto = helper.make_graph(graph.nodes, "network", taken, given, graph.initializers)
     model = helper.make_model(proto, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8)
     onnx.checker.check_model(model, full_check=True)
     return model
@@ -302,4 +327,6 @@ _EMITTERS: dict[type[nn.Module], Callable[..., str]] = {
     sequence_layers.PositionTable: _position_table,
     sequence_layers.AttentionHeads: _attention_heads,
     sequence_layers.BiLstm: _bi_lstm,
+    layers.GateProduct: _multiply,
+    **FLOAT_PLANES,
 }

@@ -47,10 +47,12 @@ class GraphBuilder:
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     initializers: dict[str, onnx.TensorProto] = field(default_factory=dict)
     dequantized: dict[str, str] = field(default_factory=dict)
+    made: set[str] = field(default_factory=set)
 
     def node(self, op: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:
         """One node, named as its only output."""
         self.nodes.append(helper.make_node(op, list(inputs), [output], name=output, **attributes))
+        self.made.add(output)
         return output
 
     def const(self, name: str, value: Any, dtype: Any) -> str:

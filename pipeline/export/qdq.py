@@ -16,8 +16,11 @@ from torch import fx, nn
 
 from export_specs.atomic import atomic_path
 from export_specs.errors import UserError
-from pipeline.export.graph import INT16, GraphBuilder, Value, tensor_info
-from pipeline.export.ops.attention_heads import emit_attention_heads
+from pipeline.export.edges import BranchEdges, PcmEdges
+from pipeline.export.graph import GraphBuilder, Value
+from pipeline.export.ops import branch_ends as ends
+from pipeline.export.ops import planes as plane_ops
+from pipeline.export.ops.attention_heads import emit_attention_heads, emit_cross_heads
 from pipeline.export.ops.chunks import emit_merge_chunks, emit_split_chunks, emit_transpose_chunks
 from pipeline.export.ops.convolution import emit_depthwise, emit_pointwise
 from pipeline.export.ops.decoder import emit_byte_decoder, emit_reconstructing_decoder
@@ -28,17 +31,20 @@ from pipeline.export.ops.norm_b14 import emit_norm_b14
 from pipeline.export.ops.norm_c23 import emit_norm_c23
 from pipeline.export.ops.norm_c25 import emit_norm_c25
 from pipeline.export.ops.norm_cln import emit_norm_cln
+from pipeline.export.ops.norm_sequences import emit_norm_sequences
 from pipeline.export.ops.position_table import emit_position_table
-from pipeline.quantization import chunks, layers
+from pipeline.models.htdemucs import HTDemucs
+from pipeline.quantization import branch_ends, chunks, layers, planes
 from pipeline.quantization.attach import trace
 from pipeline.quantization.lstm import BiLstm
 from pipeline.quantization.norm_b14 import NormB14
 from pipeline.quantization.norm_c23 import NormC23
 from pipeline.quantization.norm_c25 import NormC25
 from pipeline.quantization.norm_cln import NormCln
+from pipeline.quantization.norm_sequences import NormSequences
 from pipeline.quantization.reconstructor import ByteDecoder, ReconstructingDecoder
 from pipeline.quantization.sequence_layers import AttentionHeads, PositionTable
-from pipeline.quantization.splitter import ByteEncoder, QuantizedEncoder, SplitEncoder
+from pipeline.quantization.splitter import ByteEncoder, SplitEncoder
 
 Emitter = Callable[[GraphBuilder, Any, list[Value], str], Value]
 
@@ -64,14 +70,31 @@ EMITTERS: dict[type[nn.Module], Emitter] = {
     NormCln: emit_norm_cln,
     ReconstructingDecoder: emit_reconstructing_decoder,
     ByteDecoder: emit_byte_decoder,
+    branch_ends.SplitConvolution: ends.emit_split_convolution,
+    branch_ends.ByteConvolution: ends.emit_byte_convolution,
+    branch_ends.ReconstructingUpsampling: ends.emit_reconstructing_upsampling,
+    branch_ends.ByteUpsampling: ends.emit_byte_upsampling,
+    planes.Convolution: plane_ops.emit_convolution,
+    planes.Upsampling: plane_ops.emit_upsampling,
+    planes.GateProduct: emit_multiply,
+    planes.Activation: plane_ops.emit_activation,
+    planes.PadToStride: plane_ops.emit_pad_to_stride,
+    planes.Crop: plane_ops.emit_crop,
+    planes.JoinBins: plane_ops.emit_join_bins,
+    planes.SplitBins: plane_ops.emit_split_bins,
+    planes.Table: plane_ops.emit_table,
+    planes.CrossHeads: emit_cross_heads,
+    NormSequences: emit_norm_sequences,
 }
 
 
 def build_model(network: nn.Module, segment_samples: int, metadata: dict[str, str]) -> onnx.ModelProto:
     """The ONNX model of a quantized network for one segment length.
 
-    Input ``pcm`` int16 [1, T], output ``separated`` int16 [1, S, T]; of A > 1 audio channels [1, A, T] and [1, S, A, T]. A tensor is
-    named after the layer that makes it; further calls of a shared layer carry ``#1``, ``#2``.
+    Input ``pcm`` int16 [1, T], output ``separated`` int16 [1, S, T]; of A > 1 audio channels [1, A, T] and [1, S, A, T]. A network of two
+    branches has the inputs ``spectrogram`` int16 [1, 2 A, Fr, F] and ``waveform`` [1, A, T], the outputs ``separated_spectrogram``
+    [1, S * 2 A, Fr, F] and ``separated_waveform`` [1, S * A, T]. A tensor is named after the layer that makes it; further calls of a
+    shared layer carry ``#1``, ``#2``.
 
     Raises:
         UserError: a layer has no emitter.
@@ -80,10 +103,15 @@ def build_model(network: nn.Module, segment_samples: int, metadata: dict[str, st
     values: dict[fx.Node, Value] = {}
     calls: Counter[str] = Counter()
     network.eval()
-    channels = next(module.audio_channels for module in network.modules() if isinstance(module, QuantizedEncoder))
+    edges = BranchEdges(network, segment_samples) if isinstance(network, HTDemucs) else PcmEdges(network, segment_samples)
+    waiting = iter(edges.inputs())
+    results: list[Value] = []
     for node in trace(network).nodes:
         if node.op == "placeholder":
-            values[node] = Value("pcm", channels, segment_samples, sequences=1)
+            values[node] = next(waiting)
+        elif node.op == "output":
+            returned = node.args[0] if isinstance(node.args[0], tuple) else node.args
+            results = [values[result] for result in returned if isinstance(result, fx.Node)]
         elif node.op == "call_module":
             target = str(node.target)
             layer = network.get_submodule(target)
@@ -96,13 +124,8 @@ def build_model(network: nn.Module, segment_samples: int, metadata: dict[str, st
             inputs = [values[argument] for argument in node.args]
             last = EMITTERS[type(layer)](graph, layer, inputs, name)
             values[node] = last if last.sequences is not None else replace(last, sequences=inputs[0].sequences)
-    waveform = [last.frames] if channels == 1 else [channels, last.frames]
-    return graph.model(
-        metadata.get("model", "network"),
-        [tensor_info("pcm", INT16, [1, *waveform])],
-        [tensor_info("separated", INT16, [1, last.channels // channels, *waveform])],
-        metadata,
-    )
+    declared = edges.declare(graph, results)
+    return graph.model(metadata.get("model", "network"), *declared, metadata | edges.metadata())
 
 
 def tensor_name(path: str) -> str:
@@ -135,13 +158,14 @@ def export_qdq(network: nn.Module, segment_samples: int, metadata: dict[str, str
 def _assert_simplifier_agrees(model: onnx.ModelProto) -> None:
     simplified, _ = onnxsim.simplify(model, perform_optimization=False)
     counts = [Counter(node.op_type for node in m.graph.node if node.op_type.endswith("Linear")) for m in (model, simplified)]
-    shape = [size.dim_value for size in model.graph.input[0].type.tensor_type.shape.dim]
-    pcm = np.random.default_rng(0).integers(-20000, 20000, shape, dtype=np.int16)
+    random = np.random.default_rng(0)
+    shapes = {item.name: [size.dim_value for size in item.type.tensor_type.shape.dim] for item in model.graph.input}
+    feeds = {name: random.integers(-20000, 20000, shape, dtype=np.int16) for name, shape in shapes.items()}
     outputs = []
     for candidate in (model, simplified):
         options = onnxruntime.SessionOptions()
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         session = onnxruntime.InferenceSession(candidate.SerializeToString(), options, providers=["CPUExecutionProvider"])
-        outputs.append(session.run(None, {"pcm": pcm})[0])
-    if counts[0] != counts[1] or not np.array_equal(*outputs):
+        outputs.append(session.run(None, feeds))
+    if counts[0] != counts[1] or not all(map(np.array_equal, *outputs)):
         raise UserError("onnxsim changes the exported graph; this is a fault of the exporter, not of your model")

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor, nn
 
 from export_specs.networks import HtDemucsSpec
+from pipeline.models.convolutions import JoinBins, SplitBins
 from pipeline.models.layers import Add
 from pipeline.models.sequence_layers import Attention, GroupNorm, LayerNorm, Linear
-
-PERIOD = 10000.0
+from pipeline.models.tables import BinPositions, LinePositions, TimePositions
 
 
 class LayerScale(nn.Module):
@@ -61,42 +59,26 @@ class CrossLayer(nn.Module):
 
 
 class CrossTransformer(nn.Module):
-    """Spectrogram [B, Fr, T, C] and waveform [B, L, C] to the same; the layers are self, cross, self, ..."""
+    """Spectrogram [B, Fr, T, C] of ``bins`` frequencies and waveform [B, L, C] to the same; the layers are self, cross, self, ...
 
-    def __init__(self, net: HtDemucsSpec) -> None:
+    A spectrogram is one sequence of frequencies one after the other; the demucs package takes frames one after the other, which makes no
+    difference but for the order.
+    """
+
+    def __init__(self, net: HtDemucsSpec, bins: int) -> None:
         super().__init__()
         channels = net.bottom_channels
         self.norm_in, self.norm_in_t = LayerNorm(channels), LayerNorm(channels)
         kinds = [CrossLayer if index % 2 else SelfLayer for index in range(net.t_layers)]
         ffn_chan = int(channels * net.t_hidden_scale)
         self.layers, self.layers_t = (nn.ModuleList(kind(channels, net.t_heads, ffn_chan) for kind in kinds) for _ in range(2))
-        self.position_add, self.position_add_t = Add(), Add()
+        self.bin_positions, self.time_positions = BinPositions(channels), TimePositions(channels)
+        self.positions_t = LinePositions(channels)
+        self.join, self.split = JoinBins(), SplitBins(bins)
 
     def forward(self, spectrogram: Tensor, waveform: Tensor) -> tuple[Tensor, Tensor]:
-        _, bins, frames, channels = spectrogram.shape
-        x = self.position_add(self.norm_in(spectrogram.transpose(1, 2).flatten(1, 2)), plane_table(frames, bins, channels, waveform.device))
-        xt = self.position_add_t(self.norm_in_t(waveform), line_table(waveform.shape[1], channels, waveform.device))
+        x = self.join(self.time_positions(self.bin_positions(self.norm_in(spectrogram))))
+        xt = self.positions_t(self.norm_in_t(waveform))
         for layer, layer_t in zip(self.layers, self.layers_t, strict=True):
             x, xt = (layer(x, xt), layer_t(xt, x)) if isinstance(layer, CrossLayer) else (layer(x), layer_t(xt))
-        return x.unflatten(1, (frames, bins)).transpose(1, 2), xt
-
-
-def line_table(length: int, channels: int, device: torch.device) -> Tensor:
-    """Positions of a sequence [1, L, C]: cosines, then sines."""
-    half = channels // 2
-    angles = torch.arange(length, device=device)[:, None] / PERIOD ** (torch.arange(half, device=device) / (half - 1))
-    return torch.cat([angles.cos(), angles.sin()], dim=-1)[None]
-
-
-def plane_table(frames: int, bins: int, channels: int, device: torch.device) -> Tensor:
-    """Positions of a spectrogram [1, T * Fr, C]: half of the channels for time and half for frequency, sines and cosines in turn."""
-    half = channels // 2
-    frequencies = torch.exp(torch.arange(0, half, 2, device=device) * (-math.log(PERIOD) / half))
-
-    def table(length: int) -> Tensor:
-        angles = torch.arange(length, device=device)[:, None] * frequencies
-        return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)
-
-    time = table(frames)[:, None].expand(-1, bins, -1)
-    frequency = table(bins)[None].expand(frames, -1, -1)
-    return torch.cat([time, frequency], dim=-1).flatten(0, 1)[None]
+        return self.split(x), xt

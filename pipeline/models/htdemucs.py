@@ -6,40 +6,53 @@ Module names follow the demucs package, version 4, so that its checkpoints load 
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from export_specs.networks import HtDemucsSpec
-from pipeline.models.convolutions import SpectrumConv, SpectrumUpsampling, TimeConv, TimeUpsampling
+from pipeline.models.convolutions import (
+    Crop,
+    FirstSpectrumConv,
+    FirstTimeConv,
+    LastSpectrumUpsampling,
+    LastTimeUpsampling,
+    PadToStride,
+    SpectrumConv,
+    SpectrumUpsampling,
+    TimeConv,
+    TimeUpsampling,
+)
 from pipeline.models.cross_transformer import CrossTransformer, LayerScale
-from pipeline.models.layers import Activation, Add, Pointwise
-from pipeline.models.sequence_layers import GroupNorm
+from pipeline.models.layers import Activation, Add
+from pipeline.models.sequence_layers import GroupNorm, SequenceNorm
 from pipeline.models.spectrogram import to_spectrogram, to_waveform
+from pipeline.models.tables import FrequencyEmbedding
 
-EMBEDDING_SCALE, EMBEDDING_WEIGHT = 10.0, 0.2
 DCONV_LAYERS, DCONV_COMPRESSION = 2, 8
 EPS = 1e-5
 
 
-class DConv(nn.Module):
-    """Residual branches of dilated convolutions over time through few channels: [B, T, C] to the same."""
+class DConvBranch(nn.Sequential):
+    """A dilated convolution over time through few channels: [B, T, C] or [B, Fr, T, C] to the same, with norms of each sequence."""
 
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        hidden = channels // DCONV_COMPRESSION
-        self.layers = nn.ModuleList(
-            nn.Sequential(
-                TimeConv(channels, hidden, 3, dilation=2**depth, padding=2**depth),
-                GroupNorm(hidden),
-                Activation("gelu"),
-                TimeConv(hidden, 2 * channels, 1),
-                GroupNorm(2 * channels),
-                Activation("glu"),
-                LayerScale(channels, 1e-3),
-            )
-            for depth in range(DCONV_LAYERS)
+    def __init__(self, channels: int, dilation: int, spectral: bool) -> None:
+        hidden, norm = channels // DCONV_COMPRESSION, SequenceNorm if spectral else GroupNorm
+        super().__init__(
+            TimeConv(channels, hidden, 3, dilation=dilation, padding=dilation),
+            norm(hidden),
+            Activation("gelu"),
+            TimeConv(hidden, 2 * channels, 1),
+            norm(2 * channels),
+            Activation("glu"),
+            LayerScale(channels, 1e-3),
         )
+
+
+class DConv(nn.Module):
+    """Residual branches over the time of a waveform [B, T, C], or of each frequency of a spectrogram [B, Fr, T, C]."""
+
+    def __init__(self, channels: int, spectral: bool) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(DConvBranch(channels, 2**depth, spectral) for depth in range(DCONV_LAYERS))
         self.add = nn.ModuleList(Add() for _ in range(DCONV_LAYERS))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -51,29 +64,27 @@ class DConv(nn.Module):
 class EncoderLayer(nn.Module):
     """Downsampling by ``stride``: a spectrogram over frequency, a waveform (``spectral`` false) over time."""
 
-    def __init__(self, in_channels: int, channels: int, kernel_size: int, stride: int, spectral: bool) -> None:
+    def __init__(self, in_channels: int, channels: int, kernel_size: int, stride: int, spectral: bool, first: bool) -> None:
         super().__init__()
         pad = kernel_size // 4
         self.conv: nn.Module
         self.rewrite: nn.Module
         if spectral:
-            self.conv = SpectrumConv(in_channels, channels, (kernel_size, 1), stride, (pad, 0), "gelu")
+            self.conv = (FirstSpectrumConv if first else SpectrumConv)(in_channels, channels, (kernel_size, 1), stride, (pad, 0), "gelu")
             self.rewrite = SpectrumConv(channels, 2 * channels, (1, 1), 1, (0, 0), "glu")
         else:
-            self.conv = TimeConv(in_channels, channels, kernel_size, stride, padding=pad, activation="gelu")
+            self.conv = (FirstTimeConv if first else TimeConv)(in_channels, channels, kernel_size, stride, padding=pad, activation="gelu")
             self.rewrite = TimeConv(channels, 2 * channels, 1, activation="glu")
-        self.dconv = DConv(channels)
-        self.stride, self.spectral = stride, spectral
+        self.pad = nn.Identity() if spectral else PadToStride(stride)
+        self.dconv = DConv(channels, spectral)
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self.spectral:
-            x = functional.pad(x, (0, 0, 0, -x.shape[1] % self.stride))
-        result: Tensor = self.rewrite(over_time(self.dconv, self.conv(x)))
+        result: Tensor = self.rewrite(self.dconv(self.conv(self.pad(x))))
         return result
 
 
 class DecoderLayer(nn.Module):
-    """Upsampling by ``stride`` to ``size`` bins or samples, after the sum with what the encoder of that depth has made."""
+    """Upsampling by ``stride``, after the sum with what the encoder of that depth has made, to as many bins or samples as ``like`` has."""
 
     def __init__(self, channels: int, out_channels: int, kernel_size: int, stride: int, spectral: bool, last: bool) -> None:
         super().__init__()
@@ -82,37 +93,18 @@ class DecoderLayer(nn.Module):
         self.conv_tr: nn.Module
         if spectral:
             self.rewrite = SpectrumConv(channels, 2 * channels, (3, 3), 1, (1, 1), "glu")
-            self.conv_tr = SpectrumUpsampling(channels, out_channels, (kernel_size, 1), (stride, 1))
+            self.conv_tr = (LastSpectrumUpsampling if last else SpectrumUpsampling)(channels, out_channels, (kernel_size, 1), (stride, 1))
         else:
             self.rewrite = TimeConv(channels, 2 * channels, 3, padding=1, activation="glu")
-            self.conv_tr = TimeUpsampling(channels, out_channels, kernel_size, stride)
-        self.dconv = DConv(channels)
-        self.activation = Activation("linear" if last else "gelu")
-        self.pad = kernel_size // 4
+            self.conv_tr = (LastTimeUpsampling if last else TimeUpsampling)(channels, out_channels, kernel_size, stride)
+        self.dconv = DConv(channels, spectral)
+        self.crop = Crop(kernel_size // 4)
+        self.activation = nn.Identity() if last else Activation("gelu")
 
-    def forward(self, x: Tensor, skip: Tensor, size: int) -> Tensor:
-        upsampled = self.conv_tr(over_time(self.dconv, self.rewrite(self.skip_add(x, skip))))
-        result: Tensor = self.activation(upsampled[:, self.pad : self.pad + size])
+    def forward(self, x: Tensor, skip: Tensor, like: Tensor) -> Tensor:
+        upsampled = self.conv_tr(self.dconv(self.rewrite(self.skip_add(x, skip))))
+        result: Tensor = self.activation(self.crop(upsampled, like))
         return result
-
-
-class FrequencyEmbedding(nn.Module):
-    """A learned vector for each of the frequencies, added to a spectrogram [B, Fr, T, C]."""
-
-    def __init__(self, bins: int, channels: int) -> None:
-        super().__init__()
-        self.embedding = nn.Embedding(bins, channels)
-        with torch.no_grad():
-            self.embedding.weight.div_(EMBEDDING_SCALE)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + EMBEDDING_WEIGHT * EMBEDDING_SCALE * self.embedding.weight[:, None]
-
-
-def over_time(module: nn.Module, x: Tensor) -> Tensor:
-    """A module of [B, T, C] over a waveform, or over each frequency of a spectrogram [B, Fr, T, C]."""
-    result: Tensor = module(x) if x.dim() == 3 else module(x.flatten(0, 1)).unflatten(0, x.shape[:2])
-    return result
 
 
 def standardised(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -123,7 +115,12 @@ def standardised(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 class HTDemucs(nn.Module):
-    """Mixture [B, A, T] to sources [B, S, A, T]; 1.0 is full scale."""
+    """Mixture [B, A, T] to sources [B, S, A, T]; 1.0 is full scale.
+
+    What stands outside ``branches`` is float for good: a device's front end computes it (``edge_runtime/spectrogram.py``).
+    """
+
+    integer_part = "branches"
 
     def __init__(self, net: HtDemucsSpec, n_src: int) -> None:
         super().__init__()
@@ -133,15 +130,15 @@ class HTDemucs(nn.Module):
         for depth, width in enumerate(widths):
             for encoders, decoders, parts in ((self.encoder, self.decoder, 2), (self.tencoder, self.tdecoder, 1)):
                 spectral, first = parts == 2, parts * net.audio_channels
-                encoders.append(EncoderLayer(widths[depth - 1] if depth else first, width, *shape, spectral))
+                encoders.append(EncoderLayer(widths[depth - 1] if depth else first, width, *shape, spectral, first=depth == 0))
                 below = widths[depth - 1] if depth else first * n_src
                 decoders.insert(0, DecoderLayer(width, below, *shape, spectral, last=depth == 0))
         self.freq_emb = FrequencyEmbedding(net.nfft // 2 // net.stride, net.channels)
         top, bottom = widths[-1], net.bottom_channels
-        self.channel_upsampler, self.channel_downsampler = Pointwise(top, bottom), Pointwise(bottom, top)
-        self.channel_upsampler_t, self.channel_downsampler_t = Pointwise(top, bottom), Pointwise(bottom, top)
-        self.crosstransformer = CrossTransformer(net)
-        self.n_fft, self.n_src = net.nfft, n_src
+        self.channel_upsampler, self.channel_downsampler = TimeConv(top, bottom, 1), TimeConv(bottom, top, 1)
+        self.channel_upsampler_t, self.channel_downsampler_t = TimeConv(top, bottom, 1), TimeConv(bottom, top, 1)
+        self.crosstransformer = CrossTransformer(net, net.nfft // 2 // net.stride**net.depth)
+        self.n_fft, self.n_src, self.audio_channels = net.nfft, n_src, net.audio_channels
 
     def forward(self, mixture: Tensor) -> Tensor:
         spectrogram, mean, deviation = standardised(to_spectrogram(mixture, self.n_fft))
@@ -152,20 +149,24 @@ class HTDemucs(nn.Module):
         sources: Tensor = total.unflatten(1, (self.n_src, -1))
         return sources
 
-    def branches(self, x: Tensor, xt: Tensor) -> tuple[Tensor, Tensor]:
+    def input_shapes(self, samples: int) -> dict[str, list[int]]:
+        """What the branches take of a segment, channels first: spectrogram [2 A, Fr, F] and waveform [A, T]."""
+        spectrogram = [2 * self.audio_channels, self.n_fft // 2, -(-samples // (self.n_fft // 4))]
+        return {"spectrogram": spectrogram, "waveform": [self.audio_channels, samples]}
+
+    def branches(self, spectrogram: Tensor, waveform: Tensor) -> tuple[Tensor, Tensor]:
         """What is learned: spectrogram [B, Fr, T, 2 A] and waveform [B, T, A] to [B, Fr, T, S * 2 A] and [B, T, S * A]."""
         skips: list[tuple[Tensor, Tensor]] = []
-        sizes: list[tuple[int, int]] = []
+        inputs: list[tuple[Tensor, Tensor]] = []
+        x, xt = spectrogram, waveform
         for depth, (encode, encode_t) in enumerate(zip(self.encoder, self.tencoder, strict=True)):
-            sizes.append((x.shape[1], xt.shape[1]))
+            inputs.append((x, xt))
             x, xt = encode(x), encode_t(xt)
             x = x if depth else self.freq_emb(x)
             skips.append((x, xt))
-        plane = x.shape[1:3]
-        x, xt = self.channel_upsampler(x.flatten(1, 2)).unflatten(1, plane), self.channel_upsampler_t(xt)
-        x, xt = self.crosstransformer(x, xt)
-        x, xt = self.channel_downsampler(x.flatten(1, 2)).unflatten(1, plane), self.channel_downsampler_t(xt)
+        x, xt = self.crosstransformer(self.channel_upsampler(x), self.channel_upsampler_t(xt))
+        x, xt = self.channel_downsampler(x), self.channel_downsampler_t(xt)
         for decode, decode_t in zip(self.decoder, self.tdecoder, strict=True):
-            (skip, skip_t), (size, size_t) = skips.pop(), sizes.pop()
-            x, xt = decode(x, skip, size), decode_t(xt, skip_t, size_t)
+            (skip, skip_t), (like, like_t) = skips.pop(), inputs.pop()
+            x, xt = decode(x, skip, like), decode_t(xt, skip_t, like_t)
         return x, xt

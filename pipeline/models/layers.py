@@ -162,6 +162,16 @@ class ChannelLayerNorm(GlobalLayerNorm):
     axes = (2,)
 
 
+class SequencesNorm(ChannelLayerNorm):
+    """gLN of each sequence by itself: statistics over its places and channels; [B, N, L, C]."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        wide = x.float().flatten(2)
+        variance, mean = torch.var_mean(wide, 2, correction=0, keepdim=True)
+        normed = ((wide - mean) * torch.rsqrt(variance + self.eps)).view(x.shape)
+        return (self.gamma * normed + self.beta).to(x.dtype)
+
+
 class Prelu(nn.PReLU):
     """PReLU with one slope for all channels."""
 
@@ -178,6 +188,10 @@ class Multiply(nn.Module):
 
     def forward(self, mask: Tensor, features: Tensor) -> Tensor:
         return mask * features
+
+
+class GateProduct(Multiply):
+    """The product of a value and its gate."""
 
 
 class SelectSource(nn.Module):

@@ -37,6 +37,14 @@ class GroupNorm(nn.GroupNorm):
         return super().forward(x.movedim(-1, 1)).movedim(1, -1)
 
 
+class SequenceNorm(GroupNorm):
+    """Norm over the places and channels of each sequence, [B, ..., L, C]."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        normed: Tensor = super().forward(x.flatten(0, -3)).unflatten(0, x.shape[:-2])
+        return normed
+
+
 class Attention(nn.Module):
     """Multi-head attention (Vaswani et al. 2017) of x [..., L, C] to a memory [..., M, C], itself by default: [..., L, C].
 
@@ -71,6 +79,13 @@ class AttentionHeads(nn.Module):
 
     def forward(self, projected: Tensor) -> Tensor:
         return attend(projected.chunk(3, -1), self.heads, scale=1.0)
+
+
+class CrossHeads(AttentionHeads):
+    """Attention to another sequence between its projections: queries [B, L, C], keys and values [B, M, 2 C] to outputs [B, L, C]."""
+
+    def forward(self, query: Tensor, memory: Tensor) -> Tensor:  # type: ignore[override]  # it has two inputs
+        return attend([query, *memory.chunk(2, -1)], self.heads, scale=1.0)
 
 
 def attend(projected: Sequence[Tensor], heads: int, scale: float | None = None) -> Tensor:

@@ -12,10 +12,11 @@ from torch import Tensor, fx, nn
 from export_specs.errors import UserError
 from export_specs.schema import NormRecipe
 from pipeline.models import chunks as float_chunks
-from pipeline.models import filterbanks, sequence_layers
+from pipeline.models import convolutions, filterbanks, sequence_layers, tables
 from pipeline.models import layers as float_layers
 from pipeline.models.convtasnet import ConvTasNet
-from pipeline.quantization import chunks, layers
+from pipeline.quantization import chunks, layers, planes
+from pipeline.quantization.branch_ends import ByteConvolution, ByteUpsampling, ReconstructingUpsampling, SplitConvolution
 from pipeline.quantization.fold_affine import fold_affine
 from pipeline.quantization.grid import ActivationQuantizer, FixedQuantizer, WeightQuantizer
 from pipeline.quantization.lstm import BiLstm
@@ -24,13 +25,14 @@ from pipeline.quantization.norm_b14 import NormB14
 from pipeline.quantization.norm_c23 import NormC23
 from pipeline.quantization.norm_c25 import NormC25
 from pipeline.quantization.norm_cln import NormCln
+from pipeline.quantization.norm_sequences import NormSequences
 from pipeline.quantization.plain_layers import to_plain_layers
 from pipeline.quantization.reconstructor import ByteDecoder, ReconstructingDecoder
 from pipeline.quantization.sequence_layers import AttentionHeads, PositionTable
 from pipeline.quantization.splitter import ByteEncoder, SplitEncoder
 
 Variant = Literal["fqss", "vanilla"]
-LAYER_MODULES = tuple(module.__name__ for module in (float_layers, sequence_layers, float_chunks, filterbanks))
+LAYER_MODULES = tuple(module.__name__ for module in (float_layers, sequence_layers, float_chunks, filterbanks, convolutions, tables))
 
 
 @dataclass(frozen=True)
@@ -49,8 +51,10 @@ class LayerTracer(fx.Tracer):
 
 
 def trace(network: nn.Module) -> fx.Graph:
-    """The network as a graph of layer calls, in order."""
-    return LayerTracer().trace(network)
+    """The network as a graph of layer calls, in order; of one that has parts which stay float, what its ``integer_part`` names."""
+    tracer = LayerTracer()
+    tracer.traced_func_name = getattr(network, "integer_part", "forward")
+    return tracer.trace(network)
 
 
 def quantize(network: nn.Module, recipe: Recipe) -> nn.Module:
@@ -61,6 +65,7 @@ def quantize(network: nn.Module, recipe: Recipe) -> nn.Module:
     if fold_affine(twin, trace(twin), without_affine) and isinstance(twin, ConvTasNet):
         twin.gather_biases()
     encoder, decoder = (SplitEncoder, ReconstructingDecoder) if recipe.variant == "fqss" else (ByteEncoder, ByteDecoder)
+    first, last = (SplitConvolution, ReconstructingUpsampling) if recipe.variant == "fqss" else (ByteConvolution, ByteUpsampling)
     kinds: dict[type[nn.Module], Any] = {
         float_layers.Encoder: encoder,
         filterbanks.RectifiedEncoder: encoder,
@@ -81,6 +86,26 @@ def quantize(network: nn.Module, recipe: Recipe) -> nn.Module:
         sequence_layers.AttentionHeads: AttentionHeads,
         sequence_layers.BiLstm: BiLstm,
         sequence_layers.PositionTable: PositionTable,
+        sequence_layers.CrossHeads: planes.CrossHeads,
+        float_layers.SequencesNorm: NormSequences,
+        float_layers.Activation: planes.Activation,
+        float_layers.GateProduct: planes.GateProduct,
+        convolutions.FirstTimeConv: first,
+        convolutions.FirstSpectrumConv: first,
+        convolutions.TimeConv: planes.Convolution,
+        convolutions.SpectrumConv: planes.Convolution,
+        convolutions.TimeUpsampling: planes.Upsampling,
+        convolutions.SpectrumUpsampling: planes.Upsampling,
+        convolutions.LastTimeUpsampling: last,
+        convolutions.LastSpectrumUpsampling: last,
+        convolutions.PadToStride: planes.PadToStride,
+        convolutions.Crop: planes.Crop,
+        convolutions.JoinBins: planes.JoinBins,
+        convolutions.SplitBins: planes.SplitBins,
+        tables.FrequencyEmbedding: planes.Table,
+        tables.BinPositions: planes.Table,
+        tables.TimePositions: planes.Table,
+        tables.LinePositions: planes.Table,
     }
     for name, module in list(twin.named_modules()):
         if type(module).__module__ not in LAYER_MODULES:
@@ -111,6 +136,8 @@ def _connect(twin: nn.Module) -> None:
 def _grid_of(twin: nn.Module, node: fx.Node) -> Any:
     module = twin.get_submodule(str(node.target))
     assert isinstance(module, layers.QuantizedLayer)
+    if isinstance(module, layers.Rearrangement) and not module.input_quantizers:  # it pads what enters the network
+        return None
     if isinstance(module.output_quantizer, nn.Identity) and not isinstance(module, layers.Rearrangement):
         return None
     return module.grid_quantizer()

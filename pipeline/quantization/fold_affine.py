@@ -19,6 +19,8 @@ def fold_affine(network: nn.Module, graph: fx.Graph, kind: type[nn.Module]) -> b
     folded = [(node, norm) for node, norm in norms if isinstance(norm, kind)]
     for node, norm in folded:
         assert isinstance(norm, float_layers.GlobalLayerNorm)
+        if not norm.gamma.requires_grad:  # constants: there is nothing to fold
+            continue
         readers = [network.get_submodule(str(user.target)) for user in node.users]
         if not all(isinstance(reader, float_layers.Pointwise | float_layers.Depthwise) for reader in readers):
             readers = [_put_behind(network, str(node.target), norm)]

@@ -34,11 +34,29 @@ def agreed_factor(scale: Tensor, other: Tensor, output: Tensor) -> Tensor:
     tie that this decides; about one float in 128 agrees. A multiplier that is a simple fraction has many ties: the first 32 floats are
     left out, so that float32 arithmetic is on one side of them. The scale grows by 2^-19 to 2^-10 of itself, mostly 2^-16. Scalars.
     """
-    candidates = (scale.view(torch.int32) + torch.arange(2**5, 2**13, dtype=torch.int32, device=scale.device)).view(torch.float32)
-    multipliers = (other * candidates / output).double(), other.double() * candidates.double() / output.double()
+    candidates = _floats_above(scale)
+    return candidates[_first_agreed(other * candidates / output, other.double() * candidates.double() / output.double())]
+
+
+def agreed_output(scale: Tensor, other: Tensor, output: Tensor) -> Tensor:
+    """A scale a trifle above ``output`` with which scale * other / output is the same in every runtime, as in :func:`agreed_factor`.
+
+    scale * other must be exact in float32, as it is where one of them is a power of two or both have 12-bit mantissas.
+    """
+    candidates = _floats_above(output)
+    return candidates[_first_agreed(scale * other / candidates, scale.double() * other.double() / candidates.double())]
+
+
+def _floats_above(scale: Tensor) -> Tensor:
+    return (scale.view(torch.int32) + torch.arange(2**5, 2**13, dtype=torch.int32, device=scale.device)).view(torch.float32)
+
+
+def _first_agreed(single_precision: Tensor, double_precision: Tensor) -> Tensor:
+    """The index of the first multiplier that is the same 31 bits in both."""
+    multipliers = single_precision.double(), double_precision
     (single, exponent), (double, same_exponent) = (torch.frexp(multiplier) for multiplier in multipliers)
     agreed = (torch.round(single * 2**31) == torch.round(double * 2**31)) & (exponent == same_exponent)
-    return candidates[agreed.int().argmax()]
+    return agreed.int().argmax()
 
 
 class _StraightThrough(torch.autograd.Function):
@@ -86,7 +104,7 @@ class _FakeQuantize(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
         x, scale, zero_point = ctx.saved_tensors
-        inside, to_minimum, to_maximum = _gradient_kernel(gradients[0].reshape(-1), x.reshape(-1), scale, zero_point)
+        inside, to_minimum, to_maximum = _gradient_kernel(gradients[0].reshape(-1), x.detach().reshape(-1), scale, zero_point)
         return inside.view(x.shape), to_minimum, to_maximum, None, None
 
 
@@ -122,6 +140,20 @@ class ActivationQuantizer(nn.Module):
             return x
         quantized: Tensor = _FakeQuantize.apply(x, self.minimum.clamp(max=0), self.maximum.clamp(min=0), *self.grid())
         return quantized
+
+
+class ProductQuantizer(ActivationQuantizer):
+    """The output grid of a product of two activations: of a scale with which every runtime computes the product alike."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.factors: list[ActivationQuantizer | FixedQuantizer] = []
+
+    def grid(self) -> tuple[Tensor, Tensor]:
+        with torch.no_grad():
+            left, right = (factor.grid()[0] for factor in self.factors)
+            scale = agreed_output(left, right, super().grid()[0])
+            return scale, torch.round(QMIN - self.minimum.clamp(max=0) / scale).clamp(QMIN, QMAX)
 
 
 class SymmetricQuantizer(ActivationQuantizer):

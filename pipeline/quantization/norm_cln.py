@@ -12,6 +12,7 @@ nodes and the TFLite ops hold (``pipeline/export/ops/norm_cln.py``).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -78,8 +79,12 @@ class NormCln(QuantizedNorm):
         self.register_buffer("amplifications", amplification_table(), persistent=False)
         self.register_buffer("gains", gain_table(), persistent=False)
 
-    def constants(self) -> ClnConstants:
-        """The integer recipe's constants from the observed statistics and the output's range."""
+    def constants(self, values: int | None = None) -> ClnConstants:
+        """The integer recipe's constants from the observed statistics and the output's range.
+
+        Args:
+            values: how many the norm is over; the channels by default.
+        """
         with torch.no_grad():
             assert isinstance(self.output_quantizer, ActivationQuantizer)
             x_scale, x_zero_point = self.input_quantizers[0].grid()
@@ -92,7 +97,7 @@ class NormCln(QuantizedNorm):
             zero_point = torch.round(QMIN + STEPS * below / (below + above)).clamp(QMIN + 1, QMAX - 1)
             # room: the deviation, in units of x, that an amplified frame may have
             room = x_scale / out_scale * torch.minimum((zero_point - QMIN) / out_below, (QMAX - zero_point) / out_above)
-            step = room.square() * len(self.gamma) / STEPS
+            step = room.square() * (values or len(self.gamma)) / STEPS
             coarse, fine = AMPLIFIED_TOP**2 * step, FINE_TOP**2 * step
             return ClnConstants(
                 x_scale=x_scale,
@@ -105,14 +110,18 @@ class NormCln(QuantizedNorm):
 
     def amplify(self, x: Tensor, c: ClnConstants) -> tuple[Tensor, Tensor, Tensor]:
         """The first gain [B, T, 1], the codes of the amplified and centred frames [B, T, C] less zero_point, the second gain [B, T, 1]."""
-        deviation = _centred(torch.round(x / c.x_scale), c.x_zero_point, c.zero_point)
-        amplification = self.amplifications[_energy_index(deviation * c.x_scale, c.energy_scales)]
-        amplified = _centred(_clip(deviation * amplification, c.zero_point), c.zero_point, c.zero_point)
-        return amplification, amplified, self.gains[_energy_index(amplified * c.x_scale, c.amplified_scales)]
+        deviation = self.centred(torch.round(x / c.x_scale), c.x_zero_point, c.zero_point)
+        amplification = self.amplifications[_energy_index(deviation, c.x_scale, c.energy_scales)]
+        amplified = self.centred(_clip(deviation * amplification, c.zero_point), c.zero_point, c.zero_point)
+        return amplification, amplified, self.gains[_energy_index(amplified, c.x_scale, c.amplified_scales)]
+
+    def centred(self, codes: Tensor, zero_point: Tensor, new_zero_point: Tensor) -> Tensor:
+        """Codes [B, T, C] (less their zero_point) less the whole number next to each frame's mean, on an int8 grid of the same scale."""
+        return subtract_mean(codes, codes, zero_point, new_zero_point)
 
     def integer_norm(self, x: Tensor, mean: Tensor, rstd: Tensor) -> Tensor:
         with torch.no_grad():
-            c = self.constants()
+            c = self.constants(x.shape[2])
             _, amplified, gain = self.amplify(x, c)
             exact = amplified * gain * (c.x_scale * c.gain_scale)
             largest = QMAX * STEPS * c.gain_scale  # a silent frame has no gradient beyond what its gain can be
@@ -124,10 +133,10 @@ class NormCln(QuantizedNorm):
             follow(self.deviation_high, (x - mean).max(), torch.maximum)
 
 
-def _centred(codes: Tensor, zero_point: Tensor, new_zero_point: Tensor) -> Tensor:
-    """Codes [B, T, C] (less their zero_point) less the whole number next to the mean of each frame, on an int8 grid of the same scale."""
-    channels = codes.shape[2]
-    total = TIE_BREAK - WEIGHT_QMAX * codes.sum(2, keepdim=True)
+def subtract_mean(codes: Tensor, averaged: Tensor, zero_point: Tensor, new_zero_point: Tensor) -> Tensor:
+    """Codes [B, T, V] (less their zero_point) less the whole number next to the mean of ``averaged`` [B, T, C], on a grid of that scale."""
+    channels = averaged.shape[2]
+    total = TIE_BREAK - WEIGHT_QMAX * averaged.sum(2, keepdim=True)
     return _clip(codes + _clip(torch.round(total / (WEIGHT_QMAX * channels)), -1 - zero_point), new_zero_point)
 
 
@@ -135,8 +144,16 @@ def _clip(codes: Tensor, zero_point: Tensor) -> Tensor:
     return codes.clamp(QMIN - zero_point, QMAX - zero_point)
 
 
-def _energy_index(x: Tensor, scales: tuple[Tensor, Tensor]) -> Tensor:
-    """Sum of the coarse and the fine code of the energy of each frame [B, T, 1] of x [B, T, C]."""
+def energy_coarseness(values: int) -> float:
+    """How much coarser a grid must be for a sum of squares of so many codes to fit int32; 1 where it does, else a number without ties."""
+    fitting = math.isqrt((2**31 - 1) // values)
+    return 1.0 if fitting >= STEPS else STEPS / (fitting - 0.3)
+
+
+def _energy_index(codes: Tensor, scale: Tensor, scales: tuple[Tensor, Tensor]) -> Tensor:
+    """Sum of the coarse and the fine code of the energy of each frame [B, T, 1] of codes [B, T, C] less their zero_point."""
+    coarseness = energy_coarseness(codes.shape[2])
+    x = codes * scale if coarseness == 1 else torch.round(codes / coarseness) * (scale * coarseness)
     energy = x.square().sum(2, keepdim=True)
-    codes = [torch.round(energy / scale).clamp(0, STEPS) for scale in scales]
-    return (codes[0] + codes[1]).long()
+    coarse, fine = (torch.round(energy / step).clamp(0, STEPS) for step in scales)
+    return (coarse + fine).long()

@@ -10,17 +10,20 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from pipeline.models.filterbanks import MonoDecoder, MonoEncoder, MonoFrameDecoder
-from pipeline.models.layers import ChannelLayerNorm, Decoder, Encoder, GlobalLayerNorm, Pointwise
+from pipeline.models.layers import ChannelLayerNorm, Decoder, Encoder, GlobalLayerNorm
 from pipeline.models.naming import named
 from pipeline.models.sequence_layers import Attention, AttentionHeads, GroupNorm, LayerNorm, Linear
+from pipeline.quantization.plain_planes import FOLDED, PLAIN_PLANES, pointwise, with_activation
 
 
 def to_plain_layers(network: nn.Module) -> None:
     """Replace the layers of a float network, in place, by those of ``layers.py`` that compute the same."""
     for name, module in list(network.named_children()):
+        if type(module) in FOLDED:
+            FOLDED[type(module)](module)
         if type(module) in _PLAIN:
             setattr(network, name, _PLAIN[type(module)](module))
         else:
@@ -45,8 +48,8 @@ def _frame_decoder(layer: MonoFrameDecoder) -> Decoder:
     return plain
 
 
-def _linear(layer: Linear) -> Pointwise:
-    return _pointwise(layer.weight, layer.bias, layer.activation)
+def _linear(layer: Linear) -> nn.Module:
+    return with_activation(pointwise(layer.weight, layer.bias), layer.activation)
 
 
 def _norm(kind: type[GlobalLayerNorm], channels: int, layer: LayerNorm | GroupNorm) -> GlobalLayerNorm:
@@ -68,14 +71,8 @@ def _attention(layer: Attention) -> nn.Module:
     channels = layer.in_proj_weight.shape[1]
     factor = torch.ones(3 * channels)
     factor[: 2 * channels] = (channels / layer.heads) ** -0.25
-    in_proj = _pointwise(factor[:, None] * layer.in_proj_weight.detach(), factor * layer.in_proj_bias.detach())
+    in_proj = pointwise(factor[:, None] * layer.in_proj_weight.detach(), factor * layer.in_proj_bias.detach())
     return named(in_proj=in_proj, heads=AttentionHeads(layer.heads), out_proj=_linear(layer.out_proj))
-
-
-def _pointwise(weight: Tensor, bias: Tensor, activation: str = "linear") -> Pointwise:
-    plain = Pointwise(weight.shape[1], weight.shape[0], activation=activation)
-    plain.weight, plain.bias = nn.Parameter(weight.detach()[:, :, None]), nn.Parameter(bias.detach())
-    return plain
 
 
 _PLAIN: dict[type[nn.Module], Callable[[Any], nn.Module]] = {
@@ -86,4 +83,5 @@ _PLAIN: dict[type[nn.Module], Callable[[Any], nn.Module]] = {
     LayerNorm: _layer_norm,
     GroupNorm: _group_norm,
     Attention: _attention,
+    **PLAIN_PLANES,
 }

@@ -59,7 +59,7 @@ class ReconstructingDecoder(QuantizedDecoder):
 
     def __init__(self, layer: FloatDecoder) -> None:
         super().__init__(layer)
-        self.analysis = nn.Parameter(_inverse(layer.filters.detach(), layer.stride))  # E~: [N, A, K]
+        self.analysis = nn.Parameter(least_squares_inverse(layer.filters.detach(), layer.stride))  # E~: [N, A, K]
         self.analysis_quantizer = WeightQuantizer(self.analysis)
         self.output_quantizer = nn.Identity()
         self.high_quantizer = FixedQuantizer(HIGH_SCALE)
@@ -104,7 +104,7 @@ def _multiply(factor: float, *parameters: nn.Parameter) -> None:
             parameter.mul_(factor)
 
 
-def _inverse(filters: Tensor, stride: int) -> Tensor:
+def least_squares_inverse(filters: Tensor, stride: int) -> Tensor:
     """Analysis filters [N, A, K] that the synthesis ``filters`` [N, A, K] with that stride undo best, in least squares.
 
     Synthesis of the analysis of a unit impulse at every phase of the stride, in each audio channel, shall give the impulse back.

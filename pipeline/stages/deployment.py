@@ -18,7 +18,6 @@ from pipeline.stages.graph import Stage
 ProfileName = Literal["ptq", "quick", "full"]
 WEIGHTS = ROOT / "pipeline" / "weights"
 PROFILES: tuple[ProfileName, ...] = ("ptq", "quick", "full")
-QUANTIZABLE = ("convtasnet", "convtasnet_music", "dptnet", "sepformer")
 BASELINES = {"ptq": (), "quick": ("ptq",), "full": ("ptq", "vanilla")}  # shown beside ours in the report
 EVALUATION_SETS = ("test", "sweep", "dev", "calibration")
 VALIDATION_FILES = {
@@ -41,8 +40,7 @@ class Choice:
         """Check the settings as the command line gives them; "" stands for not given.
 
         Raises:
-            UserError: an unknown name, with the right ones; a missing file; a spec that breaks the schema; a network that
-                cannot be quantized.
+            UserError: an unknown name, with the right ones; a missing file; a spec that breaks the schema.
         """
         if target not in target_names():
             raise choice_error("target", target, target_names())
@@ -56,11 +54,6 @@ class Choice:
                 "or SpeechBrain's folder of encoder.ckpt, masknet.ckpt and decoder.ckpt"
             )
         spec = load_model(spec_file or model)
-        if spec.architecture not in QUANTIZABLE:
-            raise UserError(
-                f"{spec.name} is of the architecture '{spec.architecture}', which cannot be quantized yet; "
-                f"those that can be: {', '.join(QUANTIZABLE)}. `python -m pipeline describe {spec_file or model}` tells its size and work."
-            )
         if profile not in spec.profiles:
             raise UserError(f"the spec of {spec.name} has no profile '{profile}'. It has: {', '.join(sorted(spec.profiles))}.")
         data = data_for(spec.task, data)

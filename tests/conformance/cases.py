@@ -8,6 +8,7 @@ import numpy as np
 from numpy.random import Generator
 
 from tests.conformance.case import LIMITS, Case, mantissa12, scale, size, zero
+from tests.conformance.plane_cases import PLANE_CASES
 from tests.conformance.qdq_graph import QdqGraph
 from tests.conformance.sequence_cases import SEQUENCE_CASES
 
@@ -306,4 +307,5 @@ CASES = {
     "gather": gather,
     "reshape": reshape,
     **SEQUENCE_CASES,
+    **PLANE_CASES,
 }

@@ -57,11 +57,11 @@ def _channels_first(value: np.ndarray) -> np.ndarray:
     return value[:, :, 0, :].transpose(0, 2, 1) if value.ndim == 4 and value.shape[2] == 1 else value
 
 
-def exact_on_device(tflite: Path, value: np.ndarray) -> dict[str, np.ndarray]:
+def exact_on_device(tflite: Path, *values: np.ndarray) -> dict[str, np.ndarray]:
     """BUILTIN_REF's taps, after asserting that TFLM has the same in every inner tensor."""
     file = read_model(tflite)
-    _, reference = LiteRtEngine(file, "litert-ref").invoke_with_taps(value)
-    _, device = TflmEngine(file).invoke_with_taps(value)
+    _, reference = LiteRtEngine(file, "litert-ref").invoke_with_taps(values)
+    _, device = TflmEngine(file).invoke_with_taps(values)
     assert reference.keys() == device.keys()
     for name, codes in reference.items():
         np.testing.assert_array_equal(device[name].reshape(codes.shape), codes, err_msg=name)

@@ -79,7 +79,7 @@ def test_norm_of_the_file_is_that_of_torch(seed: int, tmp_path: Path) -> None:
         first, centred, second = (part[0].T.numpy() for part in norm.amplify(x, norm.constants()))
         out_scale, out_zero_point = (float(value) for value in norm.output_quantizer.grid())  # type: ignore[union-attr]
         y = np.rint(norm(x)[0].T.double().numpy() / out_scale) + out_zero_point
-    _, golden = OnnxRuntimeEngine(read_model(source)).invoke_with_taps(codes[None])
+    _, golden = OnnxRuntimeEngine(read_model(source)).invoke_with_taps([codes[None]])
     np.testing.assert_array_equal(golden["y/amplification"][0], first)
     np.testing.assert_array_equal(golden["y/centred"][0], centred + float(norm.constants().zero_point))
     np.testing.assert_array_equal(golden["y/gain"][0], second + QMIN)
@@ -93,7 +93,7 @@ def test_norm_is_exact_on_devices_and_close_on_every_runtime(tmp_path: Path) -> 
     for seed in SEEDS:
         norm, codes = random_norm(np.random.default_rng(seed))
         source, tflite = written(norm, codes, tmp_path)
-        _, golden = OnnxRuntimeEngine(read_model(source)).invoke_with_taps(codes[None])
+        _, golden = OnnxRuntimeEngine(read_model(source)).invoke_with_taps([codes[None]])
         reference = exact_on_device(tflite, np.ascontiguousarray(codes.T[None, :, None]))
         silent = reference["y"][0][:, [0, 2, 3]]
         assert (silent == int(norm.output_quantizer.grid()[1])).all()  # type: ignore[union-attr]

@@ -158,7 +158,7 @@ def test_miniature_network(recipe: str, tmp_path: Path) -> None:
     assert summary.outputs == {"separated": (1, 2, samples)}
     pcm = np.random.default_rng(0).normal(0, 9000, (1, samples)).clip(-32768, 32767).astype(np.int16)
     reference = exact_on_device(tmp_path / "mini.tflite", pcm)
-    _, golden = OnnxRuntimeEngine(read_model(source)).invoke_with_taps(pcm)
+    _, golden = OnnxRuntimeEngine(read_model(source)).invoke_with_taps([pcm])
     assert reference.keys() >= golden.keys()
     for name, codes in golden.items():
         assert reference[name].shape == codes.shape, name

@@ -43,7 +43,7 @@ def test_torch_onnx_and_tflite_agree(recipe: Recipe, tmp_path: Path) -> None:
     pcm = (mixture * 32768).numpy().astype(np.int16)
     with torch.no_grad():
         expected = np.rint((network(mixture) * 32768).numpy()).clip(-32768, 32767)
-    output, golden = OnnxRuntimeEngine(read_model(tmp_path / "model.onnx")).invoke_with_taps(pcm)
+    (output,), golden = OnnxRuntimeEngine(read_model(tmp_path / "model.onnx")).invoke_with_taps([pcm])
     difference = np.abs(output - expected)
     assert (difference > 0).mean() <= 0.002
     assert difference.max() <= 257  # one code of the high byte and one of the correction

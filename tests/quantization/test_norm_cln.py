@@ -16,7 +16,7 @@ from pipeline.models.layers import ChannelLayerNorm
 from pipeline.quantization.attach import Recipe, freeze_statistics, set_observing, trace
 from pipeline.quantization.fold_affine import fold_affine
 from pipeline.quantization.grid import ActivationQuantizer
-from pipeline.quantization.norm_cln import NormCln, _centred, _energy_index, amplification_table, gain_table
+from pipeline.quantization.norm_cln import NormCln, _energy_index, amplification_table, gain_table, subtract_mean
 from tests.tiny import NORMS, quantized_network, tiny_network, tiny_spec, waveforms
 
 FRAMES, RANGE_DB = 400, 46
@@ -171,7 +171,8 @@ def test_statistics_follow_new_extremes_and_can_be_frozen() -> None:
 @given(arrays(np.int8, st.tuples(st.integers(1, 5), st.integers(1, 600))), st.integers(-128, 127), st.integers(-127, 126))
 def test_centring_is_exact(codes: Array, zero_point: int, new_zero_point: int) -> None:
     q = codes.astype(int) - zero_point
-    result = _centred(torch.from_numpy(q)[None].float(), torch.tensor(float(zero_point)), torch.tensor(float(new_zero_point)))[0]
+    codes = torch.from_numpy(q)[None].float()
+    result = subtract_mean(codes, codes, torch.tensor(float(zero_point)), torch.tensor(float(new_zero_point)))[0]
     for row, got in zip(q, result.numpy().astype(int), strict=True):
         mean = Fraction(int(row.sum()), len(row))
         nearest = -((-mean + Fraction(1, 2)) // 1)  # halves go down, as the negative mean's go up
@@ -188,7 +189,7 @@ def test_gains_bring_any_energy_to_one(log2: float, channels: int) -> None:
     def index(value: float, top: float) -> int:
         scale = torch.tensor(top**2 * channels / 255)
         scales = (scale, scale / 16)
-        return int(_energy_index(torch.full((1, 1, channels), value), scales))
+        return int(_energy_index(torch.full((1, 1, channels), value), torch.tensor(1.0), scales))
 
     first = float(amplification_table()[index(deviation, 0.5)])
     amplified = first * deviation

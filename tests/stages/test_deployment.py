@@ -27,7 +27,6 @@ def ancestors(stage: Stage) -> set[str]:
     ("arguments", "listed"),
     [
         (("nope", "tflite-int8", "quick", "embedded", "", ""), "convtasnet, convtasnet-denoise-16k, convtasnet-music"),
-        (("htdemucs", "tflite-int8", "quick", "", "", ""), "htdemucs is of the architecture 'htdemucs'.*those that can be: convtasnet"),
         (("convtasnet", "nope", "quick", "embedded", "", ""), "onnx-qdq, tflite-float32"),
         (("convtasnet", "tflite-int8", "fast", "embedded", "", ""), "full, ptq, quick"),
         (("convtasnet", "tflite-int8", "quick", "nope", "", ""), "librimix:DIR"),

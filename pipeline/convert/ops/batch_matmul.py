@@ -1,4 +1,4 @@
-"""ReduceSumSquare over the channels -> BATCH_MATMUL of a tensor with itself: the energy of each frame."""
+"""ReduceSumSquare -> BATCH_MATMUL of a tensor with itself: the energy of each frame, or of each sequence."""
 
 from __future__ import annotations
 
@@ -7,24 +7,57 @@ from onnx import NodeProto
 
 from pipeline.convert.flatbuffer import options
 from pipeline.convert.layout import Layout
-from pipeline.convert.lowering import Lowering
+from pipeline.convert.lowering import Lowering, Operand
 from pipeline.convert.ops.reduction import reduction_axes
 
 CHANNEL_AXIS = 1
-MAXIMUM_CHANNELS = (2**31 - 1) // 255**2  # int32 accumulator: no sum of squares of 9-bit differences may pass it
+LARGEST_SUM = 2**31 - 1  # int32 accumulator
+MAXIMUM_CHANNELS = LARGEST_SUM // 255**2  # no sum of squares of 9-bit differences may pass it
 
 
 def lower_reduce_sum_square(lowering: Lowering, node: NodeProto) -> None:
-    """Lower ReduceSumSquare(axes=[1], keepdims=1) on int8: x [1, T, 1, C] times its transpose gives [1, T, 1, 1]."""
+    """Lower ReduceSumSquare(keepdims=1) on int8: over the channels of the body, x [1, T, 1, C] times its transpose gives [1, T, 1, 1]; over
+    places and channels of sequences [1, N, L, C] outside the body it gives [1, N, 1, 1]."""
     source, result = lowering.dequantized(node, 0), lowering.quantized(node)
     lowering.require_types(node, (np.int8,), source, result)
     axes, keep = reduction_axes(lowering, node)
-    body = lowering.layout(source.name) is Layout.BODY
+    layout, shape = lowering.layout(source.name), lowering.graph.shape(source.name)
+    frames, sequences = layout is Layout.BODY and axes == [CHANNEL_AXIS], layout is Layout.PLAIN and axes == [2, 3]
     lowering.require(
-        node, body and axes == [CHANNEL_AXIS] and keep, f"axes {axes}, keepdims {int(keep)}", "axes [1] of [N, C, T], keepdims 1"
+        node,
+        (frames or sequences) and keep,
+        f"axes {axes}, keepdims {int(keep)}",
+        "axes [1] of [N, C, T] or [2, 3] of [1, N, L, C], keepdims 1",
     )
-    channels = lowering.graph.shape(source.name)[CHANNEL_AXIS]
-    lowering.require(node, channels <= MAXIMUM_CHANNELS, f"{channels} channels overflow int32", f"at most {MAXIMUM_CHANNELS} channels")
-    frame = lowering.tensor(source.name)
+    values, largest = int(np.prod([shape[axis] for axis in axes])), _largest_difference(lowering, source)
+    limit = LARGEST_SUM // largest**2
+    lowering.require(
+        node, values <= limit, f"{values} squares of up to {largest} codes overflow int32", f"at most {limit} channels, or a coarser grid"
+    )
+    rows = lowering.tensor(source.name) if frames else _as_rows(lowering, node, source, values)
     table = options("BatchMatMulOptions", adjX=False, adjY=True)
-    lowering.emit(node, "BATCH_MATMUL", [frame, frame], [lowering.tensor(result.name)], 2, table)
+    lowering.emit(node, "BATCH_MATMUL", [rows, rows], [lowering.tensor(result.name)], 2, table)
+
+
+def _as_rows(lowering: Lowering, node: NodeProto, source: Operand, values: int) -> int:
+    """Sequences [1, N, L, C] as [1, N, 1, L C]; made once."""
+
+    def make() -> int:
+        shape = np.array((1, lowering.shape(source.name)[1], 1, values), np.int32)
+        name, grid = f"{source.name}/rows_of_values", source.grid
+        rows = lowering.builder.tensor(name, shape.tolist(), source.dtype, grid.scales(), grid.zero_points())
+        target = lowering.constant(f"{name}/shape", shape)
+        lowering.emit(node, "RESHAPE", [lowering.tensor(source.name), target], [rows], table=options("ReshapeOptions", newShape=shape))
+        return rows
+
+    return lowering.derived(("rows", source.name), make)
+
+
+def _largest_difference(lowering: Lowering, operand: Operand) -> int:
+    """The most codes that a tensor can be away from its zero point: 255, or fewer where it comes of a finer grid."""
+    producer = lowering.graph.producer(operand.name)
+    before = lowering.graph.producer(producer.input[0]) if producer is not None and producer.op_type == "QuantizeLinear" else None
+    if before is None or before.op_type != "DequantizeLinear" or lowering.graph.dtype(before.input[0]) != np.int8:
+        return 255
+    ratio = lowering.graph.grid_of(before).scale[0] / operand.grid.scale[0]
+    return min(255, int(np.ceil(255 * ratio)))

@@ -15,10 +15,14 @@ from pipeline.convert.flatbuffer import options
 from pipeline.convert.lowering import Lowering, Operand
 from pipeline.convert.ops.convolution import Window, bias_tensor, padded_input, read_window, static_weight, weight_operand
 from pipeline.convert.ops.depthwise_conv import lower_depthwise_conv
+from pipeline.convert.ops.plane_conv import is_plane, lower_plane_conv
 
 
 def lower_conv(lowering: Lowering, node: NodeProto) -> None:
-    """Lower a one-dimensional int8 Conv with its optional Relu; the kernel [O, I, k] becomes [O, k, 1, I]."""
+    """Lower a two-dimensional int8 Conv, or a one-dimensional one with its optional Relu; the kernel [O, I, k] becomes [O, k, 1, I]."""
+    if is_plane(lowering, node):
+        lower_plane_conv(lowering, node)
+        return
     groups = int(lowering.graph.attributes(node).get("group", 1))
     if groups != 1:
         lower_depthwise_conv(lowering, node, groups)

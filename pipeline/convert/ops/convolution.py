@@ -36,11 +36,13 @@ def read_window(lowering: Lowering, node: NodeProto, kernel: int) -> Window:
     return Window(kernel, int(stride), int(dilation), int(before), int(after))
 
 
-def weight_operand(lowering: Lowering, node: NodeProto, channel_axis: int) -> Operand:
+def weight_operand(lowering: Lowering, node: NodeProto, channel_axis: int, rank: int = 3) -> Operand:
     """The int8 weight of a convolution; its scales lie along ``channel_axis`` and its zero points are 0."""
     weight = lowering.dequantized(node, 1)
-    rank = len(lowering.graph.shape(weight.name))
-    lowering.require(node, rank == 3, f"its weight has rank {rank}", "one-dimensional convolutions only: weight [O, I, k]")
+    found = len(lowering.graph.shape(weight.name))
+    lowering.require(
+        node, found == rank, f"its weight has rank {found}", f"a weight of rank {rank}: [O, I, k] over time, [O, I, k, l] over a plane"
+    )
     lowering.require(node, weight.dtype == np.int8, f"its weight is {weight.dtype.name}", "int8 weights")
     lowering.require(node, not any(weight.grid.zero_point), "its weight has a zero point", "symmetric weights (zero point 0)")
     along = weight.grid.per_tensor or weight.grid.axis == channel_axis

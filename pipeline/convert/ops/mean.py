@@ -30,6 +30,11 @@ def lower_reduce_mean(lowering: Lowering, node: NodeProto) -> None:
         lowering.emit(node, "AVERAGE_POOL_2D", inputs, outputs, 2, table)
         return
     tflite_axes = sorted(lowering.axis(source.name, axis) for axis in axes)
+    if lowering.layout(source.name) is Layout.PLAIN and axes == [2] and keep and source.dtype == np.int8 and source.grid == result.grid:
+        length = lowering.graph.shape(source.name)[2]
+        table = options("Pool2DOptions", padding=schema.Padding.VALID, strideW=1, strideH=1, filterWidth=length, filterHeight=1)
+        lowering.emit(node, "AVERAGE_POOL_2D", inputs, outputs, 2, table)
+        return
     if body and not keep:  # the width of 1 is no axis of the ONNX tensor, so it goes as well
         lowering.require(node, axes == [1, TIME_AXIS], f"keepdims=0 over axes {axes}", "reduce axes [1, 2], or keep the axes")
         tflite_axes = [1, 2, 3]

@@ -15,11 +15,16 @@ from pipeline.convert.flatbuffer import options
 from pipeline.convert.layout import Layout
 from pipeline.convert.lowering import Lowering, Operand, Result
 from pipeline.convert.ops.convolution import Window, accumulator_grid, bias_tensor, pad_time, read_window, static_weight, weight_operand
+from pipeline.convert.ops.plane_conv import is_plane
+from pipeline.convert.ops.plane_transpose_conv import lower_plane_transpose_conv
 from pipeline.convert.quantization import Quantization
 
 
 def lower_conv_transpose(lowering: Lowering, node: NodeProto) -> None:
-    """Lower a one-dimensional int8 ConvTranspose without padding; the kernel is [I, O, k] with scales along axis 1."""
+    """Lower an int8 ConvTranspose without padding, over time or a plane's height; the kernel is [I, O, k(, 1)] with scales along axis 1."""
+    if is_plane(lowering, node):
+        lower_plane_transpose_conv(lowering, node)
+        return
     source = lowering.dequantized(node, 0)
     weight = weight_operand(lowering, node, channel_axis=1)
     result = lowering.quantized(node)

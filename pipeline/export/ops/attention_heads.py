@@ -2,26 +2,54 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from pipeline.export.graph import GraphBuilder, Value
+from pipeline.quantization.planes import CrossHeads
 from pipeline.quantization.sequence_layers import AttentionHeads
 
 
 def emit_attention_heads(graph: GraphBuilder, layer: AttentionHeads, inputs: list[Value], name: str) -> Value:
     """Heads are slices of the channels, and their outputs are joined on one grid, so nothing is transposed but what MatMul reads."""
     (x,) = inputs
-    channels = x.channels // 3
-    width = channels // layer.heads
-    sequences = graph.as_sequences(x)
-    grids = [tuple(value.item() for value in quantizer.grid()) for quantizer in (layer.logits_quantizer, layer.weights_quantizer)]
+    channels, sequences = x.channels // 3, graph.as_sequences(x)
+    parts = {kind: (x, sequences, part * channels) for part, kind in enumerate("qkv")}
+    return _heads(graph, layer, parts, channels, name)
+
+
+def emit_cross_heads(graph: GraphBuilder, layer: CrossHeads, inputs: list[Value], name: str) -> Value:
+    """As :func:`emit_attention_heads`, with keys and values of another sequence."""
+    query, memory = inputs
+    channels, rows = query.channels, graph.as_sequences(memory)
+    parts = {"q": (query, graph.as_sequences(query), 0), "k": (memory, rows, 0), "v": (memory, rows, channels)}
+    return _heads(graph, layer, parts, channels, name)
+
+
+def _heads(
+    graph: GraphBuilder, layer: AttentionHeads | CrossHeads, parts: dict[str, tuple[Value, str, int]], channels: int, name: str
+) -> Value:
+    """``parts``: of queries, keys and values, the activation, its name as sequences, and the first of the channels."""
+    x, width = parts["q"][0], channels // layer.heads
+    long = isinstance(layer, CrossHeads) and parts["k"][0].frames > layer.LONGEST
+    weights_quantizer = layer.long_weights_quantizer if isinstance(layer, CrossHeads) and long else layer.weights_quantizer
+    grids = [tuple(value.item() for value in quantizer.grid()) for quantizer in (layer.logits_quantizer, weights_quantizer)]
     outputs = []
     for head in range(layer.heads):
-        starts = {kind: part * channels + head * width for part, kind in enumerate("qkv")}
-        slices = [graph.slice(sequences, [start], [start + width], [3], f"{name}/{kind}{head}") for kind, start in starts.items()]
-        query, key, value = (graph.dequantize(part, x.grid(), x.zero_point) for part in slices)
+        starts = {kind: (sequences, first + head * width) for kind, (_, sequences, first) in parts.items()}
+        slices = [graph.slice(part, [start], [start + width], [3], f"{name}/{kind}{head}") for kind, (part, start) in starts.items()]
+        sources = (source for source, _, _ in parts.values())
+        query, key, value = (graph.dequantize(part, source.grid(), source.zero_point) for part, source in zip(slices, sources, strict=True))
         turned = graph.node("Transpose", [key], f"{name}/k{head}/turned", perm=[0, 1, 3, 2])
         edge = graph.node("MatMul", [query, turned], f"{name}/logits{head}/product")
         logits = _quantized(graph, edge, f"{name}/logits{head}", grids[0])
-        weights = _quantized(graph, graph.node("Softmax", [logits], f"{name}/softmax{head}", axis=-1), f"{name}/weights{head}", grids[1])
+        if long:  # int16 in and out
+            step = np.float32(np.float32(grids[0][0]) / 128)
+            logits = graph.dequantize(graph.quantize(logits, f"{name}/wide_logits{head}", step, 0, np.int16), step, dtype=np.int16)
+        edge = graph.node("Softmax", [logits], f"{name}/softmax{head}", axis=-1)
+        if long:
+            step = np.float32(2**-15)
+            edge = graph.dequantize(graph.quantize(edge, f"{name}/wide_weights{head}", step, 0, np.int16), step, dtype=np.int16)
+        weights = _quantized(graph, edge, f"{name}/weights{head}", grids[1])
         edge = graph.node("MatMul", [weights, value], f"{name}/output{head}/product")
         outputs.append(graph.write(edge, f"{name}/output{head}", width, x.frames, layer.output_quantizer))
     joined = graph.node("Concat", [output.name for output in outputs], f"{name}/joined", axis=3)

@@ -30,15 +30,20 @@ def emit_norm_cln(graph: GraphBuilder, layer: NormCln, inputs: list[Value], name
 
 
 def _centred(graph: GraphBuilder, x: Value, name: str, zero_point: int) -> Value:
-    """x less its mean over the channels, in whole codes of x. The mean comes negative, because sums are faster than differences."""
+    """x less its mean over the channels, in whole codes of x."""
+    mean = minus_mean(graph, x, name)
+    edge = graph.node("Add", [graph.read(x), graph.read(mean)], f"{name}_float")
+    return graph.write_on(edge, name, x.channels, x.frames, x.grid(), zero_point)
+
+
+def minus_mean(graph: GraphBuilder, x: Value, name: str) -> Value:
+    """The negative mean over the channels, in whole codes of x: sums with it are faster than differences. ``name``: of the deviation."""
     weight_scale = np.array([1 / (WEIGHT_QMAX * x.channels)], np.float32)
     weight = graph.weight(f"norm/minus_mean_{x.channels}", np.full((1, x.channels, 1), -WEIGHT_QMAX), weight_scale, axis=0)
     tie_break = graph.const(f"{name}/tie_break", [TIE_BREAK], np.int32)
     bias = graph.dequantize(tie_break, x.grid() * weight_scale, dtype=np.int32, axis=0)
     edge = graph.node("Conv", [graph.read(x), weight, bias], f"{name}/minus_mean_float")
-    minus_mean = graph.write_on(edge, f"{name}/minus_mean", 1, x.frames, x.grid(), -1 - x.zero_point)
-    edge = graph.node("Add", [graph.read(x), graph.read(minus_mean)], f"{name}_float")
-    return graph.write_on(edge, name, x.channels, x.frames, x.grid(), zero_point)
+    return graph.write_on(edge, f"{name}/minus_mean", 1, x.frames, x.grid(), -1 - x.zero_point)
 
 
 def _energy_index(graph: GraphBuilder, x: Value, scales: tuple[Tensor, Tensor], name: str) -> str:

@@ -1,0 +1,202 @@
+"""The integer twin of HTDemucs and its parts, against formulas in float64 and integer arithmetic."""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.models import convolutions, layers, sequence_layers
+from pipeline.quantization.attach import Recipe, observe, quantize, set_observing
+from pipeline.quantization.branch_ends import ReconstructingUpsampling, SplitConvolution
+from pipeline.quantization.grid import ActivationQuantizer, FixedQuantizer, ProductQuantizer, agreed_output, round_mantissa
+from pipeline.quantization.norm_cln import energy_coarseness
+from pipeline.quantization.norm_sequences import NormSequences
+from pipeline.quantization.plain_layers import to_plain_layers
+from pipeline.quantization.planes import Activation, CrossHeads
+from tests.tiny import RECIPES, mixtures, quantized_network, recipe_name, tiny_htdemucs, tiny_network
+
+
+def sqnr(expected: torch.Tensor, got: torch.Tensor) -> float:
+    return float(10 * torch.log10(expected.square().sum() / (expected - got).square().sum()))
+
+
+@pytest.mark.parametrize("samples", [1664, 1663, 1000])
+def test_plain_layers_compute_the_same(samples: int) -> None:
+    network = tiny_network(tiny_htdemucs(t_layers=3)).eval()
+    plain = copy.deepcopy(network)
+    to_plain_layers(plain)
+    mixture = torch.randn(2, 2, samples)
+    with torch.no_grad():
+        expected = network(mixture)
+        torch.testing.assert_close(plain(mixture), expected, atol=1e-5 * float(expected.abs().max()), rtol=0)
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=recipe_name)
+def test_twin_is_near_the_float_network(recipe: Recipe) -> None:
+    spec = tiny_htdemucs()
+    network, twin, mixture = tiny_network(spec).eval(), quantized_network(spec, recipe), mixtures(spec, 2, seed=50)
+    with torch.no_grad():
+        assert sqnr(network(mixture), twin(mixture)) > 12  # random weights
+
+
+def test_a_training_step_reaches_every_parameter_and_lowers_the_loss() -> None:
+    spec = tiny_htdemucs()
+    teacher, twin, mixture = tiny_network(spec).eval(), quantized_network(spec, Recipe("fqss", "c25")).train(), mixtures(spec, 2, seed=51)
+    trained = {name: parameter for name, parameter in twin.named_parameters() if parameter.requires_grad}
+    optimizer = torch.optim.Adam(trained.values(), 1e-4)
+    with torch.no_grad():
+        target = teacher(mixture)
+    losses = []
+    for _ in range(4):
+        optimizer.zero_grad()
+        loss = (twin(mixture) - target).abs().mean()
+        loss.backward()
+        losses.append(float(loss))
+        optimizer.step()
+    unreached = [name for name, parameter in trained.items() if parameter.grad is None and "long_weights" not in name]
+    assert not unreached
+    assert all(torch.isfinite(parameter.grad).all() for parameter in trained.values() if parameter.grad is not None)
+    assert losses[-1] < losses[0]
+
+
+def on_grid(quantizer: ActivationQuantizer, low: float, high: float) -> ActivationQuantizer:
+    with torch.no_grad():
+        quantizer.minimum.fill_(low)
+        quantizer.maximum.fill_(high)
+    return quantizer
+
+
+@pytest.mark.parametrize("levels", [0.0, 40.0])
+def test_norm_of_sequences_is_group_norm_of_each(levels: float) -> None:
+    """Sequences whose levels lie ``levels`` dB apart, against float64; some fall below a code of the common grid."""
+    torch.manual_seed(0)
+    gains = 10 ** (-torch.linspace(0, levels, 6) / 20)
+    x = (torch.randn(2, 6, 50, 4) + 0.3) * gains[:, None, None]
+    norm = NormSequences(layers.SequencesNorm(4))
+    source = on_grid(ActivationQuantizer(), float(x.min()), float(x.max()))
+    norm.connect([source])
+    codes = source(x).detach()
+    set_observing(norm, True)
+    norm.train()(codes)
+    set_observing(norm, False)
+    wide = codes.double().flatten(2)
+    expected = ((wide - wide.mean(2, keepdim=True)) / wide.std(2, correction=0, keepdim=True)).view(x.shape)
+    result = norm.eval()(codes).detach().double()
+    for sequence in range(6):
+        assert sqnr(expected[:, sequence], result[:, sequence]) > 24
+
+
+def test_norm_of_silent_sequences_is_silent() -> None:
+    norm = NormSequences(layers.SequencesNorm(4))
+    norm.connect([on_grid(ActivationQuantizer(), -1, 1)])
+    set_observing(norm, True)
+    norm.train()(torch.randn(1, 3, 20, 4).clamp(-1, 1))
+    set_observing(norm, False)
+    assert not norm.eval()(torch.zeros(1, 3, 20, 4)).any()
+
+
+def test_gelu_is_that_of_erf_but_for_what_the_sigmoid_leaves() -> None:
+    """x * sigmoid(1.702 x) is 0.0203 away from GELU at most; grids add half a step of the output and of the gate times x."""
+    layer = Activation(layers.Activation("gelu"))
+    source = on_grid(ActivationQuantizer(), -3.0, 3.0)
+    layer.connect([source])
+    on_grid(layer.output_quantizer, -0.2, 3.0)  # type: ignore[arg-type]
+    x = source(torch.linspace(-3, 3, 999)).detach()
+    expected = [value * 0.5 * (1 + math.erf(value / math.sqrt(2))) for value in x.double().tolist()]
+    difference = np.abs(layer(x).detach().double().numpy() - expected)
+    assert difference.max() < 0.0203 + 0.5 * 3.2 / 255 + 3 / 512
+    assert difference.max() > 0.01
+
+
+@settings(deadline=None)
+@given(st.integers(1, 2_000_000))
+def test_no_energy_overflows(values: int) -> None:
+    """The coarser codes are at most ceil(255 / coarseness) from their zero point, as the converter counts them."""
+    coarseness = energy_coarseness(values)
+    largest = math.ceil(255 / coarseness)
+    assert values * largest**2 <= 2**31 - 1
+    assert (coarseness == 1) == (values <= 33_025)
+
+
+@settings(deadline=None)
+@given(st.floats(1e-4, 1), st.floats(1e-4, 1), st.floats(1e-4, 1))
+def test_a_product_s_multiplier_is_the_same_in_single_and_double_precision(left: float, right: float, output: float) -> None:
+    a, b = (round_mantissa(torch.tensor(value)).numpy()[()] for value in (left, right))
+    found = np.float32(agreed_output(torch.tensor(a), torch.tensor(b), torch.tensor(np.float32(output))).item())
+    assert 0 < found / np.float32(output) - 1 < 2**-9
+    single, double = float(np.float32(np.float32(a * b) / found)), float(a) * float(b) / float(found)
+    (mantissa, exponent), (other, same) = math.frexp(single), math.frexp(double)
+    assert (round(mantissa * 2**31), exponent) == (round(other * 2**31), same)
+
+
+def test_product_quantizer_keeps_its_range() -> None:
+    quantizer = on_grid(ProductQuantizer(), -0.3, 1.7)
+    assert isinstance(quantizer, ProductQuantizer)
+    quantizer.factors = [FixedQuantizer(1 / 256), on_grid(ActivationQuantizer(), -1, 1)]
+    scale, zero_point = quantizer.grid()
+    assert float((-128 - zero_point) * scale) == pytest.approx(-0.3, abs=0.005)
+    assert float((127 - zero_point) * scale) == pytest.approx(1.7, abs=0.01)
+
+
+def test_splitter_of_a_branch_is_integer_arithmetic() -> None:
+    layer = SplitConvolution(convolutions.FirstTimeConv(2, 3, 8, 4, padding=2))
+    on_grid(layer.input_range, -3.0, 5.0)
+    scale = layer.input_range.grid()[0]
+    x = torch.randn(1, 500, 2) * 3
+    high, low = (layer.codes(x, scale) / scale).round().int().numpy().astype(np.int64).transpose(2, 0, 1).reshape(2, 2, -1)
+    codes = np.clip(np.rint(x.numpy().astype(np.float64) / float(scale) * 256), -32768, 32767).astype(np.int64).transpose(2, 0, 1)
+    np.testing.assert_array_equal(high, codes.reshape(2, -1) >> 8)
+    np.testing.assert_array_equal(low, (codes.reshape(2, -1) & 255) - 128)
+
+
+@pytest.mark.parametrize(("features", "gain_db"), [(4, -2.5), (16, -3.5), (40, 0.0)])
+@pytest.mark.parametrize("spectral", [False, True])
+def test_reconstructor_untrained(spectral: bool, features: int, gain_db: float) -> None:
+    """With many features for the 8 outputs of a frame, what the high byte rounds away comes back in part. With few, the roundings of the
+    block itself are as large: it has to be trained before it gains."""
+    torch.manual_seed(0)
+    float_layer = (
+        convolutions.LastSpectrumUpsampling(features, 2, (8, 1), (4, 1)) if spectral else convolutions.LastTimeUpsampling(features, 2, 8, 4)
+    )
+    layer = ReconstructingUpsampling(float_layer)  # type: ignore[arg-type]
+    source = on_grid(ActivationQuantizer(), -2, 2)
+    layer.connect([source])
+    y = source(torch.randn((1, 60, 5, features) if spectral else (1, 160, features)).clamp(-2, 2)).detach()
+    set_observing(layer, True)
+    layer(y)
+    set_observing(layer, False)
+    inside = slice(16, -16)  # the inverse is that of whole frames
+    with torch.no_grad():
+        exact = layer.upsample(y, layer.weight_quantizer(layer.weight), layer.bias)[:, inside]
+        high = layer.high_quantizer(exact)
+        assert sqnr(exact, layer(y)[:, inside]) > sqnr(exact, high) + gain_db
+
+
+def test_long_sequences_get_weights_of_16_bits() -> None:
+    """Of 600 equal keys the int8 softmax leaves nothing; the outputs are the mean of the values all the same."""
+
+    layer = CrossHeads(sequence_layers.CrossHeads(2))
+    torch.manual_seed(0)
+    query, memory = torch.zeros(1, 4, 8), torch.randn(1, 600, 16) + 0.5
+    set_observing(layer, True)
+    layer(query, memory)
+    set_observing(layer, False)
+    expected = memory[..., 8:].mean(1, keepdim=True).expand(1, 4, 8)
+    assert sqnr(expected, layer(query, memory).detach()) > 25
+
+
+def test_observing_does_not_change_what_is_computed() -> None:
+    spec = tiny_htdemucs()
+    network = tiny_network(spec).eval()
+    twin = quantize(network, Recipe("fqss", "c25"))
+    mixture = mixtures(spec, 1, 3)
+    observe(twin, [mixture])
+    set_observing(twin, True)
+    with torch.no_grad():
+        assert sqnr(network(mixture), twin(mixture)) > 20  # GELU by a sigmoid is all that differs
