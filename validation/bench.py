@@ -82,7 +82,7 @@ def _interleaved(files: dict[str, Path], threads: int, rounds: int) -> dict[str,
 
 
 def _run_once(runtime: FileRuntime, seed: int) -> float:
-    pcm = np.random.default_rng(seed).normal(0, 6000, runtime.segment_samples).clip(-32768, 32767).astype(np.int16)
+    pcm = np.random.default_rng(seed).normal(0, 6000, runtime.waveform).clip(-32768, 32767).astype(np.int16)
     start = time.perf_counter()
     runtime.run(pcm)
     return (time.perf_counter() - start) * runtime.sample_rate / runtime.segment_samples
