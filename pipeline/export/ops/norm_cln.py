@@ -16,13 +16,13 @@ def emit_norm_cln(graph: GraphBuilder, layer: NormCln, inputs: list[Value], name
     c = layer.constants()
     zero_point = int(c.zero_point.item())
     deviation = _centred(graph, x, f"{name}/deviation", zero_point)
-    index = _energy_index(graph, deviation, c.energy_scales, f"{name}/energy")
+    index = energy_index(graph, deviation, graph.const("axes/channels", [1], np.int64), c.energy_scales, f"{name}/energy")
     table = graph.const("norm/amplifications", layer.amplifications.numpy(), np.int8)
     gain = graph.dequantize(graph.node("Gather", [table, index], f"{name}/amplification"), np.float32(1))
     product = graph.node("Mul", [graph.read(deviation), gain], f"{name}/amplify")
     amplified = graph.write_on(product, f"{name}/amplified", x.channels, x.frames, x.grid(), zero_point)
     centred = _centred(graph, amplified, f"{name}/centred", zero_point)
-    index = _energy_index(graph, centred, c.amplified_scales, f"{name}/amplified_energy")
+    index = energy_index(graph, centred, graph.const("axes/channels", [1], np.int64), c.amplified_scales, f"{name}/amplified_energy")
     table = graph.const("norm/gains", layer.gains.numpy() + QMIN, np.int8)
     gain = graph.dequantize(graph.node("Gather", [table, index], f"{name}/gain"), np.float32(c.gain_scale.item()), QMIN)
     product = graph.node("Mul", [graph.read(centred), gain], f"{name}/normalise")
@@ -46,13 +46,12 @@ def minus_mean(graph: GraphBuilder, x: Value, name: str) -> Value:
     return graph.write_on(edge, f"{name}/minus_mean", 1, x.frames, x.grid(), -1 - x.zero_point)
 
 
-def _energy_index(graph: GraphBuilder, x: Value, scales: tuple[Tensor, Tensor], name: str) -> str:
-    """int32 [1, 1, T]: the sum of the coarse and the fine code of each frame's energy, both counted from 0."""
-    channels = graph.const("axes/channels", [1], np.int64)
+def energy_index(graph: GraphBuilder, x: Value, axes: str, scales: tuple[Tensor, Tensor], name: str, suffix: str = "") -> str:
+    """int32: the sum of the coarse and the fine code of the energy over ``axes`` of x, both counted from 0. ``suffix``: of the names."""
     codes = []
     for kind, scale in zip(("coarse", "fine"), scales, strict=True):
-        edge = graph.node("ReduceSumSquare", [graph.read(x), channels], f"{name}_{kind}_float", keepdims=1)
-        code = graph.quantize(edge, f"{name}_{kind}", np.float32(scale.item()), QMIN)
-        codes.append(graph.node("Cast", [code], f"{code}32", to=INT32))
-    total = graph.node("Add", codes, f"{name}_sum")
-    return graph.node("Add", [total, graph.const("norm/energy_offset", [-2 * QMIN], np.int32)], f"{name}_index")
+        edge = graph.node("ReduceSumSquare", [graph.read(x), axes], f"{name}_{kind}_float", keepdims=1)
+        code = graph.quantize(edge, f"{name}_{kind}{suffix}", np.float32(scale.item()), QMIN)
+        codes.append(graph.node("Cast", [code], f"{name}_{kind}32{suffix}", to=INT32))
+    total = graph.node("Add", codes, f"{name}_sum{suffix}")
+    return graph.node("Add", [total, graph.const("norm/energy_offset", [-2 * QMIN], np.int32)], f"{name}_index{suffix}")

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 from torch import Tensor
 
-from pipeline.export.graph import INT32, GraphBuilder, Value
-from pipeline.export.ops.norm_cln import minus_mean
+from pipeline.export.graph import GraphBuilder, Value
+from pipeline.export.ops.norm_cln import energy_index, minus_mean
 from pipeline.quantization.grid import QMIN
 from pipeline.quantization.norm_cln import energy_coarseness
 from pipeline.quantization.norm_sequences import NormSequences
@@ -57,14 +57,7 @@ def _gain(graph: GraphBuilder, x: Value, scales: tuple[Tensor, Tensor], table: t
         scale, zero_point = np.float32(x.grid() * np.float32(coarseness)), round(x.zero_point / coarseness)
         x = _write(graph, graph.read(x), f"{name}_operand", x, scale, zero_point)
     axes = graph.const("axes/places_and_channels", [2, 3], np.int64)
-    codes = []
-    for kind, scale_of in zip(("coarse", "fine"), scales, strict=True):
-        edge = graph.node("ReduceSumSquare", [graph.read(x), axes], f"{name}_{kind}_float", keepdims=1)
-        code = graph.quantize(edge, f"{name}_{kind}/{OF_SEQUENCES}", np.float32(scale_of.item()), QMIN)
-        codes.append(graph.node("Cast", [code], f"{name}_{kind}32/{OF_SEQUENCES}", to=INT32))
-    total = graph.node("Add", codes, f"{name}_sum/{OF_SEQUENCES}")
-    offset = graph.const("norm/energy_offset", [-2 * QMIN], np.int32)
-    index = graph.node("Add", [total, offset], f"{name}_index/{OF_SEQUENCES}")
+    index = energy_index(graph, x, axes, scales, name, f"/{OF_SEQUENCES}")
     return graph.node("Gather", [graph.const(table[0], table[1].numpy(), np.int8), index], f"{name}_gain/{OF_SEQUENCES}")
 
 
