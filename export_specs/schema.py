@@ -37,6 +37,7 @@ class TrainingSpec(Strict):
     cooldown_steps: int = Field(default=0, ge=0, description="the last steps, over which the learning rate falls linearly to zero")
     epoch_steps: int = Field(default=500, gt=0, description="steps between two validations")
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    compiled: bool = Field(default=False, description="by torch.compile where a compiler is found: convolutions gain by it, attention does not")
     seed: int = 0
 
 

@@ -49,7 +49,7 @@ def train_teacher(
     network = build_network(spec)
     if start is not None:
         load_network(network, start)
-    task = SeparationTask(network, training, compiler_available(), objective_of(spec.task))
+    task = SeparationTask(network, training, training.compiled and compiler_available(), objective_of(spec.task))
     fit(task, Mixtures(train, validation, training.batch_size, workers), folder, training.epoch_steps, training.precision, devices)
     weights = folder / "float.safetensors"
     save_network(task.network, weights, {"model": spec.name, "step": str(task.global_step)})
