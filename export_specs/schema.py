@@ -37,7 +37,7 @@ class TrainingSpec(Strict):
     cooldown_steps: int = Field(default=0, ge=0, description="the last steps, over which the learning rate falls linearly to zero")
     epoch_steps: int = Field(default=500, gt=0, description="steps between two validations")
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
-    compiled: bool = Field(default=False, description="by torch.compile where a compiler is found: convolutions gain by it, attention does not")
+    compiled: bool = Field(default=False, description="by torch.compile, which convolutions gain by and attention does not")
     seed: int = 0
 
 
@@ -101,7 +101,8 @@ class Gates(Strict):
     waveform_si_sdr_difference_db: dict[Profile, float] = {"ptq": 0.1, "quick": 0.05, "full": 0.05}
     theory_slack_db: float = 0.2
     bytes_per_parameter: float = 1.15
-    bytes_constant: int = 48 * 1024
+    bytes_per_operator: int = 110
+    bytes_constant: int = Field(default=48 * 1024, description="least allowance for all operators together")
     arena_bytes: int | None = None
     soft_loss_db: dict[int, float] = Field(default_factory=lambda: {6: 0.1, 12: 0.1, 20: 0.1, 40: 0.5})
 

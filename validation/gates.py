@@ -151,10 +151,10 @@ def _bin_gate(b: TheoryBin, rule: str, slack_db: float) -> Gate:
     return _at_most("theory.loss", rule, b.loss - b.predicted, slack_db, b.n, b.excess_interval, note)
 
 
-def resource_gates(file_bytes: int, parameters: int, arena_bytes: int | None, gates: Gates) -> list[Gate]:
-    """Bytes of the file by its parameters, and TFLM's arena where the target limits it."""
-    limit = int(gates.bytes_per_parameter * parameters) + gates.bytes_constant
-    rule = f"bytes of the file, at most {gates.bytes_per_parameter} a parameter + {gates.bytes_constant}"
+def resource_gates(file_bytes: int, parameters: int, operators: int, arena_bytes: int | None, gates: Gates) -> list[Gate]:
+    """Bytes of the file by its parameters and operators (docs/adr/0018), and TFLM's arena where the target limits it."""
+    limit = int(gates.bytes_per_parameter * parameters) + max(gates.bytes_constant, gates.bytes_per_operator * operators)
+    rule = f"bytes of the file, at most {gates.bytes_per_parameter} a parameter + {gates.bytes_per_operator} an operator"
     found = [_at_most("resources.bytes", rule, file_bytes, limit, 1)]
     if gates.arena_bytes is not None:
         rule = "bytes of TFLM's arena on the host"

@@ -123,7 +123,7 @@ def _gates(
         gates.append(waveform_gate(run.test_result("litert-ref", test), run.test_result("onnxruntime", test), limits, config.profile))
     gates += theory_gates(theory_bins(run.points), bound_violations(run.points), len(run.points), limits)
     gates += level_gates(level, limits)
-    return [*gates, *resource_gates(found.structure.bytes, parameters, found.arena_bytes, limits)]
+    return [*gates, *resource_gates(found.structure.bytes, parameters, sum(found.structure.ops.values()), found.arena_bytes, limits)]
 
 
 def _level(config: JudgeConfig, path: Path, test: EvaluationSet, progress: Progress) -> list[LevelPoint]:

@@ -99,6 +99,15 @@ class Lowering:
             )
         return self._tensors[name, layout]
 
+    def same(self, name: str, source: str) -> bool:
+        """Let the tensor ``name`` be that of ``source``, if shape and grid in the file are the same and neither is at the graph's edge."""
+        name, source = self._body_of_rows(name), self._body_of_rows(source)
+        edges = {*self.graph.inputs, *self.graph.outputs} & {name, source}
+        if edges or self.shape(name) != self.shape(source) or self._stored_grid(name) != self._stored_grid(source):
+            return False
+        self._tensors[name, self.layout(name)] = self.tensor(source)
+        return True
+
     def operand(self, name: str, like: str) -> int:
         """The TFLite tensor of a raw input of an elementwise op whose output is ``like``: a constant takes that tensor's layout."""
         if name not in self.graph.constants:

@@ -12,7 +12,7 @@ from export_specs.load import load_model, load_target, model_names, target_names
 from export_specs.schema import ModelSpec, TargetSpec, TrainingSpec
 from pipeline.data.sources import data_for
 from pipeline.stages.code_version import ROOT
-from pipeline.stages.data_choice import DEFAULT_DATA, data_identity
+from pipeline.stages.data_choice import data_identity
 from pipeline.stages.graph import Stage
 
 ProfileName = Literal["ptq", "quick", "full"]
@@ -126,7 +126,7 @@ class Deployment:
     def _quantized(self, variant: str, profile: str) -> Stage:
         norm = self.choice.target.norm_recipe
         name, results = f"qat-{variant}-{norm}-{profile}", ("quantized.safetensors",)
-        ours = self.choice.checkpoint is None and self.choice.data == DEFAULT_DATA and profile != "ptq"
+        ours = self.choice.checkpoint is None and self.choice.data == data_for(self.choice.spec.task, "") and profile != "ptq"
         committed = self._committed(f"{name}.safetensors") if ours else None  # trained from the committed float weights, on our data
         if committed is not None:
             return Stage(f"{self.choice.spec.name}/{name}", "pipeline.stages.committed_weights", results, files={"weights": committed})

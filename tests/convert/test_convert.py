@@ -10,7 +10,13 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
+from export_specs.load import load_model
 from pipeline.convert.convert import convert
+from pipeline.export.qdq import export_qdq
+from pipeline.models.build import build_network
+from pipeline.quantization.attach import Recipe
+from pipeline.stages.deployment import WEIGHTS
+from pipeline.training.qat import load_quantized
 from tests.conformance.qdq_graph import QdqGraph
 from tests.conformance.runtimes import run_onnx, run_tflite
 
@@ -116,3 +122,13 @@ def test_same_file_twice(tmp_path: Path) -> None:
     convert(source, tmp_path / "a.tflite")
     convert(source, tmp_path / "b.tflite")
     assert (tmp_path / "a.tflite").read_bytes() == (tmp_path / "b.tflite").read_bytes()
+
+
+def test_the_edge_network_keeps_its_size(tmp_path: Path) -> None:
+    """Conv-TasNet's own bar, tighter than the gate's."""
+    spec = load_model("convtasnet")
+    network = load_quantized(spec, Recipe("fqss", "c25"), WEIGHTS / "convtasnet" / "qat-fqss-c25-full.safetensors")
+    metadata = {"sample_rate": "8000", "segment_samples": str(spec.segment_samples), "sources": "2"}
+    export_qdq(network, spec.segment_samples, metadata, tmp_path / "model.onnx")
+    summary = convert(tmp_path / "model.onnx", tmp_path / "model.tflite")
+    assert summary.bytes <= 1.15 * sum(weight.numel() for weight in build_network(spec).parameters()) + 48 * 1024

@@ -171,10 +171,11 @@ def test_theory_gates() -> None:
 
 
 def test_resource_gates() -> None:
-    limit = int(1.15 * 1000) + 48 * 1024
-    assert [gate.passed for gate in resource_gates(limit, 1000, 1000, GATES)] == [True, True]
-    assert [gate.passed for gate in resource_gates(limit + 1, 1000, 1001, GATES)] == [False, False]
-    assert resource_gates(1, 1000, None, GATES)[1].passed is False
+    for operators, allowance in ((10, 48 * 1024), (1000, 110_000)):
+        limit = int(1.15 * 1000) + allowance
+        assert [gate.passed for gate in resource_gates(limit, 1000, operators, 1000, GATES)] == [True, True]
+        assert [gate.passed for gate in resource_gates(limit + 1, 1000, operators, 1001, GATES)] == [False, False]
+    assert resource_gates(1, 1000, 10, None, GATES)[1].passed is False
 
 
 @pytest.mark.parametrize(("change", "passed"), [(-0.1, True), (-0.11, False), (0.11, False)])

@@ -1,4 +1,4 @@
-"""Reshape at the edges of the graph -> RESHAPE."""
+"""Reshape at the edges of the graph -> RESHAPE, or nothing where the TFLite layout has the shape already."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ def lower_reshape(lowering: Lowering, node: NodeProto) -> None:
         lowering.require(
             node, lowering.layout(name) is not Layout.FILTER, "it reshapes a run-time filter", "compute the filter as [C, 1, 1]"
         )
+    if lowering.same(output, source):
+        return
     shape = np.array(lowering.shape(output), np.int32)
     inputs = [lowering.tensor(source), lowering.constant(f"{output}/shape", shape)]
     lowering.emit(node, "RESHAPE", inputs, [lowering.tensor(output)], table=options("ReshapeOptions", newShape=shape))
