@@ -93,18 +93,24 @@ if compiler_available():  # fused into one pass each, for vectors of any length;
     _gradient_kernel = torch.compile(_gradient_kernel, dynamic=True)
 
 
+def _flat(x: Tensor) -> Tensor:
+    """All values as a vector of its own: of a view the compiler guards what it is a view of, and compiles anew for each rank."""
+    flat: Tensor = torch.empty(0, dtype=x.dtype).set_(x.detach().reshape(-1))  # type: ignore[call-overload]
+    return flat
+
+
 class _FakeQuantize(torch.autograd.Function):
     """x -> scale * (clip(round(x / scale) + zero_point) - zero_point), with gradients for x and for the ends of the range."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, minimum: Tensor, maximum: Tensor, scale: Tensor, zero_point: Tensor) -> Tensor:
         ctx.save_for_backward(x, scale, zero_point)
-        return _quantize_kernel(x.detach().reshape(-1), scale, zero_point).view(x.shape)
+        return _quantize_kernel(_flat(x), scale, zero_point).view(x.shape)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
         x, scale, zero_point = ctx.saved_tensors
-        inside, to_minimum, to_maximum = _gradient_kernel(gradients[0].reshape(-1), x.detach().reshape(-1), scale, zero_point)
+        inside, to_minimum, to_maximum = _gradient_kernel(_flat(gradients[0]), _flat(x), scale, zero_point)
         return inside.view(x.shape), to_minimum, to_maximum, None, None
 
 
