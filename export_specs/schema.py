@@ -101,7 +101,7 @@ class Gates(Strict):
     waveform_si_sdr_difference_db: dict[Profile, float] = {"ptq": 0.1, "quick": 0.05, "full": 0.05}
     theory_slack_db: float = 0.2
     bytes_per_parameter: float = 1.15
-    bytes_per_operator: int = 110
+    bytes_per_operator: int = 125
     bytes_constant: int = Field(default=48 * 1024, description="least allowance for all operators together")
     arena_bytes: int | None = None
     soft_loss_db: dict[int, float] = Field(default_factory=lambda: {6: 0.1, 12: 0.1, 20: 0.1, 40: 0.5})

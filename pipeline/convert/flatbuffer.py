@@ -13,9 +13,10 @@ import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from pipeline.convert.reshaped import overwriting
 from pipeline.convert.sharing import Once, SharingBuilder
 
-TENSOR_TYPES = {
+TENSOR_TYPES: dict[np.dtype[Any], int] = {
     np.dtype(np.int8): schema.TensorType.INT8,
     np.dtype(np.int16): schema.TensorType.INT16,
     np.dtype(np.int32): schema.TensorType.INT32,
@@ -154,6 +155,7 @@ class FlatbufferBuilder:
     def finish(self, inputs: Mapping[str, int], outputs: Mapping[str, int], description: str, metadata: Mapping[str, str]) -> bytes:
         """The file's bytes: inputs and outputs by name, a signature ``serving_default``, and ``metadata`` as the JSON entry ``fqss``."""
         self.close(list(inputs.values()), list(outputs.values()))
+        self._copy_where_overwritten()
         signature = schema.SignatureDefT()
         signature.signatureKey = SIGNATURE_KEY
         signature.inputs = [_tensor_map(name, index) for name, index in inputs.items()]
@@ -168,6 +170,25 @@ class FlatbufferBuilder:
         builder = SharingBuilder()
         builder.Finish(self._model.Pack(builder), b"TFL3")
         return bytes(builder.Output())
+
+    def _copy_where_overwritten(self) -> None:
+        """Put a SLICE of the whole, which is a copy, before each read that :func:`overwriting` names."""
+        graph, names = self._graph, {index: name for name, index in self._codes.items()}
+        wired = [(names[operator.opcodeIndex], list(operator.inputs), list(operator.outputs)) for operator in graph.operators]
+        for position, slot in reversed(overwriting(wired, list(graph.outputs))):
+            reader = graph.operators[position]
+            original = graph.tensors[reader.inputs[slot]]
+            copied = self._add(self._unique(f"{original.name}/copy"), original.shape, np.int8, None, 0)
+            graph.tensors[copied].type = original.type
+            graph.tensors[copied].quantization = original.quantization
+            begin, size = (
+                self.tensor(name, value.shape, np.int32, data=value)
+                for name, value in (("begin", np.zeros_like(original.shape)), ("size", original.shape))
+            )
+            version = 2 if original.type == schema.TensorType.INT8 else 4
+            self.operator("SLICE", [reader.inputs[slot], begin, size], [copied], version)
+            graph.operators.insert(position, graph.operators.pop())
+            reader.inputs[slot] = copied
 
     def _sort_codes(self) -> None:
         """The operator code used most comes first: an index of 0 takes no room in the file."""

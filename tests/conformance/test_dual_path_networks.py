@@ -11,6 +11,8 @@ import pytest
 import torch
 from torch import nn
 
+from edge_runtime.litert import LiteRtEngine
+from edge_runtime.model_file import read_model
 from edge_runtime.runtime import RUNTIMES, open_runtime
 from export_specs.load import load_model, load_target
 from export_specs.schema import ModelSpec, NormRecipe
@@ -115,6 +117,15 @@ def test_onnx_transposes_where_its_target_says(folder: Path) -> None:
 def test_every_inner_tensor_is_exact_on_devices(summary: ConversionSummary) -> None:
     for seed in (98, 99):
         exact_on_device(summary.path, recording(seed)[None])
+
+
+@pytest.mark.parametrize("kernels", ["litert-ref", "litert-opt"])
+def test_memory_that_is_still_read_is_not_overwritten(summary: ConversionSummary, kernels: str) -> None:
+    """Outputs are the same whether tensors share memory or all are kept (docs/adr/0019-reshaped-memory.md)."""
+    engine = LiteRtEngine(read_model(summary.path), kernels)
+    pcm = [recording(98)[None]]
+    for shared, kept in zip(engine.invoke(pcm), engine.invoke_with_taps(pcm)[0], strict=True):
+        np.testing.assert_array_equal(shared, kept)
 
 
 @pytest.mark.slow

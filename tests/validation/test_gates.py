@@ -171,7 +171,7 @@ def test_theory_gates() -> None:
 
 
 def test_resource_gates() -> None:
-    for operators, allowance in ((10, 48 * 1024), (1000, 110_000)):
+    for operators, allowance in ((10, 48 * 1024), (1000, 125_000)):
         limit = int(1.15 * 1000) + allowance
         assert [gate.passed for gate in resource_gates(limit, 1000, operators, 1000, GATES)] == [True, True]
         assert [gate.passed for gate in resource_gates(limit + 1, 1000, operators, 1001, GATES)] == [False, False]
