@@ -1,7 +1,7 @@
 """Evaluation sets of music: the same four folders as of speech, each mixture exactly the sum of its four stereo stems.
 
 ``test``: places of the test tracks. ``sweep``: such places with the vocals at -15, -5 and 5 dB against the rest (FQSS paper).
-``dev`` and ``calibration``: of the tracks that watch the training, and of those that are trained on.
+``dev`` and ``calibration``: of the tracks that watch the training, and of those that are trained on. ``tracks``: whole test tracks.
 """
 
 from __future__ import annotations
@@ -26,12 +26,13 @@ VOCALS = MUSIC_SOURCES.index("vocals")
 SOFTEST = 10 ** (-50 / 20)  # RMS of a stem, of full scale: what is softer is silence, for which no SDR is defined
 ATTEMPTS = 50  # places of a track that are tried for a mixture
 LONGEST_SECONDS = 10.0
+TRACKS_SECONDS = 300.0  # of whole tracks; a judge holds them in memory at once
 
 
 def write_music_sets(music: Music, out: Path, options: SetOptions) -> dict[str, int]:
-    """Write ``test``, ``sweep``, ``dev`` and ``calibration`` below ``out``, each whole or not at all.
+    """Write ``test``, ``sweep``, ``dev``, ``calibration`` and ``tracks`` below ``out``, each whole or not at all.
 
-    Sizes are those of :func:`pipeline.data.evaluation_set.write_evaluation_sets`.
+    Sizes of the first four are those of :func:`pipeline.data.evaluation_set.write_evaluation_sets`.
 
     Returns:
         The number of mixtures of each set.
@@ -51,6 +52,9 @@ def write_music_sets(music: Music, out: Path, options: SetOptions) -> dict[str, 
         found = list(_mixtures(str(split), music.tracks[split], count, levels, options, random))
         mixtures = sorted(found, key=lambda mixture: mixture.snr_db or 0.0)  # stable: an even choice takes all levels alike
         written[name] = write_set(out / name, music, options.sample_rate, mixtures, MUSIC_SOURCES)
+    written["tracks"] = write_set(
+        out / "tracks", music, options.sample_rate, list(_whole_tracks(music, options.sample_rate)), MUSIC_SOURCES
+    )
     return written
 
 
@@ -65,6 +69,19 @@ def _mixtures(
         for level in levels or (None,):
             pcm = _pcm(stems if level is None else _with_vocals_at(stems, level))
             yield Mixture(subset, list(pcm), [], None, level, name)
+
+
+def _whole_tracks(music: Music, sample_rate: int) -> Iterator[Mixture]:
+    """Whole test tracks in which every stem sounds: the first one, and more while they last TRACKS_SECONDS together."""
+    left = TRACKS_SECONDS * sample_rate
+    for name, folder in music.tracks[Split.TEST_UNSEEN]:
+        samples = track_samples(folder, sample_rate)
+        if samples > left < TRACKS_SECONDS * sample_rate:
+            return
+        pcm = _pcm(read_stems(folder, 0, samples))
+        if pcm.any(axis=(1, 2)).all():
+            left -= samples
+            yield Mixture(str(Split.TEST_UNSEEN), list(pcm), [], None, None, name)
 
 
 def _place(folder: Path, samples: int, sample_rate: int, random: np.random.Generator) -> Waveform:

@@ -20,6 +20,7 @@ WEIGHTS = ROOT / "pipeline" / "weights"
 PROFILES: tuple[ProfileName, ...] = ("ptq", "quick", "full")
 BASELINES = {"ptq": (), "quick": ("ptq",), "full": ("ptq", "vanilla")}  # shown beside ours in the report
 EVALUATION_SETS = ("test", "sweep", "dev", "calibration")
+MUSIC_SETS = (*EVALUATION_SETS, "tracks")
 VALIDATION_FILES = {
     f"validation/{path.name}": path for pattern in ("*.json", "templates/*") for path in (ROOT / "validation").glob(pattern)
 }
@@ -118,7 +119,7 @@ class Deployment:
             "task": spec.task,
             "mixtures": spec.profiles[self.choice.profile].validation_mixtures,
         }
-        return self._stage("evaluation", "evaluation_data", EVALUATION_SETS, settings)
+        return self._stage("evaluation", "evaluation_data", MUSIC_SETS if spec.task == "music" else EVALUATION_SETS, settings)
 
     def _recipe(self, variant: str) -> dict[str, str]:
         return {"variant": variant, "norm": self.choice.target.norm_recipe}

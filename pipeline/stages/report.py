@@ -17,8 +17,8 @@ from pipeline.stages.graph import RECORD
 from pipeline.stages.simulation import EVERY_ITEM
 
 SUBJECTS = ("litert-ref", "litert-xnnpack", "onnxruntime")  # what ships is judged on the first of these that the target has
-# fast ones, because the change is small beside what it varies by and needs all mixtures
-LEVEL_RUNTIMES = ("litert-xnnpack", "onnxruntime")
+# fast ones for softer mixtures, because the change is small beside what it varies by and needs them all, and for whole tracks
+FAST_RUNTIMES = ("litert-xnnpack", "onnxruntime")
 TFLM_ITEMS = 4  # it is slow, and every one of its tensors is compared with LiteRT's on other clips anyway
 BESIDE = {"vanilla": "vanilla QAT", "ptq": "ptq", "onnx2tf": "onnx2tf int8"}
 
@@ -56,7 +56,14 @@ def judge_config(settings: Mapping[str, Any], inputs: Mapping[str, Path]) -> dic
     tflite = f"{files['tflite']}/model.tflite" if "tflite" in files else None
     stages += [_model(runtime, onnx if runtime == "onnxruntime" else tflite, runtime) for runtime in target.runtimes]
     subject = next(runtime for runtime in SUBJECTS if runtime in target.runtimes)
-    sweep_stages = [stage["name"] for stage in stages if stage.get("beside")] + ["float", subject]
+    beside = ["float", *(stage["name"] for stage in stages if stage.get("beside"))]
+    fast_runtime = next(runtime for runtime in FAST_RUNTIMES if runtime in target.runtimes)
+    sets = [
+        {"path": f"{files['evaluation']}/test", "role": "test"},
+        {"path": f"{files['evaluation']}/sweep", "role": "sweep", "stages": [*beside, subject]},
+    ]
+    if settings["spec"]["task"] == "music":
+        sets.append({"path": f"{files['evaluation']}/tracks", "role": "extra", "stages": [*beside, fast_runtime]})
     return {
         "model": settings["model"],
         "target": target.name,
@@ -66,13 +73,10 @@ def judge_config(settings: Mapping[str, Any], inputs: Mapping[str, Path]) -> dic
         "float_onnx": float_onnx,
         "parameters": parameters,
         "subject": subject,
-        "level_runtime": next(runtime for runtime in LEVEL_RUNTIMES if runtime in target.runtimes),
+        "level_runtime": fast_runtime,
         "level_items": EVERY_ITEM,
         "stages": stages,
-        "sets": [
-            {"path": f"{files['evaluation']}/test", "role": "test"},
-            {"path": f"{files['evaluation']}/sweep", "role": "sweep", "stages": sweep_stages},
-        ],
+        "sets": sets,
         "reproduce": f"make deploy MODEL={settings['model']} TARGET={target.name} PROFILE={settings['profile']}",
         "provenance": {"digests": _digests(inputs)},
     }

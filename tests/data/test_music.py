@@ -90,19 +90,24 @@ def test_examples_are_stereo_sums_that_follow_from_their_index(tree: Path, augme
 
 def test_evaluation_sets_are_exact_sums(tree: Path, tmp_path: Path) -> None:
     options = SetOptions(RATE, 4, task="music", calibration=3, max_seconds=0.1)
-    assert write_music_sets(open_music(f"musdb18hq:{tree}"), tmp_path, options) == {"test": 4, "sweep": 6, "dev": 2, "calibration": 3}
-    for name in ("test", "sweep", "dev", "calibration"):
+    assert write_music_sets(open_music(f"musdb18hq:{tree}"), tmp_path, options) == {
+        "test": 4, "sweep": 6, "dev": 2, "calibration": 3, "tracks": 2,
+    }  # fmt: skip
+    for name in ("test", "sweep", "dev", "calibration", "tracks"):
         manifest = json.loads((tmp_path / name / "manifest.json").read_text())
         assert (manifest["source_names"], manifest["audio_channels"]) == (list(MUSIC_SOURCES), 2)
         for item in manifest["items"]:
             mixture, *stems = (
                 soundfile.read(tmp_path / name / file, dtype="int16")[0].astype(int) for file in (item["mixture"], *item["sources"])
             )
-            assert mixture.shape == (4410, 2)
+            whole = soundfile.info(tree / "test" / item["origin"] / "drums.wav").frames if name == "tracks" else 4410
+            assert mixture.shape == (whole, 2)
             np.testing.assert_array_equal(sum(stems), mixture)
             if item["snr_db"] is not None:
                 vocals, rest = (float(np.square(part).sum()) for part in (stems[3], sum(stems[:3])))
                 assert abs(10 * np.log10(vocals / rest) - item["snr_db"]) < 0.05
+    tracks = json.loads((tmp_path / "tracks" / "manifest.json").read_text())["items"]
+    assert [item["origin"] for item in tracks] == ["C - c", "D - d"]
     sweep = json.loads((tmp_path / "sweep" / "manifest.json").read_text())["items"]
     assert [item["snr_db"] for item in sweep] == [-15, -15, -5, -5, 5, 5]
 
