@@ -49,6 +49,11 @@ def structure_gates(structure: Structure, behaviour: Sequence[RuntimeBehaviour],
     ]
 
 
+def memory_gate(overwritten: Sequence[str], clips: int) -> Gate:
+    """The output is the same whether inner tensors are kept or not: no kernel writes over one that is still to be read."""
+    return _none_of("structure.memory", "the same output with and without inner tensors kept (LiteRT BUILTIN_REF)", overwritten, clips)
+
+
 def exact_gate(comparison: RuntimeComparison | None, ops: Mapping[str, str], exceptions: Mapping[str, str]) -> Gate:
     """BUILTIN_REF = TFLM on every tensor, 0 LSB. ``ops`` names the operator of each tensor; operators in ``exceptions`` may differ."""
     rule = "LiteRT BUILTIN_REF = TFLM, 0 LSB on every inner tensor and the output"

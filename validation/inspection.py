@@ -17,7 +17,7 @@ from validation.config import JudgeConfig
 from validation.evaluation_set import EvaluationSet
 from validation.golden_inputs import OpComparison, forced_onnx, forced_tflite
 from validation.golden_vectors import write_golden_vectors
-from validation.layers import RuntimeComparison, compare_runtime, first_segments, golden_taps
+from validation.layers import RuntimeComparison, compare_runtime, first_segments, golden_taps, unlike_golden
 from validation.structure import Structure, audit
 from validation.tflite_graph import TfliteGraph
 
@@ -27,12 +27,15 @@ _FAST = ("litert-xnnpack", "onnxruntime")
 
 @dataclass(frozen=True)
 class Inspection:
-    """What was found. ``ops`` names the operator of each tensor of the TFLite file."""
+    """What was found. ``ops`` names the operator of each tensor of the TFLite file, ``overwritten`` the clips (of how many: ``clips``)
+    whose output depends on whether inner tensors are kept."""
 
     structure: Structure
     behaviour: list[RuntimeBehaviour]
     free: list[RuntimeComparison]
     golden_inputs: dict[str, list[OpComparison]]
+    overwritten: list[str]
+    clips: int
     ops: dict[str, str]
     cost: Cost | None
     float_cost: Cost | None
@@ -85,9 +88,11 @@ def inspect(config: JudgeConfig, target: TargetSpec, data: EvaluationSet, out: P
     free: list[RuntimeComparison] = []
     forced: dict[str, list[OpComparison]] = {}
     ops: dict[str, str] = {}
+    overwritten: list[str] = []
     if target.format == "tflite":
         graph = TfliteGraph.read(path)
         ops = {graph.tensors[index].name: operator.name for index, operator in graph.computed.items()}
+        overwritten = unlike_golden(path, clips, golden, rate)
         for runtime in (r for r in running if r != "litert-ref"):
             say(f"inner tensors in {runtime}")
             file = config.onnx if runtime == "onnxruntime" else path
@@ -104,6 +109,8 @@ def inspect(config: JudgeConfig, target: TargetSpec, data: EvaluationSet, out: P
         behaviour=behaviour,
         free=free,
         golden_inputs=forced,
+        overwritten=overwritten,
+        clips=len(clips),
         ops=ops,
         cost=count_tflite(config.tflite, rate, segment) if config.tflite is not None else None,
         float_cost=count_onnx_float(config.float_onnx, rate, segment) if config.float_onnx is not None else None,

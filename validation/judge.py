@@ -21,6 +21,7 @@ from validation.evaluation_set import EvaluationSet, read_evaluation_set
 from validation.gates import (
     exact_gate,
     level_gates,
+    memory_gate,
     near_gate,
     resource_gates,
     structure_gates,
@@ -112,6 +113,8 @@ def _gates(
     if limits is None:
         return []
     gates = structure_gates(found.structure, found.behaviour, target.transposes)
+    if target.format == "tflite":
+        gates.append(memory_gate(found.overwritten, found.clips))
     if "tflm" in target.runtimes:
         tflm = next((c for c in found.free if c.runtime == "tflm"), None)
         gates.append(exact_gate(tflm, found.ops, target.exact_exceptions))

@@ -16,6 +16,7 @@ from edge_runtime.model_file import read_model
 from edge_runtime.runtime import RUNTIMES, open_runtime
 from export_specs.load import load_model, load_target
 from export_specs.schema import ModelSpec, NormRecipe
+from pipeline.convert import flatbuffer
 from pipeline.convert.convert import ConversionSummary, convert
 from pipeline.data.examples import training_examples
 from pipeline.data.sources import training_files
@@ -26,7 +27,7 @@ from tests.conformance.runtimes import exact_on_device
 from tests.tiny import quantized_network, tiny_dptnet, tiny_sepformer, waveforms
 from validation.gates import structure_gates
 from validation.golden_inputs import forced_onnx, forced_tflite
-from validation.layers import golden_taps
+from validation.layers import golden_taps, unlike_golden
 from validation.structure import audit
 
 TARGET = load_target("tflite-int8")
@@ -169,3 +170,15 @@ def test_every_runtime_is_close(summary: ConversionSummary, folder: Path) -> Non
         expected = taps["onnxruntime"]
         for name, codes in taps.items():
             assert 10 * np.log10((expected**2).sum() / max(((codes - expected) ** 2).sum(), 1e-9)) > 20, (name, masked)
+
+
+def test_a_file_that_overwrites_its_memory_is_found(
+    case: Case, folder: Path, summary: ConversionSummary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if case.spec is not tiny_sepformer:
+        pytest.skip("only a SepFormer needs the copies")
+    clips = [recording(98)]
+    assert unlike_golden(summary.path, clips, golden_taps(summary.path, clips, 8000), 8000) == []
+    monkeypatch.setattr(flatbuffer, "overwriting", lambda operators, kept: [])
+    broken = convert(folder / "model.qdq.onnx", folder / "broken.tflite", TARGET.allowed_ops).path
+    assert unlike_golden(broken, clips, golden_taps(broken, clips, 8000), 8000) == ["clip 1"]

@@ -13,6 +13,7 @@ from validation.bootstrap import Interval
 from validation.gates import (
     exact_gate,
     level_gates,
+    memory_gate,
     near_gate,
     resource_gates,
     structure_gates,
@@ -76,6 +77,11 @@ def test_a_transpose_passes_where_the_target_gives_a_reason() -> None:
     assert (gate.passed, gate.observed, gate.note) == (False, 1, "x; 2 as *.turn: because")
     gate = next(gate for gate in structure_gates(found, [RUNS], {"*.turn": "because", "x": "too"}) if gate.id == "structure.transpose")
     assert gate.passed
+
+
+def test_memory_gate() -> None:
+    assert memory_gate([], 4).passed
+    assert (memory_gate(["clip 2"], 4).passed, memory_gate(["clip 2"], 4).note) == (False, "clip 2")
 
 
 def _comparison(*max_lsb: int) -> RuntimeComparison:
