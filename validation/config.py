@@ -68,6 +68,7 @@ class JudgeConfig(_Strict):
     tflite: Path | None = None
     onnx: Path | None = None
     float_onnx: Path | None = None
+    layer_noise: Path | None = Field(default=None, description="the trainer's noise of each layer, JSON (validation/layers.py)")
     parameters: int | None = Field(default=None, gt=0, description="parameters of the float network; by default counted in the file")
     reference: str = "float"
     subject: str = "litert-ref"
@@ -136,6 +137,7 @@ def _absolute(config: JudgeConfig, base: Path) -> JudgeConfig:
             "tflite": fix(config.tflite),
             "onnx": fix(config.onnx),
             "float_onnx": fix(config.float_onnx),
+            "layer_noise": fix(config.layer_noise),
             "cache": fix(config.cache),
             "stages": [stage.model_copy(update={"path": base / stage.path}) for stage in config.stages],
             "sets": [entry.model_copy(update={"path": base / entry.path}) for entry in config.sets],

@@ -32,6 +32,7 @@ from validation.gates import (
 )
 from validation.inspection import Inspection, artefact, inspect
 from validation.ladder_run import LadderRun, run_ladder
+from validation.layers import read_layer_noise
 from validation.level import LevelPoint, level_sweep
 from validation.listening import choose_items, write_item
 from validation.parity import Clip, DataSet, FileDigest, Gate, Layers, Parity, Resources, Subject, write_parity
@@ -83,7 +84,7 @@ def judge(config: JudgeConfig, out: Path, console: Console) -> Parity:
         theory=theory_bins(run.points),
         points=run.points,
         behaviour=found.behaviour,
-        layers=Layers(free=found.free, golden_inputs=found.golden_inputs),
+        layers=Layers(free=found.free, golden_inputs=found.golden_inputs, noise=read_layer_noise(config.layer_noise)),
         structure=found.structure,
         resources=Resources(
             file_bytes=found.structure.bytes,

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import TypeAdapter, ValidationError
 
 from edge_runtime.level import apply_shift, choose_shift
 from edge_runtime.runtime import FileRuntime, open_runtime
+from export_specs.errors import UserError
 from validation.evaluation_set import Item
 from validation.metrics import ratio_db
 from validation.record import Number, Record
@@ -39,6 +41,18 @@ class TensorComparison(Record):
     saturation: Number
 
 
+class LayerNoise(Record):
+    """SQNR of a layer's output in dB against the same network without int8 grids, as the trainer measured it in torch.
+
+    ``own``: with the grids of this layer alone. ``gathered``: with those of all layers.
+    """
+
+    layer: str
+    kind: str
+    own: Number
+    gathered: Number
+
+
 class RuntimeComparison(Record):
     """One runtime, running freely, against the golden one. ``only_golden`` names tensors that the runtime does not offer."""
 
@@ -63,6 +77,22 @@ class RuntimeComparison(Record):
     def histogram(self) -> list[int]:
         """Values of all tensors by |difference|."""
         return [sum(t.lsb[k] for t in self.tensors) for k in range(len(LSB_LABELS))]
+
+
+def read_layer_noise(path: Path | None) -> list[LayerNoise]:
+    """What the trainer measured; nothing where no file is named.
+
+    Raises:
+        UserError: unreadable, or something else.
+    """
+    if path is None:
+        return []
+    try:
+        return TypeAdapter(list[LayerNoise]).validate_json(path.read_bytes())
+    except OSError as error:
+        raise UserError(f"cannot read the layers' noise {path}: {error.strerror}") from error
+    except ValidationError as error:
+        raise UserError(f"{path} is no list of layers' noise: {error.errors()[0]['msg']}") from error
 
 
 class TensorStatistics:

@@ -16,7 +16,7 @@ from validation.behaviour import RuntimeBehaviour
 from validation.bootstrap import Interval
 from validation.golden_inputs import OpComparison
 from validation.ladder import StageResult
-from validation.layers import RuntimeComparison
+from validation.layers import LayerNoise, RuntimeComparison
 from validation.level import LevelPoint
 from validation.record import Number, Record
 from validation.structure import Structure
@@ -24,7 +24,7 @@ from validation.sweep import SweepPoint
 from validation.theory import EstimatePoint, TheoryBin
 
 SCHEMA_FILE = Path(__file__).with_name("parity.schema.json")
-SCHEMA_VERSION = "1.3"
+SCHEMA_VERSION = "1.4"
 
 
 class Gate(Record):
@@ -79,10 +79,11 @@ class DataSet(Record):
 
 
 class Layers(Record):
-    """Free-running comparisons by runtime, and op-by-op ones with golden inputs by runtime."""
+    """Free-running comparisons by runtime, op-by-op ones with golden inputs by runtime, and the trainer's noise of each layer."""
 
     free: list[RuntimeComparison]
     golden_inputs: dict[str, list[OpComparison]]
+    noise: list[LayerNoise]
 
 
 class Resources(Record):
@@ -118,7 +119,7 @@ class Verdict(Record):
 class Parity(Record):
     """The whole report."""
 
-    schema_version: Literal["1.3"] = "1.3"
+    schema_version: Literal["1.4"] = "1.4"
     not_tested: list[str]
     verdict: Verdict
     subject: Subject

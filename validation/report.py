@@ -17,6 +17,7 @@ from validation.parity import Clip, Gate, Parity
 from validation.plots import ladder_plot, layer_plot, loss_plot, lsb_plot
 
 _SUMMARY_LINES = 40
+_NOISIEST = 10
 _TOLD = ("task.", "theory.", "resources.", "exact.")
 _PLAYED = ("worst", "median")
 
@@ -39,6 +40,7 @@ def render(parity: Parity, folder: Path, out: Path | None = None) -> None:
         "parity": parity,
         "headline": headline(parity),
         "lsb_labels": LSB_LABELS,
+        "noisiest": sorted(parity.layers.noise, key=lambda noise: noise.own)[:_NOISIEST],
         "worst_ops": {name: worst_ops(found) for name, found in parity.layers.golden_inputs.items()},
         "worst_tensors": {c.runtime: worst_tensors(c.tensors) for c in parity.layers.free},
     }

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import math
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import soundfile
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
-from export_specs.atomic import atomic_path
+from export_specs.atomic import atomic_path, write_text
 from export_specs.errors import UserError
+from pipeline.quantization.noise import layer_noise
 
 
 def write_outputs(network: nn.Module, evaluation_set: Path, segment_samples: int, limit: int, path: Path) -> None:
@@ -26,15 +29,37 @@ def write_outputs(network: nn.Module, evaluation_set: Path, segment_samples: int
     network.eval()
     for item in manifest["items"][:limit]:
         pcm = soundfile.read(evaluation_set / item["mixture"], dtype="int16")[0].T  # [T] or [A, T]
-        count = pcm.shape[-1]
-        if count > segment_samples:
-            raise UserError(f"item {item['id']} has {count} samples, more than one segment of {segment_samples}; cap the evaluation set")
-        gain = 2 ** max(0, 15 - int(np.abs(pcm.astype(np.int32)).max()).bit_length()) if pcm.any() else 1
-        segment = np.zeros((*pcm.shape[:-1], segment_samples), np.float32)
-        segment[..., :count] = pcm.astype(np.float32) * gain / 32768
+        if pcm.shape[-1] > segment_samples:
+            raise UserError(
+                f"item {item['id']} has {pcm.shape[-1]} samples, more than one segment of {segment_samples}; cap the evaluation set"
+            )
+        segment, gain = _segment(pcm, segment_samples)
         with torch.no_grad():
-            separated = network(torch.from_numpy(segment)[None])[0].numpy()
+            separated = network(segment[None])[0].numpy()
         codes = np.clip(np.rint(separated * 32768), -32768, 32767) / gain
-        outputs[item["id"]] = (np.sign(codes) * np.floor(np.abs(codes) + 0.5)).astype(np.int16)[..., :count]
+        outputs[item["id"]] = (np.sign(codes) * np.floor(np.abs(codes) + 0.5)).astype(np.int16)[..., : pcm.shape[-1]]
     with atomic_path(path) as temporary, temporary.open("wb") as stream:
         np.savez_compressed(stream, **outputs)  # type: ignore[arg-type]
+
+
+def write_noise(network: nn.Module, evaluation_set: Path, segment_samples: int, count: int, path: Path) -> None:
+    """Write the SQNR of every layer (:class:`pipeline.quantization.noise.LayerNoise`) on the first ``count`` items as JSON."""
+    items = json.loads((evaluation_set / "manifest.json").read_text())["items"][:count]
+    clips = [soundfile.read(evaluation_set / item["mixture"], dtype="int16")[0].T for item in items]
+    network.eval()
+    noises = layer_noise(network, torch.stack([_segment(pcm, segment_samples)[0] for pcm in clips]))
+    write_text(path, json.dumps([{key: _json_number(value) for key, value in asdict(noise).items()} for noise in noises], indent=1))
+
+
+def _json_number(value: str | float) -> str | float:
+    """JSON has no infinity: it is written as parity.json has it."""
+    return "inf" if value == math.inf else value
+
+
+def _segment(pcm: NDArray[np.int16], segment_samples: int) -> tuple[Tensor, int]:
+    """PCM [T] or [A, T] at the level a device gives it, zero padded: float32 with 1.0 = full scale, and the gain it got."""
+    gain = 2 ** max(0, 15 - int(np.abs(pcm.astype(np.int32)).max()).bit_length()) if pcm.any() else 1
+    segment = np.zeros((*pcm.shape[:-1], segment_samples), np.float32)
+    count = min(pcm.shape[-1], segment_samples)
+    segment[..., :count] = pcm[..., :count].astype(np.float32) * gain / 32768
+    return torch.from_numpy(segment), gain

@@ -156,7 +156,7 @@ class Deployment:
         if self.onnx is not None and self.quantized is not None:
             settings = {"spec": self._spec, "recipe": self._recipe("fqss"), "sets": ["test", "sweep"]}
             simulation = {"quantized": self.quantized, "evaluation": self.evaluation}
-            parents["fake"] = self._stage("simulation", "simulation", ("outputs",), settings, **simulation)
+            parents["fake"] = self._stage("simulation", "simulation", ("outputs", "layers.json"), settings, **simulation)
             parents["onnx"] = self.onnx
             for baseline in BASELINES[choice.profile]:
                 variant, profile = ("vanilla", choice.profile) if baseline == "vanilla" else ("fqss", "ptq")

@@ -72,6 +72,7 @@ def judge_config(settings: Mapping[str, Any], inputs: Mapping[str, Path]) -> dic
         "onnx": onnx,
         "float_onnx": float_onnx,
         "parameters": parameters,
+        "layer_noise": f"{files['fake']}/layers.json" if "fake" in files else None,
         "subject": subject,
         "level_runtime": fast_runtime,
         "level_items": EVERY_ITEM,

@@ -1,4 +1,4 @@
-"""Stage: what the fake-quantized network gives in torch on each evaluation set, a rung of the parity ladder."""
+"""Stage: what the fake-quantized network gives in torch on each evaluation set, a rung of the parity ladder, and its layers' noise."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from export_specs.schema import ModelSpec
-from pipeline.export.simulate import write_outputs
+from pipeline.export.simulate import write_noise, write_outputs
 from pipeline.quantization.attach import Recipe
 from pipeline.training.qat import load_quantized
 
 EVERY_ITEM = 1_000_000
+NOISE_ITEMS = 4
 
 
 def run(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, Path]) -> None:
-    """``inputs``: quantized, evaluation. ``settings``: spec, recipe, sets. Makes ``outputs/<set>.npz``."""
+    """``inputs``: quantized, evaluation. ``settings``: spec, recipe, sets. Makes ``outputs/<set>.npz`` and ``layers.json``."""
     spec = ModelSpec.model_validate(settings["spec"])
     network = load_quantized(spec, Recipe(**settings["recipe"]), inputs["quantized"] / "quantized.safetensors")
     for name in settings["sets"]:
         write_outputs(network, inputs["evaluation"] / name, spec.segment_samples, EVERY_ITEM, folder / "outputs" / f"{name}.npz")
+    write_noise(network, inputs["evaluation"] / "test", spec.segment_samples, NOISE_ITEMS, folder / "layers.json")

@@ -20,6 +20,7 @@ from tests.edge_runtime.conftest import write_onnx_network, write_tflite_network
 from tests.validation.synthetic import make_item, noisy, write_set
 from validation.__main__ import app
 from validation.config import read_config
+from validation.layers import read_layer_noise
 from validation.level import soften
 from validation.parity import SCHEMA_FILE, Parity, read_parity, schema
 from validation.report import headline, number, render
@@ -50,7 +51,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         {"name": "litert-ref", "kind": "model", "path": "model.tflite", "runtime": "litert-ref"},
         {"name": "tflm", "kind": "model", "path": "model.tflite", "runtime": "tflm", "items": 2},
     ]
+    noise = [{"layer": f"block{k}", "kind": "Add", "own": 30.0 - k, "gathered": "inf"} for k in range(12)]
+    (base / "layers.json").write_text(json.dumps(noise))
     config = {
+        "layer_noise": "layers.json",
         "model": "tiny", "target": "tiny", "profile": "quick", "tflite": "model.tflite", "onnx": "model.qdq.onnx", "parameters": 15,
         "stages": stages, "sets": [{"path": "test"}, {"path": "sweep", "role": "sweep", "stages": ["float", "litert-ref"]}],
         "workers": 1, "level_items": 1, "layer_clips": 2, "audio_items": 0, "cache": "cache",
@@ -93,6 +97,17 @@ def test_gates_of_the_tiny_network(parity: Parity) -> None:
     )
     assert states["structure.transpose"] is False and "structure.transpose" in parity.verdict.failed and parity.verdict.passed is False
     assert {"near.litert-xnnpack", "near.onnxruntime", "task.mean", "task.waveform", "resources.bytes", "level.40"} <= set(states)
+
+
+def test_the_ten_noisiest_layers_are_told(parity: Parity, folder: Path) -> None:
+    assert [noise.own for noise in parity.layers.noise] == [30.0 - k for k in range(12)]
+    page = (folder / "out/parity.html").read_text()
+    assert [f"<code>block{k}</code>" in page for k in range(12)] == [False] * 2 + [True] * 10
+    (folder / "layers-broken.json").write_text('[{"layer": "x"}]')
+    with pytest.raises(UserError, match="Field required"):
+        read_layer_noise(folder / "layers-broken.json")
+    with pytest.raises(UserError, match="cannot read"):
+        read_layer_noise(folder / "nothing.json")
 
 
 def test_json_fits_the_published_schema_and_comes_back(parity: Parity, folder: Path) -> None:

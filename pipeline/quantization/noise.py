@@ -1,0 +1,124 @@
+"""How much noise each layer of a quantized network adds, and how much has gathered at its output: the SQNR layer by layer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.quantization.attach import trace
+from pipeline.quantization.grid import ActivationQuantizer, FixedQuantizer, WeightQuantizer
+from pipeline.quantization.layers import QuantizedLayer
+
+QUANTIZERS = (ActivationQuantizer, FixedQuantizer, WeightQuantizer)
+
+
+@dataclass(frozen=True)
+class LayerNoise:
+    """SQNR of a layer's output in dB, against the same network with no int8 grid anywhere; infinite without noise.
+
+    Attributes:
+        layer: its name in the network. ``kind``: its class.
+        own: with the grids of this layer alone, weights included. ``gathered``: with those of all layers.
+    """
+
+    layer: str
+    kind: str
+    own: float
+    gathered: float
+
+
+@torch.no_grad()
+def layer_noise(network: nn.Module, mixtures: Tensor) -> list[LayerNoise]:
+    """The noise of every layer on mixtures [B, T] or [B, A, T], the noisiest first (by ``own``).
+
+    Integer norms keep their arithmetic in either run; what is compared is the int8 grids.
+
+    Raises:
+        ValueError: the network has no quantized layer.
+    """
+    found = {str(node.target) for node in trace(network).nodes if node.op == "call_module"}
+    layers = {name: module for name, module in network.named_modules() if name in found and isinstance(module, QuantizedLayer)}
+    if not layers:
+        raise ValueError("the network has no quantized layer")
+    ideal, own, gathered = (dict.fromkeys(layers, 0.0) for _ in range(3))
+    outputs: dict[str, list[Tensor]] = {name: [] for name in layers}  # in order: a layer may run for each source
+
+    def keep(name: str, inputs: tuple[Any, ...], output: Tensor) -> None:
+        outputs[name].append(output)
+        ideal[name] += _energy(output)
+        with _as_they_are(layers[name]):
+            own[name] += _energy(layers[name].forward(*inputs) - output)
+
+    def compare(name: str, _: tuple[Any, ...], output: Tensor) -> None:
+        gathered[name] += _energy(output - outputs[name].pop(0))
+
+    for mixture in mixtures:
+        with _bypassed(network), _hooked(layers, keep):
+            network(mixture[None])
+        with _hooked(layers, compare):
+            network(mixture[None])
+    noises = [
+        LayerNoise(name, type(layer).__name__, ratio_db(ideal[name], own[name]), ratio_db(ideal[name], gathered[name]))
+        for name, layer in layers.items()
+    ]
+    return sorted(noises, key=lambda noise: noise.own)
+
+
+def ratio_db(signal: float, noise: float) -> float:
+    """10·log10(signal / noise); infinite without noise."""
+    return math.inf if noise == 0 else 10 * math.log10(max(signal, 1e-30) / noise)
+
+
+def _energy(x: Tensor) -> float:
+    return float(x.double().square().sum())
+
+
+@contextmanager
+def _bypassed(module: nn.Module) -> Iterator[None]:
+    """Its quantizers give out what they get."""
+    quantizers = [part for part in module.modules() if isinstance(part, QUANTIZERS)]
+    for quantizer in quantizers:
+        quantizer.forward = _identity  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        for quantizer in quantizers:
+            del quantizer.forward
+
+
+@contextmanager
+def _as_they_are(module: nn.Module) -> Iterator[None]:
+    """Within :func:`_bypassed`, a part whose quantizers quantize."""
+    quantizers = [part for part in module.modules() if isinstance(part, QUANTIZERS)]
+    for quantizer in quantizers:
+        del quantizer.forward
+    try:
+        yield
+    finally:
+        for quantizer in quantizers:
+            quantizer.forward = _identity  # type: ignore[method-assign]
+
+
+def _identity(x: Tensor) -> Tensor:
+    return x
+
+
+@contextmanager
+def _hooked(layers: Mapping[str, nn.Module], hook: Callable[[str, tuple[Any, ...], Tensor], None]) -> Iterator[None]:
+    """``hook(name, inputs, output)`` is called whenever a layer has run."""
+
+    def named(name: str) -> Callable[[nn.Module, tuple[Any, ...], Tensor], None]:
+        return lambda _, inputs, output: hook(name, inputs, output)
+
+    handles = [layer.register_forward_hook(named(name)) for name, layer in layers.items()]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
