@@ -212,23 +212,37 @@ class FixedQuantizer(nn.Module):
 
 
 class WeightQuantizer(nn.Module):
-    """int8 per-channel symmetric quantizer of a weight whose channel axis is 0; scale = range / 127, range learned."""
+    """int8 per-channel symmetric quantizer of a weight whose channel axis is 0; scale = range / 127, range learned.
 
-    def __init__(self, weight: Tensor) -> None:
+    ``gain`` [C] multiplies the channels after they are quantized, which is a part of their scale as shipped. It is not learned: with it
+    weight and range are trained at the size that they have without it.
+    """
+
+    gain: Tensor | None
+
+    def __init__(self, weight: Tensor, gain: Tensor | None = None) -> None:
         super().__init__()
+        self.register_buffer("gain", gain)
         self.range = nn.Parameter(weight.detach().abs().flatten(1).amax(1).clamp(min=1e-6))
 
     def scale(self) -> Tensor:
         """Scale of each channel [C], as shipped."""
-        return self.range.detach().abs().clamp(min=1e-8) / WEIGHT_QMAX
+        return self.amplified(self._step().detach())
+
+    def amplified(self, values: Tensor) -> Tensor:
+        """Values [C, …] by channel with the gain."""
+        return values if self.gain is None else values * self.gain.view(-1, *[1] * (values.dim() - 1))
+
+    def _step(self) -> Tensor:
+        return self.range.abs().clamp(min=1e-8) / WEIGHT_QMAX
 
     def codes(self, weight: Tensor) -> Tensor:
         """int8 codes of ``weight``, as shipped."""
-        scale = self.scale().view(-1, *[1] * (weight.dim() - 1))
+        scale = self._step().detach().view(-1, *[1] * (weight.dim() - 1))
         return torch.round(weight.detach() / scale).clamp(-WEIGHT_QMAX, WEIGHT_QMAX).to(torch.int8)
 
     def forward(self, weight: Tensor) -> Tensor:
         shape = (-1, *[1] * (weight.dim() - 1))
-        scale = (self.range.abs().clamp(min=1e-8) / WEIGHT_QMAX).view(shape)
+        scale = self._step().view(shape)
         ratio = (weight / scale).clamp(-WEIGHT_QMAX, WEIGHT_QMAX)
-        return straight_through(torch.round(ratio), ratio) * scale
+        return self.amplified(straight_through(torch.round(ratio), ratio) * scale)

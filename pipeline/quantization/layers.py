@@ -75,19 +75,25 @@ class Pointwise(QuantizedLayer):
 
     def __init__(self, layer: float_layers.Pointwise) -> None:
         super().__init__()
-        self.weight, self.bias, self.activation = layer.weight, layer.bias, layer.activation
-        self.weight_quantizer = WeightQuantizer(layer.weight)
+        self.activation = layer.activation
+        self.weight, self.bias, self.weight_quantizer = _without_gain(layer)
         if self.activation in self.kernel_grids:
             self.input_quantizer = ActivationQuantizer()
             self.output_quantizer = self.kernel_grids[self.activation]()
 
     def forward(self, x: Tensor) -> Tensor:
-        bias = None if self.bias is None else quantized_bias(self.bias, self.input_quantizers[0].grid()[0], self.weight_quantizer.scale())
+        bias = self.whole_bias()
+        if bias is not None:
+            bias = quantized_bias(bias, self.input_quantizers[0].grid()[0], self.weight_quantizer.scale())
         y = functional.linear(x, self.weight_quantizer(self.weight)[:, :, 0], bias)
         if self.activation in self.kernel_grids:
             y = self.input_quantizer(y)
         result: Tensor = self.output_quantizer(float_layers.activate(y, self.activation))
         return result
+
+    def whole_bias(self) -> Tensor | None:
+        """The bias with the channels' gain, as shipped; None without one."""
+        return None if self.bias is None else self.weight_quantizer.amplified(self.bias)
 
 
 class Depthwise(QuantizedLayer):
@@ -95,16 +101,30 @@ class Depthwise(QuantizedLayer):
 
     def __init__(self, layer: float_layers.Depthwise) -> None:
         super().__init__()
-        self.weight, self.bias = layer.weight, layer.bias
+        self.weight, self.bias, self.weight_quantizer = _without_gain(layer)
         self.kernel_size, self.dilation, self.pads = layer.kernel_size, layer.dilation, layer.pads
-        self.weight_quantizer = WeightQuantizer(layer.weight)
 
     def forward(self, x: Tensor) -> Tensor:
         scale = self.weight_quantizer.scale()
-        bias = x.new_zeros(()) if self.bias is None else quantized_bias(self.bias, self.input_quantizers[0].grid()[0], scale)
+        bias = self.whole_bias()
+        bias = x.new_zeros(()) if bias is None else quantized_bias(bias, self.input_quantizers[0].grid()[0], scale)
         y = float_layers.shifted_products(x, self.weight_quantizer(self.weight), bias, self.dilation[0], self.pads)
         result: Tensor = self.output_quantizer(y)
         return result
+
+    def whole_bias(self) -> Tensor | None:
+        """The bias with the channels' gain, as shipped; None without one."""
+        return None if self.bias is None else self.weight_quantizer.amplified(self.bias)
+
+
+def _without_gain(layer: float_layers.Pointwise | float_layers.Depthwise) -> tuple[Tensor, Tensor | None, WeightQuantizer]:
+    """Weight and bias before the gain that was folded into them, if one was, and the quantizer that puts it back."""
+    gain = getattr(layer, "folded_gain", None)
+    if gain is None:
+        return layer.weight, layer.bias, WeightQuantizer(layer.weight)
+    weight = nn.Parameter(layer.weight.detach() / gain.view(-1, *[1] * (layer.weight.dim() - 1)))
+    bias = None if layer.bias is None else nn.Parameter(layer.bias.detach() / gain)
+    return weight, bias, WeightQuantizer(weight, gain)
 
 
 class Prelu(QuantizedLayer):

@@ -16,7 +16,7 @@ from pipeline.models.filterbanks import MonoDecoder, MonoEncoder, MonoFrameDecod
 from pipeline.models.layers import ChannelLayerNorm, Decoder, Encoder, GlobalLayerNorm
 from pipeline.models.naming import named
 from pipeline.models.sequence_layers import Attention, AttentionHeads, GroupNorm, LayerNorm, Linear
-from pipeline.quantization.plain_planes import FOLDED, PLAIN_PLANES, pointwise, with_activation
+from pipeline.quantization.plain_planes import FOLDED, PLAIN_PLANES, plain_linear, pointwise, with_activation
 
 
 def to_plain_layers(network: nn.Module) -> None:
@@ -49,7 +49,7 @@ def _frame_decoder(layer: MonoFrameDecoder) -> Decoder:
 
 
 def _linear(layer: Linear) -> nn.Module:
-    return with_activation(pointwise(layer.weight, layer.bias), layer.activation)
+    return with_activation(plain_linear(layer), layer.activation)
 
 
 def _norm(kind: type[GlobalLayerNorm], channels: int, layer: LayerNorm | GroupNorm) -> GlobalLayerNorm:

@@ -43,7 +43,7 @@ class CrossAttention(nn.Module):
         weight, bias = factor[:, None] * weight, factor * bias
         self.query, self.memory = pointwise(weight[:channels], bias[:channels]), pointwise(weight[channels:], bias[channels:])
         self.heads = CrossHeads(layer.heads)
-        self.out_proj = pointwise(layer.out_proj.weight, layer.out_proj.bias)
+        self.out_proj = plain_linear(layer.out_proj)
 
     def forward(self, x: Tensor, memory: Tensor | None = None) -> Tensor:
         result: Tensor = self.out_proj(self.heads(self.query(x), self.memory(x if memory is None else memory)))
@@ -55,6 +55,23 @@ def pointwise(weight: Tensor, bias: Tensor) -> Pointwise:
     plain = Pointwise(weight.shape[1], weight.shape[0])
     plain.weight, plain.bias = nn.Parameter(weight.detach()[:, :, None].clone()), nn.Parameter(bias.detach().clone())
     return plain
+
+
+def plain_linear(layer: Linear) -> Pointwise:
+    """The 1x1 convolution of a linear map, which is told of a gain that was folded into its rows."""
+    plain = pointwise(layer.weight, layer.bias)
+    gain = getattr(layer, "folded_gain", None)
+    if gain is not None:
+        remember_gain(plain, gain)
+    return plain
+
+
+def remember_gain(layer: nn.Module, gain: Tensor) -> None:
+    """Tell a layer's twin that its channels were multiplied by ``gain`` [C], rounded to powers of two so that the division is exact.
+
+    The factors of a LayerScale begin at 1e-4: a step of training that suits the weights before it would undo those after it.
+    """
+    layer.register_buffer("folded_gain", torch.exp2(torch.round(torch.log2(gain.detach().abs().clamp(min=2.0**-20)))), persistent=False)
 
 
 def with_activation(layer: nn.Module, activation: str) -> nn.Module:
@@ -106,7 +123,7 @@ def _branch(branch: DConvBranch) -> nn.Module:
         expand=_linear_part(expand),
         expanded_norm=_without_affine(expanded_norm),
         gated=Gated(
-            named(select=SelectSource(0, channels), affine=_affine(*(scale.scale * part[value] for part in _parameters(expanded_norm)))),
+            named(select=SelectSource(0, channels), affine=_scaled_affine(scale, *(part[value] for part in _parameters(expanded_norm)))),
             named(select=SelectSource(1, channels), affine=_affine(*(part[gate] for part in _parameters(expanded_norm)))),
         ),
     )
@@ -129,6 +146,12 @@ def _affine(gamma: Tensor, beta: Tensor) -> Depthwise:
     return plain
 
 
+def _scaled_affine(scale: LayerScale, gamma: Tensor, beta: Tensor) -> Depthwise:
+    plain = _affine(scale.scale * gamma, scale.scale * beta)
+    remember_gain(plain, scale.scale)
+    return plain
+
+
 def _fold_scales(layer: SelfLayer | CrossLayer) -> None:
     """Put the LayerScale of attention and feed-forward network into the matrix before it."""
     name = "self_attn" if isinstance(layer, SelfLayer) else "cross_attn"
@@ -139,6 +162,7 @@ def _fold_scales(layer: SelfLayer | CrossLayer) -> None:
             assert isinstance(linear, Linear) and isinstance(scale, LayerScale)
             linear.weight.mul_(scale.scale[:, None])
             linear.bias.mul_(scale.scale)
+            remember_gain(linear, scale.scale)
     layer.gamma_1 = layer.gamma_2 = nn.Identity()  # type: ignore[assignment]
     setattr(layer, name, CrossAttention(attention))
 

@@ -20,6 +20,7 @@ from pipeline.quantization.attach import Recipe, freeze_statistics, observe, qua
 from pipeline.quantization.clipping import fit_ranges
 from pipeline.quantization.grid import OBSERVED_BATCHES
 from pipeline.quantization.reconstructor import ByteDecoder, ReconstructingDecoder
+from pipeline.quantization.ties import avoid_ties
 from pipeline.training.loop import Mixtures, SeparationTask, fit
 from pipeline.training.teacher import VALIDATION_MIXTURES, segment_samples
 
@@ -145,6 +146,7 @@ def train_quantized(
             decoder = next(layer for layer in student.modules() if isinstance(layer, ReconstructingDecoder | ByteDecoder))
             decoder.scale_output(output_level(student, *known))
     freeze_statistics(student, True)
+    avoid_ties(student)
     result = folder / "quantized.safetensors"
     facts = {"model": spec.name, "variant": recipe.variant, "norm": recipe.norm, "observed_batches": str(OBSERVED_BATCHES)}
     save_network(student, result, facts)

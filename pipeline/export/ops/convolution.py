@@ -11,8 +11,9 @@ def emit_pointwise(graph: GraphBuilder, layer: layers.Pointwise, inputs: list[Va
     (x,) = inputs
     codes, scale = layer.weight_quantizer.codes(layer.weight).numpy(), layer.weight_quantizer.scale().numpy()
     operands = [graph.read(x), graph.weight(f"{layer_name(name)}.weight", codes, scale, 0)]
-    if layer.bias is not None:
-        operands.append(graph.bias(f"{layer_name(name)}.bias", layer.bias.detach().numpy(), x.grid(), scale))
+    bias = layer.whole_bias()
+    if bias is not None:
+        operands.append(graph.bias(f"{layer_name(name)}.bias", bias.detach().numpy(), x.grid(), scale))
     edge = graph.node("Conv", operands, f"{name}/conv")
     if layer.activation == "relu":
         edge = graph.node("Relu", [edge], f"{name}/relu")
@@ -27,7 +28,8 @@ def emit_depthwise(graph: GraphBuilder, layer: layers.Depthwise, inputs: list[Va
     (x,) = inputs
     codes, scale = layer.weight_quantizer.codes(layer.weight).numpy(), layer.weight_quantizer.scale().numpy()
     operands = [graph.read(x), graph.weight(f"{name}.weight", codes, scale, 0)]
-    if layer.bias is not None:
-        operands.append(graph.bias(f"{name}.bias", layer.bias.detach().numpy(), x.grid(), scale))
+    bias = layer.whole_bias()
+    if bias is not None:
+        operands.append(graph.bias(f"{name}.bias", bias.detach().numpy(), x.grid(), scale))
     edge = graph.node("Conv", operands, f"{name}/conv", group=x.channels, dilations=list(layer.dilation), pads=list(layer.pads))
     return graph.write(edge, name, x.channels, x.frames, layer.output_quantizer)

@@ -1,0 +1,48 @@
+"""Grids on which the kernels of LOGISTIC and TANH agree: no code's result lies next to a tie (docs/adr/0020-ties-of-tables.md)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.quantization.grid import QMAX, QMIN, ActivationQuantizer
+from pipeline.quantization.layers import Pointwise, Quantizer
+from pipeline.quantization.planes import GELU_SLOPE, Activation
+
+MARGIN = 1 / 256  # of a step; fixed-point kernels are off by less
+WIDENING = 1 + 2.0**-10
+ATTEMPTS = 100
+
+
+@torch.no_grad()
+def avoid_ties(network: nn.Module) -> None:
+    """Widen the range before each sigmoid or tanh, a little at a time, until the results of all 256 codes are MARGIN away from a tie.
+
+    The range stays as it is where ATTEMPTS are not enough, or where it is not learned.
+    """
+    for layer in network.modules():
+        if isinstance(layer, Pointwise) and layer.activation in layer.kernel_grids:
+            _settle(layer.input_quantizer, layer.activation, 1.0)
+        elif isinstance(layer, Activation):
+            _settle(layer.input_quantizers[0], "sigmoid", 1.0 if layer.activation == "sigmoid" else GELU_SLOPE)
+
+
+def tie_distance(scale: Tensor, zero_point: Tensor, activation: str, slope: float = 1.0) -> float:
+    """How near the result of any code comes to the middle between two codes of the kernel's grid, in steps of it (0 to 0.5)."""
+    codes = torch.arange(QMIN, QMAX + 1, dtype=torch.float64)
+    x = slope * scale.double() * (codes - zero_point.double())
+    results = 256 * torch.sigmoid(x) if activation == "sigmoid" else 128 * torch.tanh(x)
+    return float((results - results.floor() - 0.5).abs().min())
+
+
+def _settle(quantizer: Quantizer, activation: str, slope: float) -> None:
+    if not isinstance(quantizer, ActivationQuantizer):
+        return
+    minimum, maximum = quantizer.minimum.clone(), quantizer.maximum.clone()
+    for _ in range(ATTEMPTS):
+        if tie_distance(*quantizer.grid(), activation, slope) >= MARGIN:
+            return
+        quantizer.minimum.mul_(WIDENING)
+        quantizer.maximum.mul_(WIDENING)
+    quantizer.minimum.copy_(minimum)
+    quantizer.maximum.copy_(maximum)
