@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.models import convolutions, layers, sequence_layers
+from pipeline.models.cross_transformer import LayerScale
 from pipeline.quantization.attach import Recipe, observe, quantize, set_observing
 from pipeline.quantization.branch_ends import ReconstructingUpsampling, SplitConvolution
 from pipeline.quantization.grid import ActivationQuantizer, FixedQuantizer, ProductQuantizer, agreed_output, round_mantissa
@@ -200,3 +201,25 @@ def test_observing_does_not_change_what_is_computed() -> None:
     set_observing(twin, True)
     with torch.no_grad():
         assert sqnr(network(mixture), twin(mixture)) > 20  # GELU by a sigmoid is all that differs
+
+
+def test_channels_under_a_layer_scale_keep_their_proportions_in_training() -> None:
+    """A step of Adam moves every weight by its rate; shipped weights of a channel must not move by more of themselves than others'."""
+    network = tiny_network(tiny_htdemucs())
+    scales = {name: module for name, module in network.named_modules() if isinstance(module, LayerScale)}
+    with torch.no_grad():
+        for scale in scales.values():
+            scale.scale.copy_(torch.logspace(-5, -1, len(scale.scale)))
+    twin = quantize(network, Recipe("fqss", "c25"))
+    layer = twin.get_submodule("crosstransformer.layers.0.linear2")
+    folded = network.crosstransformer.layers[0].linear2.weight * torch.logspace(-5, -1, len(layer.bias))[:, None]
+    shipped = layer.weight_quantizer.scale()[:, None] * layer.weight_quantizer.codes(layer.weight)[:, :, 0]
+    torch.testing.assert_close(shipped, folded, rtol=0, atol=float(folded.detach().abs().max()) / 127)
+    assert sqnr(folded[0], shipped[0]) > 35  # the softest channel is as exact as any
+    before = layer.weight_quantizer(layer.weight).detach()
+    with torch.no_grad():
+        layer.weight.add_(1e-3)
+        layer.bias.add_(1e-3)
+    moved = (layer.weight_quantizer(layer.weight) - before).abs().mean((1, 2)) / before.abs().mean((1, 2))
+    assert 0.001 < float(moved.min()) <= float(moved.max()) < 0.1
+    assert float(layer.whole_bias()[0].abs().max()) < 1e-4
