@@ -81,10 +81,10 @@ def _energy(x: Tensor) -> float:
 
 @contextmanager
 def _bypassed(module: nn.Module) -> Iterator[None]:
-    """Its quantizers give out what they get."""
+    """Its quantizers give out what they get, times the gain where a weight has one."""
     quantizers = [part for part in module.modules() if isinstance(part, QUANTIZERS)]
     for quantizer in quantizers:
-        quantizer.forward = _identity  # type: ignore[method-assign]
+        quantizer.forward = _bypass(quantizer)  # type: ignore[method-assign,assignment]
     try:
         yield
     finally:
@@ -102,11 +102,11 @@ def _as_they_are(module: nn.Module) -> Iterator[None]:
         yield
     finally:
         for quantizer in quantizers:
-            quantizer.forward = _identity  # type: ignore[method-assign]
+            quantizer.forward = _bypass(quantizer)  # type: ignore[method-assign,assignment]
 
 
-def _identity(x: Tensor) -> Tensor:
-    return x
+def _bypass(quantizer: nn.Module) -> Callable[[Tensor], Tensor]:
+    return quantizer.amplified if isinstance(quantizer, WeightQuantizer) else lambda x: x
 
 
 @contextmanager

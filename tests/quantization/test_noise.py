@@ -12,7 +12,7 @@ from export_specs.schema import ModelSpec
 from pipeline.quantization.attach import Recipe
 from pipeline.quantization.layers import Add, Pointwise
 from pipeline.quantization.noise import layer_noise
-from tests.tiny import quantized_network, tiny_dptnet, tiny_sepformer, tiny_spec, waveforms
+from tests.tiny import mixtures, quantized_network, tiny_dptnet, tiny_htdemucs, tiny_sepformer, tiny_spec, waveforms
 
 
 @pytest.fixture(autouse=True)
@@ -20,15 +20,15 @@ def _eager() -> None:
     torch.compiler.set_stance("force_eager")
 
 
-@pytest.mark.parametrize("spec", [tiny_spec, tiny_dptnet, tiny_sepformer])
+@pytest.mark.parametrize("spec", [tiny_spec, tiny_dptnet, tiny_sepformer, tiny_htdemucs])
 def test_every_layer_is_measured_and_the_network_is_left_as_it_was(spec: Callable[[], ModelSpec]) -> None:
     network = quantized_network(spec(), Recipe("fqss", "c25"))
-    mixtures = waveforms(2, 800, 5)
+    heard = mixtures(spec(), 2, 5)
     with torch.no_grad():
-        before = network(mixtures)
-    noises = layer_noise(network, mixtures)
+        before = network(heard)
+    noises = layer_noise(network, heard)
     with torch.no_grad():
-        torch.testing.assert_close(network(mixtures), before, rtol=0, atol=0)
+        torch.testing.assert_close(network(heard), before, rtol=0, atol=0)
     assert len({noise.layer for noise in noises}) == len(noises) > 10
     assert [noise.own for noise in noises] == sorted(noise.own for noise in noises)
     assert all(noise.own > 5 for noise in noises)
@@ -45,27 +45,27 @@ def test_a_layer_that_runs_for_each_source_gathers_what_its_runs_do() -> None:
 def test_a_sum_has_the_noise_of_its_grid() -> None:
     """Rounding to steps of ``scale`` gives noise of scale^2 / 12 a value (Widrow and Kollar, Quantization Noise, 2008)."""
     network = quantized_network(tiny_spec(), Recipe("fqss", "c25"))
-    mixtures = waveforms(2, 8000, 5)
-    noise = next(noise for noise in layer_noise(network, mixtures) if noise.kind == "Add")
+    heard = waveforms(2, 8000, 5)
+    noise = next(noise for noise in layer_noise(network, heard) if noise.kind == "Add")
     outputs: list[torch.Tensor] = []
     layer = network.get_submodule(noise.layer)
     assert isinstance(layer, Add)
     layer.register_forward_hook(lambda _, __, output: outputs.append(output))
     with torch.no_grad():
-        network(mixtures)
+        network(heard)
     scale, _ = layer.grid_quantizer().grid()
     assert noise.own == pytest.approx(10 * math.log10(float(outputs[0].square().mean() / (scale**2 / 12))), abs=0.5)
 
 
 def test_coarser_weights_are_the_noise_of_their_layer_alone() -> None:
     network = quantized_network(tiny_spec(), Recipe("fqss", "c25"))
-    mixtures = waveforms(1, 800, 5)
-    before = {noise.layer: noise for noise in layer_noise(network, mixtures)}
+    heard = waveforms(1, 800, 5)
+    before = {noise.layer: noise for noise in layer_noise(network, heard)}
     name = next(name for name, noise in before.items() if noise.kind == "Pointwise")
     layer = network.get_submodule(name)
     assert isinstance(layer, Pointwise)
     with torch.no_grad():
         layer.weight_quantizer.range.mul_(16)
-    after = {noise.layer: noise for noise in layer_noise(network, mixtures)}
+    after = {noise.layer: noise for noise in layer_noise(network, heard)}
     assert after[name].own < before[name].own - 6
     assert {other: noise.own for other, noise in after.items() if other != name} == {n: o.own for n, o in before.items() if n != name}
