@@ -93,6 +93,7 @@ class Gates(Strict):
     """Thresholds of the parity gates (design: structure, exact, near, task, theory, resources)."""
 
     near_max_lsb: int = 1
+    near_max_lsb_of_loops: int = 2  # of excepted ones: what one step is off goes into the next
     near_max_share: float = 0.005
     mean_si_sdr_loss_db: dict[Profile, float]
     p5_loss_db: dict[Profile, float] = {"ptq": 3.0, "quick": 1.0, "full": 1.0}

@@ -78,18 +78,22 @@ def near_gate(runtime: str, found: Sequence[OpComparison], ops: Mapping[str, str
     """Op by op with golden inputs: at most ``near_max_lsb`` on at most ``near_max_share`` of the values.
 
     ``ops`` names the TFLite operator of each tensor. ``exceptions`` {operator or tensor, * and ? allowed: reason} may differ on more of
-    the values, never by more, but for loops: what one step is off goes into the next, and two LSB may come of it.
+    the values, never by more, but for loops, which have a limit of their own (``near_max_lsb_of_loops``).
     """
     rule = f"op by op with golden inputs: at most {gates.near_max_lsb} LSB on at most {gates.near_max_share:.1%} of the values ({runtime})"
+    if any(fnmatchcase("WHILE", pattern) for pattern in exceptions):
+        rule += f"; loops at most {gates.near_max_lsb_of_loops} LSB"
     bad: list[str] = []
     excused: dict[str, int] = {}
     for comparison in sorted(found, key=lambda f: (-f.max_lsb, -f.share)):
         names = (ops.get(comparison.tensor, comparison.op), comparison.tensor)
         pattern = next((p for p in exceptions if any(fnmatchcase(name, p) for name in names)), None)
-        steps = 2 if names[0] == "WHILE" and pattern is not None else 1
-        if comparison.max_lsb > steps * gates.near_max_lsb or (comparison.share > gates.near_max_share and pattern is None):
+        loop = names[0] == "WHILE" and pattern is not None
+        max_lsb = gates.near_max_lsb_of_loops if loop else gates.near_max_lsb
+        beyond = comparison.max_lsb > gates.near_max_lsb or comparison.share > gates.near_max_share
+        if comparison.max_lsb > max_lsb or (beyond and pattern is None):
             bad.append(f"{comparison.tensor} ({comparison.op}): {comparison.max_lsb} LSB, {comparison.share:.2%}")
-        elif comparison.share > gates.near_max_share and pattern is not None:
+        elif beyond and pattern is not None:
             excused[pattern] = excused.get(pattern, 0) + 1
     gate = _none_of(f"near.{runtime}", rule, bad, len(found))
     reasons = "; ".join(f"{count} excepted as {pattern}: {exceptions[pattern]}" for pattern, count in excused.items())

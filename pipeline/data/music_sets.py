@@ -73,14 +73,14 @@ def _mixtures(
 
 def _whole_tracks(music: Music, sample_rate: int) -> Iterator[Mixture]:
     """Whole test tracks in which every stem sounds: the first one, and more while they last TRACKS_SECONDS together."""
-    left = TRACKS_SECONDS * sample_rate
+    taken = 0
     for name, folder in music.tracks[Split.TEST_UNSEEN]:
         samples = track_samples(folder, sample_rate)
-        if samples > left < TRACKS_SECONDS * sample_rate:
+        if taken and taken + samples > TRACKS_SECONDS * sample_rate:
             return
         pcm = _pcm(read_stems(folder, 0, samples))
         if pcm.any(axis=(1, 2)).all():
-            left -= samples
+            taken += samples
             yield Mixture(str(Split.TEST_UNSEEN), list(pcm), [], None, None, name)
 
 

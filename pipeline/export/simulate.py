@@ -29,11 +29,7 @@ def write_outputs(network: nn.Module, evaluation_set: Path, segment_samples: int
     network.eval()
     for item in manifest["items"][:limit]:
         pcm = soundfile.read(evaluation_set / item["mixture"], dtype="int16")[0].T  # [T] or [A, T]
-        if pcm.shape[-1] > segment_samples:
-            raise UserError(
-                f"item {item['id']} has {pcm.shape[-1]} samples, more than one segment of {segment_samples}; cap the evaluation set"
-            )
-        segment, gain = _segment(pcm, segment_samples)
+        segment, gain = _segment(pcm, segment_samples, item["id"])
         with torch.no_grad():
             separated = network(segment[None])[0].numpy()
         codes = np.clip(np.rint(separated * 32768), -32768, 32767) / gain
@@ -43,11 +39,17 @@ def write_outputs(network: nn.Module, evaluation_set: Path, segment_samples: int
 
 
 def write_noise(network: nn.Module, evaluation_set: Path, segment_samples: int, count: int, path: Path) -> None:
-    """Write the SQNR of every layer (:class:`pipeline.quantization.noise.LayerNoise`) on the first ``count`` items as JSON."""
+    """Write the SQNR of every layer (:class:`pipeline.quantization.noise.LayerNoise`) on the first ``count`` items as JSON.
+
+    Raises:
+        UserError: an item is longer than one segment.
+    """
     items = json.loads((evaluation_set / "manifest.json").read_text())["items"][:count]
-    clips = [soundfile.read(evaluation_set / item["mixture"], dtype="int16")[0].T for item in items]
-    network.eval()
-    noises = layer_noise(network, torch.stack([_segment(pcm, segment_samples)[0] for pcm in clips]))
+    clips = []
+    for item in items:
+        pcm = soundfile.read(evaluation_set / item["mixture"], dtype="int16")[0].T
+        clips.append(_segment(pcm, segment_samples, item["id"])[0])
+    noises = layer_noise(network.eval(), torch.stack(clips))
     write_text(path, json.dumps([{key: _json_number(value) for key, value in asdict(noise).items()} for noise in noises], indent=1))
 
 
@@ -56,10 +58,12 @@ def _json_number(value: str | float) -> str | float:
     return "inf" if value == math.inf else value
 
 
-def _segment(pcm: NDArray[np.int16], segment_samples: int) -> tuple[Tensor, int]:
+def _segment(pcm: NDArray[np.int16], segment_samples: int, item: str) -> tuple[Tensor, int]:
     """PCM [T] or [A, T] at the level a device gives it, zero padded: float32 with 1.0 = full scale, and the gain it got."""
+    count = pcm.shape[-1]
+    if count > segment_samples:
+        raise UserError(f"item {item} has {count} samples, more than one segment of {segment_samples}; cap the evaluation set")
     gain = 2 ** max(0, 15 - int(np.abs(pcm.astype(np.int32)).max()).bit_length()) if pcm.any() else 1
     segment = np.zeros((*pcm.shape[:-1], segment_samples), np.float32)
-    count = min(pcm.shape[-1], segment_samples)
-    segment[..., :count] = pcm[..., :count].astype(np.float32) * gain / 32768
+    segment[..., :count] = pcm.astype(np.float32) * gain / 32768
     return torch.from_numpy(segment), gain

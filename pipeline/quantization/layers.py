@@ -65,7 +65,29 @@ class TanhQuantizer(FixedQuantizer):
         super().__init__(1 / 128)
 
 
-class Pointwise(QuantizedLayer):
+class WeightedLayer(QuantizedLayer):
+    """A twin with int8 weights and an int32 bias. A gain that was folded into the float layer's channels is no part of what is trained."""
+
+    def __init__(self, layer: float_layers.Pointwise | float_layers.Depthwise) -> None:
+        super().__init__()
+        self.weight, self.bias = layer.weight, layer.bias
+        gain = getattr(layer, "folded_gain", None)
+        if gain is not None:
+            self.weight = nn.Parameter(layer.weight.detach() / gain.view(-1, *[1] * (layer.weight.dim() - 1)))
+            self.bias = None if layer.bias is None else nn.Parameter(layer.bias.detach() / gain)
+        self.weight_quantizer = WeightQuantizer(self.weight, gain)
+
+    def whole_bias(self) -> Tensor | None:
+        """The bias [C] with the channels' gain, as shipped but for rounding; None without one."""
+        return None if self.bias is None else self.weight_quantizer.amplified(self.bias)
+
+    def integer_bias(self) -> Tensor | None:
+        """:meth:`whole_bias` on its int32 grid."""
+        bias = self.whole_bias()
+        return None if bias is None else quantized_bias(bias, self.input_quantizers[0].grid()[0], self.weight_quantizer.scale())
+
+
+class Pointwise(WeightedLayer):
     """1x1 convolution with int8 weights, then the activation, then the quantizer.
 
     A rectifier is part of the convolution. A sigmoid and a tanh are ops of their own, between a grid of their own and the kernel's.
@@ -74,57 +96,33 @@ class Pointwise(QuantizedLayer):
     kernel_grids: ClassVar[dict[str, type[LogisticQuantizer | TanhQuantizer]]] = {"sigmoid": LogisticQuantizer, "tanh": TanhQuantizer}
 
     def __init__(self, layer: float_layers.Pointwise) -> None:
-        super().__init__()
+        super().__init__(layer)
         self.activation = layer.activation
-        self.weight, self.bias, self.weight_quantizer = _without_gain(layer)
         if self.activation in self.kernel_grids:
             self.input_quantizer = ActivationQuantizer()
             self.output_quantizer = self.kernel_grids[self.activation]()
 
     def forward(self, x: Tensor) -> Tensor:
-        bias = self.whole_bias()
-        if bias is not None:
-            bias = quantized_bias(bias, self.input_quantizers[0].grid()[0], self.weight_quantizer.scale())
-        y = functional.linear(x, self.weight_quantizer(self.weight)[:, :, 0], bias)
+        y = functional.linear(x, self.weight_quantizer(self.weight)[:, :, 0], self.integer_bias())
         if self.activation in self.kernel_grids:
             y = self.input_quantizer(y)
         result: Tensor = self.output_quantizer(float_layers.activate(y, self.activation))
         return result
 
-    def whole_bias(self) -> Tensor | None:
-        """The bias with the channels' gain, as shipped; None without one."""
-        return None if self.bias is None else self.weight_quantizer.amplified(self.bias)
 
-
-class Depthwise(QuantizedLayer):
+class Depthwise(WeightedLayer):
     """Dilated depthwise convolution with int8 weights."""
 
     def __init__(self, layer: float_layers.Depthwise) -> None:
-        super().__init__()
-        self.weight, self.bias, self.weight_quantizer = _without_gain(layer)
+        super().__init__(layer)
         self.kernel_size, self.dilation, self.pads = layer.kernel_size, layer.dilation, layer.pads
 
     def forward(self, x: Tensor) -> Tensor:
-        scale = self.weight_quantizer.scale()
-        bias = self.whole_bias()
-        bias = x.new_zeros(()) if bias is None else quantized_bias(bias, self.input_quantizers[0].grid()[0], scale)
+        bias = self.integer_bias()
+        bias = x.new_zeros(()) if bias is None else bias
         y = float_layers.shifted_products(x, self.weight_quantizer(self.weight), bias, self.dilation[0], self.pads)
         result: Tensor = self.output_quantizer(y)
         return result
-
-    def whole_bias(self) -> Tensor | None:
-        """The bias with the channels' gain, as shipped; None without one."""
-        return None if self.bias is None else self.weight_quantizer.amplified(self.bias)
-
-
-def _without_gain(layer: float_layers.Pointwise | float_layers.Depthwise) -> tuple[Tensor, Tensor | None, WeightQuantizer]:
-    """Weight and bias before the gain that was folded into them, if one was, and the quantizer that puts it back."""
-    gain = getattr(layer, "folded_gain", None)
-    if gain is None:
-        return layer.weight, layer.bias, WeightQuantizer(layer.weight)
-    weight = nn.Parameter(layer.weight.detach() / gain.view(-1, *[1] * (layer.weight.dim() - 1)))
-    bias = None if layer.bias is None else nn.Parameter(layer.bias.detach() / gain)
-    return weight, bias, WeightQuantizer(weight, gain)
 
 
 class Prelu(QuantizedLayer):

@@ -35,7 +35,7 @@ class LayerNoise:
 
 @torch.no_grad()
 def layer_noise(network: nn.Module, mixtures: Tensor) -> list[LayerNoise]:
-    """The noise of every layer on mixtures [B, T] or [B, A, T], the noisiest first (by ``own``).
+    """The noise of every layer on mixtures [B, T] or [B, A, T], in the network's order.
 
     Integer norms keep their arithmetic in either run; what is compared is the int8 grids.
 
@@ -52,8 +52,9 @@ def layer_noise(network: nn.Module, mixtures: Tensor) -> list[LayerNoise]:
     def keep(name: str, inputs: tuple[Any, ...], output: Tensor) -> None:
         outputs[name].append(output)
         ideal[name] += _energy(output)
-        with _as_they_are(layers[name]):
-            own[name] += _energy(layers[name].forward(*inputs) - output)
+        _restore(layers[name])
+        own[name] += _energy(layers[name].forward(*inputs) - output)
+        _bypass(layers[name])
 
     def compare(name: str, _: tuple[Any, ...], output: Tensor) -> None:
         gathered[name] += _energy(output - outputs[name].pop(0))
@@ -63,14 +64,13 @@ def layer_noise(network: nn.Module, mixtures: Tensor) -> list[LayerNoise]:
             network(mixture[None])
         with _hooked(layers, compare):
             network(mixture[None])
-    noises = [
-        LayerNoise(name, type(layer).__name__, ratio_db(ideal[name], own[name]), ratio_db(ideal[name], gathered[name]))
+    return [
+        LayerNoise(name, type(layer).__name__, _ratio_db(ideal[name], own[name]), _ratio_db(ideal[name], gathered[name]))
         for name, layer in layers.items()
     ]
-    return sorted(noises, key=lambda noise: noise.own)
 
 
-def ratio_db(signal: float, noise: float) -> float:
+def _ratio_db(signal: float, noise: float) -> float:
     """10·log10(signal / noise); infinite without noise."""
     return math.inf if noise == 0 else 10 * math.log10(max(signal, 1e-30) / noise)
 
@@ -80,43 +80,35 @@ def _energy(x: Tensor) -> float:
 
 
 @contextmanager
-def _bypassed(module: nn.Module) -> Iterator[None]:
+def _bypassed(network: nn.Module) -> Iterator[None]:
     """Its quantizers give out what they get, times the gain where a weight has one."""
-    quantizers = [part for part in module.modules() if isinstance(part, QUANTIZERS)]
-    for quantizer in quantizers:
-        quantizer.forward = _bypass(quantizer)  # type: ignore[method-assign,assignment]
+    _bypass(network)
     try:
         yield
     finally:
-        for quantizer in quantizers:
-            del quantizer.forward
+        _restore(network)
 
 
-@contextmanager
-def _as_they_are(module: nn.Module) -> Iterator[None]:
-    """Within :func:`_bypassed`, a part whose quantizers quantize."""
-    quantizers = [part for part in module.modules() if isinstance(part, QUANTIZERS)]
-    for quantizer in quantizers:
-        del quantizer.forward
-    try:
-        yield
-    finally:
-        for quantizer in quantizers:
-            quantizer.forward = _bypass(quantizer)  # type: ignore[method-assign,assignment]
+def _bypass(module: nn.Module) -> None:
+    for quantizer in _quantizers(module):
+        quantizer.forward = quantizer.amplified if isinstance(quantizer, WeightQuantizer) else lambda x: x
 
 
-def _bypass(quantizer: nn.Module) -> Callable[[Tensor], Tensor]:
-    return quantizer.amplified if isinstance(quantizer, WeightQuantizer) else lambda x: x
+def _restore(module: nn.Module) -> None:
+    for quantizer in _quantizers(module):
+        quantizer.__dict__.pop("forward", None)
+
+
+def _quantizers(module: nn.Module) -> list[nn.Module]:
+    return [part for part in module.modules() if isinstance(part, QUANTIZERS)]
 
 
 @contextmanager
 def _hooked(layers: Mapping[str, nn.Module], hook: Callable[[str, tuple[Any, ...], Tensor], None]) -> Iterator[None]:
     """``hook(name, inputs, output)`` is called whenever a layer has run."""
-
-    def named(name: str) -> Callable[[nn.Module, tuple[Any, ...], Tensor], None]:
-        return lambda _, inputs, output: hook(name, inputs, output)
-
-    handles = [layer.register_forward_hook(named(name)) for name, layer in layers.items()]
+    handles = [
+        layer.register_forward_hook(lambda _, inputs, output, name=name: hook(name, inputs, output)) for name, layer in layers.items()
+    ]
     try:
         yield
     finally:

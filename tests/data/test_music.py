@@ -13,7 +13,7 @@ import soundfile
 
 from export_specs.errors import UserError
 from export_specs.schema import MUSIC_SOURCES
-from pipeline.data import rendered_stems
+from pipeline.data import music_sets, rendered_stems
 from pipeline.data.evaluation_set import SetOptions
 from pipeline.data.midi_songs import TICKS, Note, compose, midi_file
 from pipeline.data.musdb18hq import VALIDATION_TRACKS, open_musdb18hq
@@ -110,6 +110,18 @@ def test_evaluation_sets_are_exact_sums(tree: Path, tmp_path: Path) -> None:
     assert [item["origin"] for item in tracks] == ["C - c", "D - d"]
     sweep = json.loads((tmp_path / "sweep" / "manifest.json").read_text())["items"]
     assert [item["snr_db"] for item in sweep] == [-15, -15, -5, -5, 5, 5]
+
+
+def test_whole_tracks_end_before_they_fill_the_memory_and_have_no_silent_stem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_tracks(tmp_path, ["train/A", "train/B", "test/C", "test/D", "test/E", "test/F"], seconds=0.3)
+    silent = tmp_path / "test" / "D" / "bass.wav"
+    soundfile.write(silent, np.zeros((soundfile.info(silent).frames, 2)), RATE, "PCM_16")
+    options = SetOptions(RATE, 1, task="music", calibration=1, max_seconds=0.1)
+    for seconds, expected in ((10.0, ["C", "E", "F"]), (0.65, ["C", "E"]), (0.1, ["C"])):
+        monkeypatch.setattr(music_sets, "TRACKS_SECONDS", seconds)
+        write_music_sets(open_music(f"musdb18hq:{tmp_path}"), tmp_path / "out", options)
+        tracks = json.loads((tmp_path / "out" / "tracks" / "manifest.json").read_text())["items"]
+        assert [item["origin"] for item in tracks] == expected
 
 
 def test_midi_files_say_what_the_notes_do() -> None:
