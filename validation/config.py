@@ -73,6 +73,7 @@ class JudgeConfig(_Strict):
     reference: str = "float"
     subject: str = "litert-ref"
     stages: list[StageConfig] = Field(min_length=2)
+    refused: dict[str, str] = Field(default={}, description="baselines whose converter did not convert the network, and its reason")
     sets: list[SetConfig] = Field(min_length=1)
     layer_clips: int = Field(default=2, gt=0, description="segments on which every inner tensor is compared")
     level_items: int = Field(default=4, ge=0, description="mixtures that are judged softer; 0 leaves this out")

@@ -168,6 +168,7 @@ def _not_tested(target: TargetSpec, sets: _Sets, found: Inspection, config: Judg
         claims.append("no sweep over the SNR")
     if not config.level_items:
         claims.append("no softer recordings")
+    claims += [f"not beside {name}, whose converter did not convert the network ({reason})" for name, reason in config.refused.items()]
     return claims
 
 

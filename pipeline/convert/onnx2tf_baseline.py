@@ -25,6 +25,10 @@ PYTHON = ROOT / ".venv-onnx2tf" / "bin" / "python"
 PROGRAM = Path(__file__).with_name("onnx2tf_program.py")
 
 
+class ConversionRefusedError(UserError):
+    """onnx2tf ran and did not convert the network; the last line is its own reason."""
+
+
 def convert_with_onnx2tf(float_onnx: Path, out: Path, calibration: npt.NDArray[np.float32] | None = None) -> Path:
     """Convert a float ONNX file (``pipeline.export.float_onnx``) by onnx2tf, in its own environment.
 
@@ -34,7 +38,7 @@ def convert_with_onnx2tf(float_onnx: Path, out: Path, calibration: npt.NDArray[n
             None for the float32 file.
 
     Raises:
-        UserError: the environment is not there, or onnx2tf failed (its last lines are quoted).
+        UserError: the environment is not there. ConversionRefusedError: onnx2tf failed; its last lines are quoted.
     """
     if not PYTHON.is_file():
         raise UserError("this needs onnx2tf and tensorflow in .venv-onnx2tf, which is not there: run `make onnx2tf` once, with the network")
@@ -48,7 +52,7 @@ def convert_with_onnx2tf(float_onnx: Path, out: Path, calibration: npt.NDArray[n
         result = run_child(command, cwd=folder, capture_output=True, text=True)
         if result.returncode or not (folder / "network.tflite").is_file():
             said = "\n".join((result.stdout + result.stderr).strip().splitlines()[-8:])
-            raise UserError(f"onnx2tf could not convert {float_onnx} (exit code {result.returncode}):\n{said}")
+            raise ConversionRefusedError(f"onnx2tf could not convert {float_onnx} (exit code {result.returncode}):\n{said}")
         content = (folder / "network.tflite").read_bytes()
     metadata = {entry.key: entry.value for entry in onnx.load(float_onnx, load_external_data=False).metadata_props}
     write_bytes(out, with_metadata(content, metadata))

@@ -82,7 +82,7 @@ class Deployment:
                 allowed = {"allowed_ops": list(choice.target.allowed_ops)}
                 self.tflite = self._stage("tflite", "conversion", ("model.tflite",), allowed, onnx=self.onnx)
         else:
-            self.tflite = self._onnx2tf(choice.target.converter == "onnx2tf-int8")
+            self.tflite = self._onnx2tf(choice.target.converter == "onnx2tf-int8", "onnx2tf_conversion", "model.tflite")
         self.report = self._report()
 
     def _stage(self, name: str, module: str, results: tuple[str, ...], settings: Mapping[str, Any], **parents: Stage) -> Stage:
@@ -144,10 +144,10 @@ class Deployment:
         name = f"onnx-{variant}-{self.choice.target.norm_recipe}-{profile}"
         return self._stage(name, "qdq_export", ("model.qdq.onnx",), settings, quantized=self._quantized(variant, profile))
 
-    def _onnx2tf(self, int8: bool) -> Stage:
+    def _onnx2tf(self, int8: bool, module: str, result: str) -> Stage:
         settings = {"int8": int8, "segment_samples": self.choice.spec.segment_samples}
         parents = {"float": self.float_export, **({"evaluation": self.evaluation} if int8 else {})}
-        stage = self._stage(f"onnx2tf-{'int8' if int8 else 'float32'}", "onnx2tf_conversion", ("model.tflite",), settings, **parents)
+        stage = self._stage(f"onnx2tf-{'int8' if int8 else 'float32'}", module, (result,), settings, **parents)
         return replace(stage, files={"program": ROOT / "pipeline/convert/onnx2tf_program.py"})
 
     def _report(self) -> Stage:
@@ -162,7 +162,7 @@ class Deployment:
                 variant, profile = ("vanilla", choice.profile) if baseline == "vanilla" else ("fqss", "ptq")
                 parents[f"beside-{baseline}"] = self._qdq(variant, profile)
             if choice.profile == "full":
-                parents["beside-onnx2tf"] = self._onnx2tf(True)
+                parents["beside-onnx2tf"] = self._onnx2tf(True, "onnx2tf_beside", "beside")
         if self.tflite is not None:
             parents["tflite"] = self.tflite
         target = choice.target.model_dump(mode="json")

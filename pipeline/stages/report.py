@@ -14,6 +14,7 @@ from export_specs.errors import UserError
 from export_specs.schema import ModelSpec, TargetSpec
 from pipeline.models.build import build_network
 from pipeline.stages.graph import RECORD
+from pipeline.stages.onnx2tf_beside import REFUSAL
 from pipeline.stages.simulation import EVERY_ITEM
 
 SUBJECTS = ("litert-ref", "litert-xnnpack", "onnxruntime")  # what ships is judged on the first of these that the target has
@@ -46,9 +47,14 @@ def judge_config(settings: Mapping[str, Any], inputs: Mapping[str, Path]) -> dic
     files = {name: str(folder.resolve()) for name, folder in inputs.items()}
     float_onnx = f"{files['float']}/float.onnx"
     stages = [_model("float", float_onnx, "onnxruntime")]
+    refused = {}
     for name, label in BESIDE.items():
         if f"beside-{name}" in files:
-            file, runtime = ("model.tflite", "litert-xnnpack") if name == "onnx2tf" else ("model.qdq.onnx", "onnxruntime")
+            refusal = Path(files[f"beside-{name}"]) / "beside" / REFUSAL
+            if refusal.is_file():
+                refused[label] = refusal.read_text().strip().splitlines()[-1]
+                continue
+            file, runtime = ("beside/model.tflite", "litert-xnnpack") if name == "onnx2tf" else ("model.qdq.onnx", "onnxruntime")
             stages.append({**_model(label, f"{files[f'beside-{name}']}/{file}", runtime), "beside": True})
     if "fake" in files:
         stages.append({"name": "fake-quantized", "kind": "outputs", "path": f"{files['fake']}/outputs/{{set}}.npz"})
@@ -77,6 +83,7 @@ def judge_config(settings: Mapping[str, Any], inputs: Mapping[str, Path]) -> dic
         "level_runtime": fast_runtime,
         "level_items": EVERY_ITEM,
         "stages": stages,
+        "refused": refused,
         "sets": sets,
         "reproduce": f"make deploy MODEL={settings['model']} TARGET={target.name} PROFILE={settings['profile']}",
         "provenance": {"digests": _digests(inputs)},

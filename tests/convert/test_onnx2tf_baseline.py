@@ -14,6 +14,8 @@ from pipeline.convert import onnx2tf_baseline
 from pipeline.export.float_onnx import export_float
 from pipeline.models.build import build_network
 from pipeline.models.checkpoint import save_network
+from pipeline.stages import onnx2tf_beside, onnx2tf_conversion, report
+from pipeline.stages.deployment import Choice
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +32,26 @@ def test_missing_environment_names_the_command(tmp_path: Path, float_onnx: Path,
     with pytest.raises(UserError, match="make onnx2tf"):
         onnx2tf_baseline.convert_with_onnx2tf(float_onnx, tmp_path / "out.tflite")
     assert not (tmp_path / "out.tflite").exists()
+
+
+def test_a_refusal_is_a_fact_of_the_report_and_an_error_of_the_target(
+    tmp_path: Path, float_onnx: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\necho Traceback >&2\necho "TypeError: no LSTM of this kind" >&2\nexit 1\n')
+    python.chmod(0o755)
+    monkeypatch.setattr(onnx2tf_baseline, "PYTHON", python)
+    settings, inputs = {"int8": False, "segment_samples": 3232}, {"float": float_onnx.parent}
+    with pytest.raises(onnx2tf_baseline.ConversionRefusedError, match=r"exit code 1.*\n.*\nTypeError: no LSTM"):
+        onnx2tf_conversion.run(tmp_path, settings, inputs)
+    onnx2tf_beside.run(tmp_path, settings, inputs)
+    assert [path.name for path in (tmp_path / "beside").iterdir()] == ["refusal.txt"]
+    found = ("float", "fake", "onnx", "tflite", "evaluation", "beside-ptq")
+    choice = Choice.of("convtasnet", "tflite-int8", "full", "", "", "")
+    settings = {"target": choice.target.model_dump(), "spec": choice.spec.model_dump(), "model": "convtasnet", "profile": "full"}
+    config = report.judge_config(settings, {**dict.fromkeys(found, tmp_path / "other"), "beside-onnx2tf": tmp_path})
+    assert config["refused"] == {"onnx2tf int8": "TypeError: no LSTM of this kind"}
+    assert [stage["name"] for stage in config["stages"] if stage.get("beside")] == ["ptq"]
 
 
 @pytest.mark.slow

@@ -163,10 +163,11 @@ def test_report_is_rendered_again_and_needs_its_audio(parity: Parity, folder: Pa
 def test_second_judgement_reads_the_cache(parity: Parity, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(judging, "load_target", lambda name: TARGET)
     monkeypatch.setattr("validation.stages.separate_many", lambda *args, **kwargs: pytest.fail("a stage ran again"))
-    config = read_config(folder / "judge.json").model_copy(update={"level_items": 0})
+    config = read_config(folder / "judge.json").model_copy(update={"level_items": 0, "refused": {"onnx2tf int8": "no LSTM"}})
     again = judging.judge(config, folder / "again", Console(quiet=True))
     assert [r.items for r in again.ladder] == [r.items for r in parity.ladder]
     assert "no softer recordings" in again.not_tested
+    assert "not beside onnx2tf int8, whose converter did not convert the network (no LSTM)" in again.not_tested
 
 
 @pytest.mark.parametrize(
