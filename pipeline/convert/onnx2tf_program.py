@@ -10,6 +10,7 @@ onnx2tf simplifies its input in place: MODEL.onnx must be a copy.
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import onnx2tf
 import tensorflow as tf
+from tensorflow.lite.python import schema_py_generated as schema
 
 
 def main() -> None:
@@ -28,10 +30,19 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         onnx2tf.convert(input_onnx_file_path=str(arguments.model), output_folder_path=folder, not_use_onnxsim=True, verbosity="error")
+        plain = (Path(folder) / f"{arguments.model.stem}_float32.tflite").read_bytes()
+        if flex := operators_of_tensorflow(plain):
+            sys.exit(f"its file needs TensorFlow itself, which no device has, for {', '.join(flex)}")
         if arguments.calibration is None:
-            arguments.out.write_bytes((Path(folder) / f"{arguments.model.stem}_float32.tflite").read_bytes())
+            arguments.out.write_bytes(plain)
         else:
             arguments.out.write_bytes(quantized(folder, np.load(arguments.calibration)))
+
+
+def operators_of_tensorflow(content: bytes) -> list[str]:
+    """The names of the operators of a TFLite file that only TensorFlow's own kernels compute, such as FlexErf."""
+    names = (code.customCode or b"" for code in schema.ModelT.InitFromPackedBuf(bytearray(content), 0).operatorCodes)
+    return sorted(name.decode() for name in names if name.startswith(b"Flex"))
 
 
 def quantized(saved_model: str, mixtures: np.ndarray) -> bytes:

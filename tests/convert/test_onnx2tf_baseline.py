@@ -3,9 +3,11 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 from ai_edge_litert.interpreter import Interpreter
+from onnx import TensorProto, helper
 
 from export_specs.atomic import sha256
 from export_specs.errors import UserError
@@ -73,3 +75,14 @@ def test_float_and_post_training_files(tmp_path: Path, float_onnx: Path) -> None
     interpreter.allocate_tensors()
     types = Counter(np.dtype(tensor["dtype"]).name for tensor in interpreter.get_tensor_details())
     assert types["int8"] > 10 * types["float32"]
+
+
+@pytest.mark.slow
+def test_a_file_that_only_tensorflow_runs_is_refused(tmp_path: Path) -> None:
+    subprocess.run(["make", "onnx2tf"], cwd=onnx2tf_baseline.ROOT, check=True)
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 8]) for name in ("mixture", "output")]
+    graph = helper.make_graph([helper.make_node("Erf", ["mixture"], ["output"])], "erf", values[:1], values[1:])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), tmp_path / "erf.onnx")
+    with pytest.raises(onnx2tf_baseline.ConversionRefusedError, match=r"needs TensorFlow itself, which no device has, for FlexErf$"):
+        onnx2tf_baseline.convert_with_onnx2tf(tmp_path / "erf.onnx", tmp_path / "erf.tflite")
+    assert not (tmp_path / "erf.tflite").exists()
