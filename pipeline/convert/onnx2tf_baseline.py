@@ -38,7 +38,7 @@ def convert_with_onnx2tf(float_onnx: Path, out: Path, calibration: npt.NDArray[n
             None for the float32 file.
 
     Raises:
-        UserError: the environment is not there. ConversionRefusedError: onnx2tf failed; its last lines are quoted.
+        UserError: the environment is not there, or a signal ended onnx2tf. ConversionRefusedError: onnx2tf failed; its last lines are told.
     """
     if not PYTHON.is_file():
         raise UserError("this needs onnx2tf and tensorflow in .venv-onnx2tf, which is not there: run `make onnx2tf` once, with the network")
@@ -52,7 +52,8 @@ def convert_with_onnx2tf(float_onnx: Path, out: Path, calibration: npt.NDArray[n
         result = run_child(command, cwd=folder, capture_output=True, text=True)
         if result.returncode or not (folder / "network.tflite").is_file():
             said = "\n".join((result.stdout + result.stderr).strip().splitlines()[-8:])
-            raise ConversionRefusedError(f"onnx2tf could not convert {float_onnx} (exit code {result.returncode}):\n{said}")
+            error = UserError if result.returncode < 0 else ConversionRefusedError  # below 0 something ended it, such as a lack of memory
+            raise error(f"onnx2tf could not convert {float_onnx} (exit code {result.returncode}):\n{said}")
         content = (folder / "network.tflite").read_bytes()
     metadata = {entry.key: entry.value for entry in onnx.load(float_onnx, load_external_data=False).metadata_props}
     write_bytes(out, with_metadata(content, metadata))

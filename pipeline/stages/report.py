@@ -49,13 +49,12 @@ def judge_config(settings: Mapping[str, Any], inputs: Mapping[str, Path]) -> dic
     stages = [_model("float", float_onnx, "onnxruntime")]
     refused = {}
     for name, label in BESIDE.items():
-        if f"beside-{name}" in files:
-            refusal = Path(files[f"beside-{name}"]) / "beside" / REFUSAL
-            if refusal.is_file():
-                refused[label] = refusal.read_text().strip().splitlines()[-1]
-                continue
+        folder = files.get(f"beside-{name}")
+        if folder is not None and (refusal := Path(folder, "beside", REFUSAL)).is_file():
+            refused[label] = refusal.read_text().strip().splitlines()[-1]
+        elif folder is not None:
             file, runtime = ("beside/model.tflite", "litert-xnnpack") if name == "onnx2tf" else ("model.qdq.onnx", "onnxruntime")
-            stages.append({**_model(label, f"{files[f'beside-{name}']}/{file}", runtime), "beside": True})
+            stages.append({**_model(label, f"{folder}/{file}", runtime), "beside": True})
     if "fake" in files:
         stages.append({"name": "fake-quantized", "kind": "outputs", "path": f"{files['fake']}/outputs/{{set}}.npz"})
     onnx = f"{files['onnx']}/model.qdq.onnx" if "onnx" in files else None

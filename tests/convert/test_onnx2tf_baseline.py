@@ -56,6 +56,16 @@ def test_a_refusal_is_a_fact_of_the_report_and_an_error_of_the_target(
     assert [stage["name"] for stage in config["stages"] if stage.get("beside")] == ["ptq"]
 
 
+def test_an_onnx2tf_that_was_killed_refuses_nothing(tmp_path: Path, float_onnx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\nkill -9 $$\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(onnx2tf_baseline, "PYTHON", python)
+    with pytest.raises(UserError, match="exit code -9") as raised:
+        onnx2tf_beside.run(tmp_path, {"int8": False, "segment_samples": 3232}, {"float": float_onnx.parent})
+    assert not isinstance(raised.value, onnx2tf_baseline.ConversionRefusedError) and not (tmp_path / "beside" / "refusal.txt").exists()
+
+
 @pytest.mark.slow
 def test_float_and_post_training_files(tmp_path: Path, float_onnx: Path) -> None:
     subprocess.run(["make", "onnx2tf"], cwd=onnx2tf_baseline.ROOT, check=True)
