@@ -31,12 +31,15 @@ class AttentionHeads(QuantizedLayer):
 
 
 class PositionTable(QuantizedLayer):
-    """Adds a constant table, on a grid of its own, to sequences [..., L, C]."""
+    """Adds a constant table, on a grid of its own, to sequences [..., L, C].
+
+    The grid is observed and not trained: layers with the same rows keep the same codes, which a file stores once.
+    """
 
     def __init__(self, layer: float_layers.PositionTable) -> None:
         super().__init__()
         self.layer = layer
-        self.table_quantizer = ActivationQuantizer()
+        self.table_quantizer = ActivationQuantizer().requires_grad_(False)
 
     def table(self, length: int) -> Tensor:
         """The quantized rows [1, L, C]."""
