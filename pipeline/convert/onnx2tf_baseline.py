@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -38,7 +40,8 @@ def convert_with_onnx2tf(float_onnx: Path, out: Path, calibration: npt.NDArray[n
             None for the float32 file.
 
     Raises:
-        UserError: the environment is not there, or a signal ended onnx2tf. ConversionRefusedError: onnx2tf failed; its last lines are told.
+        UserError: the environment is not there, or a signal or a full disk ended onnx2tf. ConversionRefusedError: onnx2tf failed; its last
+            lines are told.
     """
     if not PYTHON.is_file():
         raise UserError("this needs onnx2tf and tensorflow in .venv-onnx2tf, which is not there: run `make onnx2tf` once, with the network")
@@ -51,8 +54,10 @@ def convert_with_onnx2tf(float_onnx: Path, out: Path, calibration: npt.NDArray[n
             command += ["--calibration", "mixtures.npy"]
         result = run_child(command, cwd=folder, capture_output=True, text=True)
         if result.returncode or not (folder / "network.tflite").is_file():
-            said = "\n".join((result.stdout + result.stderr).strip().splitlines()[-8:])
-            error = UserError if result.returncode < 0 else ConversionRefusedError  # below 0 something ended it, such as a lack of memory
+            output = result.stdout + result.stderr
+            said = "\n".join(output.strip().splitlines()[-8:])
+            by_machine = result.returncode < 0 or os.strerror(errno.ENOSPC) in output  # below 0: a signal, such as for lack of memory
+            error = UserError if by_machine else ConversionRefusedError
             raise error(f"onnx2tf could not convert {float_onnx} (exit code {result.returncode}):\n{said}")
         content = (folder / "network.tflite").read_bytes()
     metadata = {entry.key: entry.value for entry in onnx.load(float_onnx, load_external_data=False).metadata_props}

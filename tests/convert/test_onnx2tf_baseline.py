@@ -56,12 +56,22 @@ def test_a_refusal_is_a_fact_of_the_report_and_an_error_of_the_target(
     assert [stage["name"] for stage in config["stages"] if stage.get("beside")] == ["ptq"]
 
 
-def test_an_onnx2tf_that_was_killed_refuses_nothing(tmp_path: Path, float_onnx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("program", "told"),
+    [
+        ("kill -9 $$", "exit code -9"),
+        ("echo 'OSError: [Errno 28] No space left on device' >&2; echo '(core dumped)' >&2; exit 1", "No space left"),
+    ],
+    ids=["killed", "disk full"],
+)
+def test_an_onnx2tf_that_the_machine_ended_refuses_nothing(
+    program: str, told: str, tmp_path: Path, float_onnx: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     python = tmp_path / "python"
-    python.write_text("#!/bin/sh\nkill -9 $$\n")
+    python.write_text(f"#!/bin/sh\n{program}\n")
     python.chmod(0o755)
     monkeypatch.setattr(onnx2tf_baseline, "PYTHON", python)
-    with pytest.raises(UserError, match="exit code -9") as raised:
+    with pytest.raises(UserError, match=told) as raised:
         onnx2tf_beside.run(tmp_path, {"int8": False, "segment_samples": 3232}, {"float": float_onnx.parent})
     assert not isinstance(raised.value, onnx2tf_baseline.ConversionRefusedError) and not (tmp_path / "beside" / "refusal.txt").exists()
 
