@@ -130,6 +130,11 @@ def shifted_products(x: Tensor, weight: Tensor, bias: Tensor, dilation: int, pad
     return total
 
 
+def _at_least_float32(x: Tensor) -> Tensor:
+    """Squares of half precision overflow or vanish; float64 stays what it is."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 class GlobalLayerNorm(nn.Module):
     """gLN (Luo and Mesgarani 2019, eq. 12-14): statistics over all frames and channels of an example; [B, ..., C]."""
 
@@ -141,7 +146,7 @@ class GlobalLayerNorm(nn.Module):
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
-        wide = x.float().flatten(1, -2)
+        wide = _at_least_float32(x).flatten(1, -2)
         mean = self.statistic(wide)
         variance = self.statistic(wide.square()) - mean.square()
         return (self.gamma * (wide - mean) * torch.rsqrt(variance.clamp(min=0) + self.eps) + self.beta).to(x.dtype).view(x.shape)
@@ -166,7 +171,7 @@ class SequencesNorm(ChannelLayerNorm):
     """gLN of each sequence by itself: statistics over its places and channels; [B, N, L, C]."""
 
     def forward(self, x: Tensor) -> Tensor:
-        wide = x.float().flatten(2)
+        wide = _at_least_float32(x).flatten(2)
         variance, mean = torch.var_mean(wide, 2, correction=0, keepdim=True)
         normed = ((wide - mean) * torch.rsqrt(variance + self.eps)).view(x.shape)
         return (self.gamma * normed + self.beta).to(x.dtype)
