@@ -13,7 +13,6 @@ from typing import Any, NoReturn
 
 INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM  # exit codes, as shells count them
 RESEND_SECONDS = 0.2
-_resent: list[threading.Timer] = []
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -60,32 +59,57 @@ def explain_os_error(error: OSError) -> str | None:
     return None if place is None else f"cannot read or write {place}: {error.strerror}"
 
 
+class _Interruption(BaseException):
+    """What a signal raises. Finalizers, forks, extensions that clear errors and an ``except`` for all drop it; it tells of that."""
+
+    def __init__(self, dropped: Callable[[], None], *values: object) -> None:
+        super().__init__(*values)
+        self._dropped = dropped
+
+    def __del__(self) -> None:
+        self._dropped()
+
+
+class _Interrupted(_Interruption, KeyboardInterrupt):
+    pass
+
+
+class _Terminated(_Interruption, SystemExit):
+    pass
+
+
 @contextmanager
 def _signals() -> Iterator[None]:
-    """Meanwhile SIGTERM is an exception as Ctrl-C is one, and neither is lost."""
-    handler, hook = signal.signal(signal.SIGTERM, _terminate), sys.unraisablehook
-    sys.unraisablehook = _send_again
+    """Meanwhile SIGTERM is an exception as Ctrl-C is one, and neither is lost: a signal whose exception is dropped comes again."""
+    over, timers = threading.Event(), list[threading.Timer]()
+
+    # a variable that holds the exception would keep it alive: the frame is in its traceback
+    def interrupt(*_: object) -> NoReturn:
+        raise _Interrupted(lambda: send_again(signal.SIGINT))
+
+    def terminate(*_: object) -> NoReturn:
+        raise _Terminated(lambda: send_again(signal.SIGTERM), TERMINATED)
+
+    def send_again(number: int) -> None:
+        if over.is_set():
+            return
+        timers.append(threading.Timer(RESEND_SECONDS, lambda: os.kill(os.getpid(), number)))
+        timers[-1].start()
+
+    handlers = {signal.SIGTERM: signal.signal(signal.SIGTERM, terminate)}
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a shell's background job has it ignored
+        handlers[signal.SIGINT] = signal.signal(signal.SIGINT, interrupt)
+    hook = sys.unraisablehook
+    sys.unraisablehook = lambda told: None if isinstance(told.exc_value, _Interruption) else hook(told)
     try:
         yield
     finally:
-        while _resent:  # one that comes when the handlers are gone would kill the process, whose exit code is decided
-            _resent.pop().cancel()
+        over.set()
+        for timer in timers:  # one that comes when the handlers are gone would kill the process, whose exit code is decided
+            timer.cancel()
         sys.unraisablehook = hook
-        signal.signal(signal.SIGTERM, handler)
-
-
-def _terminate(*_: object) -> NoReturn:
-    sys.exit(TERMINATED)
-
-
-def _send_again(dropped: Any) -> None:
-    """Python drops what a signal raises in a finalizer or while a process is forked: the signal comes again when that is over."""
-    number = {KeyboardInterrupt: signal.SIGINT, SystemExit: signal.SIGTERM}.get(dropped.exc_type)
-    if number is None:
-        sys.__unraisablehook__(dropped)
-    else:
-        _resent.append(threading.Timer(RESEND_SECONDS, lambda: os.kill(os.getpid(), number)))
-        _resent[-1].start()
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 def _end_interrupted(code: int) -> NoReturn:

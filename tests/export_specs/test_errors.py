@@ -8,7 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -65,28 +66,45 @@ def test_sigterm_removes_temporary_files(end: Command, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt(), 130), (SystemExit(143), 143)])
-def test_a_signal_in_a_finalizer_is_not_lost(end: Command, error: BaseException, code: int) -> None:
+def in_a_finalizer(sent: signal.Signals) -> None:
     class Loader:
         def __del__(self) -> None:
-            raise error
+            signal.raise_signal(sent)
 
+    Loader()
+
+
+def below_an_except_for_all(sent: signal.Signals) -> None:
+    with suppress(BaseException):
+        signal.raise_signal(sent)
+
+
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """A shell's background job has SIGINT ignored, and a test run in it too."""
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, handler)
+
+
+@pytest.mark.usefixtures("ctrl_c")
+@pytest.mark.parametrize("drop", [in_a_finalizer, below_an_except_for_all])
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_dropped_signal_comes_again(end: Command, sent: signal.Signals, code: int, drop: Callable[[signal.Signals], None]) -> None:
     def work() -> None:
-        Loader()
+        drop(sent)
         time.sleep(30)
 
-    assert end(work)[0] == code
+    began = time.monotonic()
+    assert end(work) == (code, "interrupted: run the same command again to go on where it stopped\n")
+    assert time.monotonic() - began < 20
 
 
 def test_a_signal_that_comes_again_does_not_outlive_the_command(end: Command) -> None:
-    """Dropped in a finalizer, and noticed by other means before it is sent again: the exit code is that of the first."""
-
-    class Dropping:
-        def __del__(self) -> None:
-            raise SystemExit(TERMINATED)
+    """Dropped, and noticed by other means before it is sent again: the exit code is that of the first."""
 
     def work() -> None:
-        Dropping()
+        below_an_except_for_all(signal.SIGTERM)
         raise SystemExit(TERMINATED)
 
     handler = signal.signal(signal.SIGTERM, lambda *_: pytest.fail("it came again"))
