@@ -1,0 +1,52 @@
+"""The paper's networks at full width and depth: random weights, segments short enough for a test, exact on devices."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from edge_runtime.runtime import open_runtime
+from export_specs.load import load_model, load_target
+from pipeline.convert.convert import convert
+from pipeline.export.qdq import export_qdq
+from pipeline.models.build import build_network
+from pipeline.quantization.attach import Recipe, observe, quantize
+from tests.conformance.runtimes import exact_on_device
+from tests.tiny import mixtures
+from validation.gates import resource_gates, structure_gates
+from validation.structure import audit
+
+TARGET = load_target("tflite-int8")
+SAMPLES = {"convtasnet-paper": 4000, "convtasnet-music-paper": 4000, "dptnet-paper": 1000, "sepformer-paper": 2000, "htdemucs-paper": 16384}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("model", "samples"), SAMPLES.items())
+def test_paper_network_passes_structure_exact_and_bytes(model: str, samples: int, tmp_path: Path) -> None:
+    torch.compiler.set_stance("force_eager")
+    spec = load_model(model).model_copy(update={"segment_samples": samples})
+    torch.manual_seed(0)
+    network = build_network(spec).eval()
+    twin = quantize(network, Recipe("fqss", TARGET.norm_recipe))
+    observe(twin, [mixtures(spec, 1)])
+    facts = {"sample_rate": str(spec.sample_rate), "segment_samples": str(samples), "sources": str(spec.n_src)}
+    if spec.source_names:
+        facts["source_names"] = ",".join(spec.source_names)
+    export_qdq(twin, samples, facts, tmp_path / "model.qdq.onnx")
+    convert(tmp_path / "model.qdq.onnx", tmp_path / "model.tflite", TARGET.allowed_ops)
+
+    found = audit(tmp_path / "model.tflite", TARGET.allowed_ops)
+    assert TARGET.gates is not None
+    parameters = sum(weight.numel() for weight in network.parameters())
+    gates = structure_gates(found, [], TARGET.transposes)
+    gates += resource_gates(found.bytes, parameters, sum(found.ops.values()), None, TARGET.gates)
+    judged = {gate.id: gate.passed for gate in gates if gate.passed is not None}
+    assert {"structure.float", "structure.custom", "structure.ops", "structure.transpose", "resources.bytes"} <= judged.keys()
+    assert all(judged.values()), judged
+
+    pcm = (mixtures(spec, 1, 1)[0] * 32768).numpy().astype(np.int16)
+    runtime = open_runtime(tmp_path / "model.tflite", "litert-ref", sample_rate=spec.sample_rate)
+    exact_on_device(tmp_path / "model.tflite", *runtime._signature.feed(pcm)[0])
