@@ -179,10 +179,11 @@ class Table(QuantizedLayer):
 class CrossHeads(QuantizedLayer):
     """Queries [B, L, C], keys and values [B, M, 2 C] to the heads' outputs [B, L, C]; grids as in AttentionHeads.
 
-    Of more than ``LONGEST`` keys the int8 softmax would leave 0 alone: then it is of 16 bits, and its weights get a learned grid.
+    Of more than ``LONGEST`` keys an int8 softmax would leave 0 alone: then its output is int16, and the weights get a learned grid.
     """
 
     LONGEST: ClassVar[int] = 511
+    WIDE_GRID: ClassVar[tuple[float, int]] = (2.0**-16, -32768)  # scale and zero_point, which the kernels fix
 
     def __init__(self, layer: float_sequences.CrossHeads) -> None:
         super().__init__()
@@ -196,6 +197,7 @@ class CrossHeads(QuantizedLayer):
         if key.shape[-2] <= self.LONGEST:
             weights = self.weights_quantizer(weights)
         else:
-            weights = self.long_weights_quantizer(straight_through((weights * 2**15).round().clamp(max=2**15 - 1) * 2**-15, weights))
+            wide = (weights * 2**16).round().clamp(max=2**16 - 1) * 2**-16
+            weights = self.long_weights_quantizer(straight_through(wide, weights))
         result: Tensor = self.output_quantizer((weights @ value).transpose(-2, -3).flatten(-2))
         return result

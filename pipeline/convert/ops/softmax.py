@@ -9,26 +9,23 @@ from pipeline.convert.flatbuffer import options
 from pipeline.convert.layout import Layout
 from pipeline.convert.lowering import Lowering
 
-OUTPUT_SCALE, OUTPUT_ZERO_POINT = 1 / 256, -128  # the kernels accept nothing else
-INT16_OUTPUT_SCALE = 2.0**-15
-LONGEST = 511  # the int8 kernels stop the process where 512 exponentials, each 1 at most, sum to 512; such weights would all be 0
-INT16_VERSION = 3
+VERSIONS = {np.dtype(np.int8): 2, np.dtype(np.int16): 3}
+GRIDS = {np.dtype(np.int8): (1 / 256, -128), np.dtype(np.int16): (2.0**-16, -32768)}  # of the output: the kernels accept nothing else
+# the int8 kernels stop the process where 512 exponentials, each 1 at most, sum to 512; the sums hold less than 4096 in any case
+LONGEST = {np.dtype(np.int8): 511, np.dtype(np.int16): 4095}
 
 
 def lower_softmax(lowering: Lowering, node: NodeProto) -> None:
-    """Lower a Softmax on int8 or int16 over the last axis."""
+    """Lower a Softmax of int8 over the last axis, whose output is int8 or, of the same kernels, int16."""
     source, result = lowering.dequantized(node, 0), lowering.quantized(node)
-    lowering.require_types(node, (np.int8, np.int16), source, result)
-    rank = len(lowering.graph.shape(source.name))
-    axis = int(lowering.graph.attributes(node).get("axis", -1)) % rank
-    last = lowering.layout(source.name) is Layout.PLAIN and axis == rank - 1
-    lowering.require(node, last, f"its axis is {axis} of {rank}", "the last axis of a tensor outside the body")
-    wide = source.dtype == np.int16
-    if wide:
-        lowering.require_grid(node, result, INT16_OUTPUT_SCALE, 0)
-    else:
-        places = lowering.graph.shape(source.name)[-1]
-        lowering.require(node, places <= LONGEST, f"{places} places on int8", f"at most {LONGEST} places, or int16")
-        lowering.require_grid(node, result, OUTPUT_SCALE, OUTPUT_ZERO_POINT)
+    lowering.require_types(node, (np.int8,), source)
+    shape = lowering.graph.shape(source.name)
+    axis = int(lowering.graph.attributes(node).get("axis", -1)) % len(shape)
+    last = lowering.layout(source.name) is Layout.PLAIN and axis == len(shape) - 1
+    lowering.require(node, last, f"its axis is {axis} of {len(shape)}", "the last axis of a tensor outside the body")
+    lowering.require(node, result.dtype in GRIDS, f"it makes {result.dtype.name}", "quantize to int8 or int16")
+    lowering.require_grid(node, result, *GRIDS[result.dtype])
+    longest, help_ = LONGEST[result.dtype], ", or quantize to int16" if result.dtype == np.int8 else ""
+    lowering.require(node, shape[-1] <= longest, f"{shape[-1]} places to {result.dtype.name}", f"at most {longest} places{help_}")
     inputs, outputs = [lowering.tensor(source.name)], [lowering.tensor(result.name)]
-    lowering.emit(node, "SOFTMAX", inputs, outputs, INT16_VERSION if wide else 2, options("SoftmaxOptions", beta=1.0))
+    lowering.emit(node, "SOFTMAX", inputs, outputs, VERSIONS[result.dtype], options("SoftmaxOptions", beta=1.0))

@@ -42,13 +42,9 @@ def _heads(
         turned = graph.node("Transpose", [key], f"{name}/k{head}/turned", perm=[0, 1, 3, 2])
         edge = graph.node("MatMul", [query, turned], f"{name}/logits{head}/product")
         logits = _quantized(graph, edge, f"{name}/logits{head}", grids[0])
-        if long:  # int16 in and out
-            step = np.float32(np.float32(grids[0][0]) / 128)
-            logits = graph.dequantize(graph.quantize(logits, f"{name}/wide_logits{head}", step, 0, np.int16), step, dtype=np.int16)
         edge = graph.node("Softmax", [logits], f"{name}/softmax{head}", axis=-1)
         if long:
-            step = np.float32(2**-15)
-            edge = graph.dequantize(graph.quantize(edge, f"{name}/wide_weights{head}", step, 0, np.int16), step, dtype=np.int16)
+            edge = _quantized(graph, edge, f"{name}/wide_weights{head}", CrossHeads.WIDE_GRID, np.int16)
         weights = _quantized(graph, edge, f"{name}/weights{head}", grids[1])
         edge = graph.node("MatMul", [weights, value], f"{name}/output{head}/product")
         outputs.append(graph.write(edge, f"{name}/output{head}", width, x.frames, layer.output_quantizer))
@@ -56,8 +52,7 @@ def _heads(
     return graph.as_frames(joined, Value(name, channels, x.frames, outputs[0].scale, outputs[0].zero_point))
 
 
-def _quantized(graph: GraphBuilder, edge: str, name: str, grid: tuple[float, ...]) -> str:
+def _quantized(graph: GraphBuilder, edge: str, name: str, grid: tuple[float, ...], dtype: type = np.int8) -> str:
     """The float edge of a tensor after its own quantizer."""
-    scale, zero_point = grid
-    graph.quantize(edge, name, scale, int(zero_point))
-    return graph.dequantize(name, scale, int(zero_point))
+    scale, zero_point = np.float32(grid[0]), int(grid[1])
+    return graph.dequantize(graph.quantize(edge, name, scale, zero_point, dtype), scale, zero_point, dtype)
