@@ -76,10 +76,9 @@ class TflmEngine:
         """
         file = self._file
         tensors = sum(tensor.nbytes for tensor in file.activations)
-        if tensors > _LARGEST_ARENA:
-            raise UserError(
-                f"TFLM cannot load {file.path}: its tensors take {tensors} bytes, more than the {_LARGEST_ARENA} that an arena may have"
-            )
+        if file.largest_node_bytes > _LARGEST_ARENA:
+            needed = f"the tensors of one operator take {file.largest_node_bytes} bytes"
+            raise UserError(f"TFLM cannot load {file.path}: {needed}, more than the {_LARGEST_ARENA} that an arena may have")
         arena = _SPARE_BYTES + 2 * tensors + 4 * file.largest_node_bytes + _BYTES_PER_TENSOR * file.dtypes.total()
         while True:
             arena = min(arena, _LARGEST_ARENA)

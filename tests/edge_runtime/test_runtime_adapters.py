@@ -167,6 +167,21 @@ def test_tflm_arena_grows_until_the_model_fits(tflite_network, pcm, monkeypatch)
     assert all(later == 2 * size for size, later in pairwise(sizes))
 
 
+def test_tflm_loads_more_tensors_than_fit_at_once(tflite_graph, tmp_path, monkeypatch):
+    """They share the arena; what no arena can hold is one operator's tensors."""
+    g, pcm = tflite_graph(), np.arange(8000, dtype=np.int16)
+    chain = [g.tensor(f"t{place}", [1, 1, 8000], np.int16, scale=2**-15) for place in range(300)]
+    for source, result in pairwise(chain):
+        g.operator("RESHAPE", [source, g.tensor(f"s{result}", [3], np.int32, data=[1, 1, 8000])], [result])
+    path = g.write(tmp_path / "chain.tflite", [chain[0]], [chain[-1]])
+    monkeypatch.setattr(tflm, "_LARGEST_ARENA", 3_000_000)
+    assert sum(tensor.nbytes for tensor in read_model(path).activations) > 4_000_000
+    assert np.array_equal(open_runtime(path, "tflm", sample_rate=8000).run(pcm), pcm[None])
+    monkeypatch.setattr(tflm, "_LARGEST_ARENA", 20_000)
+    with pytest.raises(UserError, match=r"the tensors of one operator take 32\d{3} bytes, more than the 20000 that an arena may have"):
+        open_runtime(path, "tflm", sample_rate=8000)
+
+
 def test_wrong_segment_is_refused(network, pcm):
     for wrong in (pcm[:-1], pcm.astype(np.int32), pcm[None]):
         with pytest.raises(ValueError, match=r"int16 \[64\]"):
