@@ -74,13 +74,17 @@ def _transpose_gate(transposed: Sequence[str], allowed: Mapping[str, str], total
     return gate.model_copy(update={"note": "; ".join(part for part in (gate.note, *reasons) if part)})
 
 
-def near_gate(runtime: str, found: Sequence[OpComparison], ops: Mapping[str, str], gates: Gates, exceptions: Mapping[str, str]) -> Gate:
-    """Op by op with golden inputs: at most ``near_max_lsb`` on at most ``near_max_share`` of the values.
+def near_gate(
+    runtime: str, found: Sequence[OpComparison], clips: int, ops: Mapping[str, str], gates: Gates, exceptions: Mapping[str, str]
+) -> Gate:
+    """Op by op with golden inputs: at most ``near_max_lsb`` on at most ``near_max_share`` of the values, or on one value a clip.
 
-    ``ops`` names the TFLite operator of each tensor. ``exceptions`` {operator or tensor, * and ? allowed: reason} may differ on more of
-    the values, never by more, but for loops, which have a limit of their own (``near_max_lsb_of_loops``).
+    A scalar is one value a clip, and one that lies next to a tie is all of it. ``ops`` names the TFLite operator of each tensor.
+    ``exceptions`` {operator or tensor, * and ? allowed: reason} may differ on more of the values, never by more, but for loops, which
+    have a limit of their own (``near_max_lsb_of_loops``).
     """
-    rule = f"op by op with golden inputs: at most {gates.near_max_lsb} LSB on at most {gates.near_max_share:.1%} of the values ({runtime})"
+    share = f"{gates.near_max_share:.1%} of the values or one a clip"
+    rule = f"op by op with golden inputs: at most {gates.near_max_lsb} LSB on at most {share} ({runtime})"
     if any(fnmatchcase("WHILE", pattern) for pattern in exceptions):
         rule += f"; loops at most {gates.near_max_lsb_of_loops} LSB"
     bad: list[str] = []
@@ -90,7 +94,8 @@ def near_gate(runtime: str, found: Sequence[OpComparison], ops: Mapping[str, str
         pattern = next((p for p in exceptions if any(fnmatchcase(name, p) for name in names)), None)
         loop = names[0] == "WHILE" and pattern is not None
         max_lsb = gates.near_max_lsb_of_loops if loop else gates.near_max_lsb
-        beyond = comparison.max_lsb > gates.near_max_lsb or comparison.share > gates.near_max_share
+        many = comparison.share > gates.near_max_share and round(comparison.share * comparison.values) > clips
+        beyond = comparison.max_lsb > gates.near_max_lsb or many
         if comparison.max_lsb > max_lsb or (beyond and pattern is None):
             bad.append(f"{comparison.tensor} ({comparison.op}): {comparison.max_lsb} LSB, {comparison.share:.2%}")
         elif beyond and pattern is not None:

@@ -119,7 +119,10 @@ def _gates(
     if "tflm" in target.runtimes:
         tflm = next((c for c in found.free if c.runtime == "tflm"), None)
         gates.append(exact_gate(tflm, found.ops, target.exact_exceptions))
-    gates += [near_gate(runtime, compared, found.ops, limits, target.near_exceptions) for runtime, compared in found.golden_inputs.items()]
+    gates += [
+        near_gate(runtime, compared, found.clips, found.ops, limits, target.near_exceptions)
+        for runtime, compared in found.golden_inputs.items()
+    ]
     subject = run.test_result(config.subject, test)
     if subject is not None:
         gates += task_gates(subject, limits, config.profile)

@@ -23,6 +23,7 @@ from pipeline.data.sources import training_files
 from pipeline.export.qdq import export_qdq
 from pipeline.models.build import build_network
 from pipeline.quantization.attach import Recipe, observe, quantize
+from tests.conformance.networks import TARGET, deployed
 from tests.conformance.runtimes import exact_on_device
 from tests.tiny import quantized_network, tiny_dptnet, tiny_sepformer, waveforms
 from validation.gates import structure_gates
@@ -30,7 +31,6 @@ from validation.golden_inputs import forced_onnx, forced_tflite
 from validation.layers import golden_taps, unlike_golden
 from validation.structure import audit
 
-TARGET = load_target("tflite-int8")
 PAIRS = 2  # of transformers
 DPTNET_OPS = {"SOFTMAX": 2 * PAIRS * 2, "WHILE": 2 * PAIRS, "TANH": 2 * PAIRS * 4 + 2, "LOGISTIC": 2 * PAIRS * 6 + 2}
 
@@ -140,12 +140,10 @@ def test_edge_network_is_exact_on_devices_with_ranges_of_speech(model: str, tmp_
     network = build_network(spec).eval()
     twin = quantize(network, Recipe("fqss", TARGET.norm_recipe))
     observe(twin, [mixture[None] for mixture in seen])
-    facts = {"sample_rate": str(spec.sample_rate), "segment_samples": str(spec.segment_samples), "sources": str(spec.n_src)}
-    export_qdq(twin, spec.segment_samples, facts, tmp_path / "model.qdq.onnx")
-    convert(tmp_path / "model.qdq.onnx", tmp_path / "model.tflite", TARGET.allowed_ops)
-    assert audit(tmp_path / "model.tflite", TARGET.allowed_ops).float_tensors == []
+    file = deployed(twin, spec, tmp_path).path
+    assert audit(file, TARGET.allowed_ops).float_tensors == []
     pcm = np.rint(heard.numpy() * 32768).clip(-32768, 32767).astype(np.int16)
-    found = exact_on_device(tmp_path / "model.tflite", pcm[None])["separated"].astype(float)
+    found = exact_on_device(file, pcm[None])["separated"].astype(float)
     with torch.no_grad():
         exact = network(torch.from_numpy(pcm[None] / 32768).float())[0].numpy() * 32768
     assert 10 * np.log10((exact**2).sum() / ((found.reshape(exact.shape) - exact) ** 2).sum()) > 15

@@ -16,6 +16,7 @@ from pipeline.convert.convert import ConversionSummary, convert
 from pipeline.export.qdq import export_qdq
 from pipeline.quantization.attach import Recipe
 from pipeline.quantization.planes import CrossHeads
+from tests.conformance.networks import deployed
 from tests.conformance.runtimes import exact_on_device
 from tests.tiny import mixtures, quantized_network, tiny_htdemucs
 from validation.gates import structure_gates
@@ -107,10 +108,8 @@ def test_attention_over_many_keys_is_exact_too(tmp_path: Path, monkeypatch: pyte
     torch.compiler.set_stance("force_eager")
     monkeypatch.setattr(CrossHeads, "LONGEST", 10)
     twin = quantized_network(SPEC, Recipe("fqss", "c25"))
-    export_qdq(twin, SPEC.segment_samples, METADATA, tmp_path / "model.qdq.onnx")
-    convert(tmp_path / "model.qdq.onnx", tmp_path / "model.tflite", load_target("tflite-int8").allowed_ops)
-    pcm = recording(98)
-    found = exact_on_device(tmp_path / "model.tflite", *open_runtime(tmp_path / "model.tflite", "litert-ref")._signature.feed(pcm)[0])
+    file, pcm = deployed(twin, SPEC, tmp_path).path, recording(98)
+    found = exact_on_device(file, *open_runtime(file, "litert-ref")._signature.feed(pcm)[0])
     assert found["crosstransformer.0.heads/wide_weights0"].dtype == np.int16
     with torch.no_grad():
         expected = np.rint(twin(torch.from_numpy(pcm[None] / 32768).float())[0].numpy() * 32768)

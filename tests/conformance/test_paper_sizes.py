@@ -9,17 +9,15 @@ import pytest
 import torch
 
 from edge_runtime.runtime import open_runtime
-from export_specs.load import load_model, load_target
-from pipeline.convert.convert import convert
-from pipeline.export.qdq import export_qdq
+from export_specs.load import load_model
 from pipeline.models.build import build_network
 from pipeline.quantization.attach import Recipe, observe, quantize
+from tests.conformance.networks import TARGET, deployed
 from tests.conformance.runtimes import exact_on_device
 from tests.tiny import mixtures
 from validation.gates import resource_gates, structure_gates
 from validation.structure import audit
 
-TARGET = load_target("tflite-int8")
 SAMPLES = {"convtasnet-paper": 4000, "convtasnet-music-paper": 4000, "dptnet-paper": 1000, "sepformer-paper": 2000, "htdemucs-paper": 16384}
 
 
@@ -32,13 +30,9 @@ def test_paper_network_passes_structure_exact_and_bytes(model: str, samples: int
     network = build_network(spec).eval()
     twin = quantize(network, Recipe("fqss", TARGET.norm_recipe))
     observe(twin, [mixtures(spec, 1)])
-    facts = {"sample_rate": str(spec.sample_rate), "segment_samples": str(samples), "sources": str(spec.n_src)}
-    if spec.source_names:
-        facts["source_names"] = ",".join(spec.source_names)
-    export_qdq(twin, samples, facts, tmp_path / "model.qdq.onnx")
-    convert(tmp_path / "model.qdq.onnx", tmp_path / "model.tflite", TARGET.allowed_ops)
+    file = deployed(twin, spec, tmp_path).path
 
-    found = audit(tmp_path / "model.tflite", TARGET.allowed_ops)
+    found = audit(file, TARGET.allowed_ops)
     assert TARGET.gates is not None
     parameters = sum(weight.numel() for weight in network.parameters())
     gates = structure_gates(found, [], TARGET.transposes)
@@ -48,5 +42,5 @@ def test_paper_network_passes_structure_exact_and_bytes(model: str, samples: int
     assert all(judged.values()), judged
 
     pcm = (mixtures(spec, 1, 1)[0] * 32768).numpy().astype(np.int16)
-    runtime = open_runtime(tmp_path / "model.tflite", "litert-ref", sample_rate=spec.sample_rate)
-    exact_on_device(tmp_path / "model.tflite", *runtime._signature.feed(pcm)[0])
+    runtime = open_runtime(file, "litert-ref")
+    exact_on_device(file, *runtime._signature.feed(pcm)[0])

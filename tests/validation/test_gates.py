@@ -82,9 +82,9 @@ def test_a_transpose_passes_where_the_target_gives_a_reason() -> None:
 @pytest.mark.parametrize(("op", "max_lsb", "passed"), [("WHILE", 2, True), ("WHILE", 3, False), ("ADD", 2, False)])
 def test_a_loop_that_is_excepted_may_be_two_codes_off(op: str, max_lsb: int, passed: bool) -> None:
     found = [OpComparison(tensor="t", op="Scan", values=100, max_lsb=max_lsb, share=0.001)]
-    gate = near_gate("onnxruntime", found, {"t": op}, GATES, {op: "why"})
+    gate = near_gate("onnxruntime", found, 2, {"t": op}, GATES, {op: "why"})
     assert (gate.passed, "1 excepted" in gate.note) == (passed, passed)
-    assert near_gate("onnxruntime", found, {"t": op}, GATES, {}).passed is False
+    assert near_gate("onnxruntime", found, 2, {"t": op}, GATES, {}).passed is False
 
 
 def test_memory_gate() -> None:
@@ -116,11 +116,18 @@ def test_exact_gate() -> None:
 @pytest.mark.parametrize(("max_lsb", "share", "passed"), [(0, 0.0, True), (1, 0.005, True), (1, 0.006, False), (2, 0.0001, False)])
 def test_near_gate(max_lsb: int, share: float, passed: bool) -> None:
     found = [OpComparison(tensor="t", op="ADD", values=1000, max_lsb=max_lsb, share=share)]
-    assert near_gate("litert-xnnpack", found, {}, GATES, {}).passed is passed
-    assert near_gate("litert-xnnpack", found, {"t": "MUL"}, GATES, {"ADD": "why"}).passed is passed
+    assert near_gate("litert-xnnpack", found, 2, {}, GATES, {}).passed is passed
+    assert near_gate("litert-xnnpack", found, 2, {"t": "MUL"}, GATES, {"ADD": "why"}).passed is passed
     for pattern in ("ADD", "t*", "A?D"):
-        gate = near_gate("litert-xnnpack", found, {}, GATES, {pattern: "why"})
+        gate = near_gate("litert-xnnpack", found, 2, {}, GATES, {pattern: "why"})
         assert gate.passed is (max_lsb <= 1) and ("why" in gate.note) is (max_lsb == 1 and not passed)
+
+
+@pytest.mark.parametrize(("values", "differing", "passed"), [(2, 1, True), (2, 2, True), (20, 2, True), (20, 3, False)])
+def test_one_value_a_clip_may_lie_next_to_a_tie(values: int, differing: int, passed: bool) -> None:
+    found = [OpComparison(tensor="t", op="Reciprocal", values=values, max_lsb=1, share=differing / values)]
+    assert near_gate("onnxruntime", found, 2, {}, GATES, {}).passed is passed
+    assert near_gate("onnxruntime", [found[0].model_copy(update={"max_lsb": 2})], 2, {}, GATES, {}).passed is False
 
 
 def _results(loss_db: float, swap: bool = False) -> tuple[StageResult, StageResult]:
@@ -227,7 +234,7 @@ def test_the_worst_of_few_mixtures_is_judged_by_its_interval() -> None:
 
 def test_verdict() -> None:
     target = TargetSpec(name="t", format="tflite", gates=GATES)
-    good = near_gate("r", [OpComparison(tensor="t", op="ADD", values=1, max_lsb=0, share=0)], {}, GATES, {})
+    good = near_gate("r", [OpComparison(tensor="t", op="ADD", values=1, max_lsb=0, share=0)], 1, {}, GATES, {})
     bad = good.model_copy(update={"passed": False, "id": "bad"})
     assert verdict([good], target).passed is True
     assert verdict([good, bad], target).model_dump() == {"passed": False, "failed": ["bad"]}
