@@ -50,6 +50,7 @@ class ModelSpec(Strict):
     description: str = ""
     sample_rate: int = Field(gt=0)
     n_src: int = Field(ge=1)
+    noise_snr_db: tuple[float, float] = Field(default=(-5.0, 10.0), description="of enhancement: least and greatest SNR of its mixtures")
     segment_samples: int = Field(gt=0, description="fixed length of one invocation of the shipped graph")
     network: NetworkSpec = Field(description="settings of the architecture's own kind (export_specs/networks.py)")
     training: TrainingSpec
@@ -72,6 +73,8 @@ class ModelSpec(Strict):
                 f"segment_samples {self.segment_samples} must be kernel_size + a multiple of stride; "
                 f"{lower} and {lower + stride} are the nearest"
             )
+        if not self.noise_snr_db[0] <= self.noise_snr_db[1]:
+            raise ValueError(f"noise_snr_db {list(self.noise_snr_db)}: the least SNR comes first")
         if self.task == "separation" and self.n_src < 2:
             raise ValueError("n_src 1 is enhancement: set task: enhancement")
         if self.task == "music" and (self.n_src != len(MUSIC_SOURCES) or self.audio_channels != 2):

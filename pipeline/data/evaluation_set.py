@@ -18,7 +18,7 @@ import numpy as np
 from export_specs.errors import UserError, choice_error
 from export_specs.schema import Task
 from pipeline.data.mixing import LOUDNESS_LUFS, PEAK_LIMIT, Waveform, at_loudness, load_utterance, loudness, mix_at_snr
-from pipeline.data.noise import BABBLE_VOICES, SNR_DB, background
+from pipeline.data.noise import BABBLE_VOICES, background
 from pipeline.data.published import published_mixtures
 from pipeline.data.set_folder import Mixture, write_set
 from pipeline.data.speech import Speech, Utterance
@@ -38,6 +38,7 @@ class SetOptions:
         sample_rate: Hz. ``mixtures``: of ``test`` (``sweep`` and ``dev`` follow from it). ``calibration``: mixtures of that set.
         task: "separation": two speakers; "enhancement": one, and noise; "music": four stems.
         max_seconds: longer mixtures are cut; None: they last as long as their shortest part.
+        snr_db: of enhancement, least and greatest SNR of ``test``, ``dev`` and ``calibration``.
     """
 
     sample_rate: int
@@ -46,6 +47,7 @@ class SetOptions:
     task: str = "separation"
     calibration: int = CALIBRATION_MIXTURES
     max_seconds: float | None = None
+    snr_db: tuple[float, float] = (-5.0, 10.0)
 
     def __post_init__(self) -> None:
         if self.task not in TASKS:
@@ -139,7 +141,7 @@ def _mixtures(
             continue
         count -= 1
         for snr in snrs:
-            wanted = random.uniform(*SNR_DB) if snr is None and options.task == "enhancement" else snr
+            wanted = random.uniform(*options.snr_db) if snr is None and options.task == "enhancement" else snr
             mixed = _peak_limited(*parts) if wanted is None else mix_at_snr(parts[0], parts[1], wanted)
             yield _mixture(subset, pair, mixed, options, snr)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from export_specs.errors import UserError
@@ -25,7 +26,7 @@ def training_examples(
     """
     kinds: dict[Task, tuple[Callable[..., Examples], int, int]] = {
         "separation": (TrainingMixtures, 2, 1),
-        "enhancement": (NoisySpeech, 1, 1),
+        "enhancement": (partial(NoisySpeech, snr_db=spec.noise_snr_db), 1, 1),
         "music": (MusicExamples, len(MUSIC_SOURCES), AUDIO_CHANNELS),
     }
     kind, sources, channels = kinds[spec.task]

@@ -13,7 +13,6 @@ from pipeline.data.mixing import Waveform
 COLOURS = {"white": 0.0, "pink": 1.0, "brown": 2.0}  # the power falls with this exponent of the frequency
 LOWEST_HZ = 50.0  # below, brown noise would hold most of its power and be inaudible
 BABBLE_VOICES = (3, 6)
-SNR_DB = (-5.0, 10.0)
 
 
 def coloured_noise(colour: str, samples: int, sample_rate: int, random: np.random.Generator) -> Waveform:

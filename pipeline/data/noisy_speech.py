@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import Dataset
 
 from pipeline.data.mixing import mix_at_snr, on_pcm_grid, power_of_two_gain
-from pipeline.data.noise import BABBLE_VOICES, SNR_DB, background
+from pipeline.data.noise import BABBLE_VOICES, background
 from pipeline.data.training_set import random_crop
 from pipeline.data.utterances import Utterances
 
@@ -17,7 +17,7 @@ from pipeline.data.utterances import Utterances
 class NoisySpeech(Dataset[tuple[torch.Tensor, torch.Tensor]]):
     """Noisy speech [T] with the speech alone [1, T], at the level the device works on.
 
-    The noise is babble of other voices and coloured noise, at an SNR uniform in -5...10 dB over the crop. A power-of-two gain
+    The noise is babble of other voices and coloured noise, at an SNR uniform in ``snr_db`` over the crop. A power-of-two gain
     brings the mixture's peak into [0.5, 1) of full scale.
 
     Args:
@@ -26,13 +26,22 @@ class NoisySpeech(Dataset[tuple[torch.Tensor, torch.Tensor]]):
         segment_samples: T.
         length: examples an epoch.
         augment: random speeds of the speech; off for validation.
+        snr_db: least and greatest SNR.
     """
 
     def __init__(
-        self, files: list[tuple[str, Path]], sample_rate: int, segment_samples: int, length: int, seed: int, augment: bool
+        self,
+        files: list[tuple[str, Path]],
+        sample_rate: int,
+        segment_samples: int,
+        length: int,
+        seed: int,
+        augment: bool,
+        snr_db: tuple[float, float],
     ) -> None:
         self.utterances = Utterances(files, sample_rate)
         self.sample_rate, self.segment_samples, self.length, self.seed, self.augment = sample_rate, segment_samples, length, seed, augment
+        self.snr_db = snr_db
         self.epoch = 0
 
     def __len__(self) -> int:
@@ -46,7 +55,7 @@ class NoisySpeech(Dataset[tuple[torch.Tensor, torch.Tensor]]):
         count = random.integers(*BABBLE_VOICES, endpoint=True)
         voices = [self.utterances.waveform(int(others[random.integers(len(others))])) for _ in range(count)]
         noise = background(voices, self.segment_samples, self.sample_rate, random)
-        speech, noise = mix_at_snr(crop, noise, random.uniform(*SNR_DB))
+        speech, noise = mix_at_snr(crop, noise, random.uniform(*self.snr_db))
         gain = np.float32(power_of_two_gain(float(np.abs(speech + noise).max())))
         speech, noise = on_pcm_grid(speech * gain), on_pcm_grid(noise * gain)
         return torch.from_numpy(on_pcm_grid(speech + noise)), torch.from_numpy(speech[None])

@@ -117,6 +117,7 @@ class Deployment:
             "sample_rate": spec.sample_rate,
             "segment_samples": spec.segment_samples,
             "task": spec.task,
+            "noise_snr_db": spec.noise_snr_db,
             "mixtures": spec.profiles[self.choice.profile].validation_mixtures,
         }
         return self._stage("evaluation", "evaluation_data", MUSIC_SETS if spec.task == "music" else EVALUATION_SETS, settings)

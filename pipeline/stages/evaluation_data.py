@@ -15,12 +15,13 @@ MUSIC_CALIBRATION_MIXTURES = 50  # four stereo stems and their sum are 1.8 MB fo
 
 
 def run(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, Path]) -> None:
-    """``settings``: data, sample_rate, segment_samples, task, mixtures.
+    """``settings``: data, sample_rate, segment_samples, task, noise_snr_db, mixtures.
 
     Makes the sets test, sweep, dev and calibration, of which a mixture is at most one segment long, and of music whole tracks.
     """
     rate, data = settings["sample_rate"], settings["data"]["name"]
-    options = SetOptions(rate, settings["mixtures"], task=settings["task"], max_seconds=settings["segment_samples"] / rate)
+    seconds, snr_db = settings["segment_samples"] / rate, settings["noise_snr_db"]
+    options = SetOptions(rate, settings["mixtures"], task=settings["task"], max_seconds=seconds, snr_db=snr_db)
     if options.task == "music":
         write_music_sets(open_music(data), folder, replace(options, calibration=MUSIC_CALIBRATION_MIXTURES))
     else:

@@ -10,12 +10,12 @@ import torch
 
 from export_specs.errors import UserError
 from pipeline.data.examples import training_examples
-from pipeline.data.noise import SNR_DB
 from pipeline.data.noisy_speech import NoisySpeech
 from pipeline.data.training_set import TrainingMixtures
 from tests.tiny import SAMPLE_RATE, tiny_spec, write_speech
 
 SAMPLES = 6000
+SNR_DB = (-5.0, 10.0)
 
 
 @pytest.fixture(scope="module")
@@ -23,8 +23,11 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, Path]]:
     return write_speech(tmp_path_factory.mktemp("speech"))
 
 
-def test_example_is_speech_and_noise_on_the_pcm_grid_at_the_device_s_level(files: list[tuple[str, Path]]) -> None:
-    data = NoisySpeech(files, SAMPLE_RATE, SAMPLES, 12, 0, False)
+@pytest.mark.parametrize("snr_db", [SNR_DB, (10.0, 30.0)])
+def test_example_is_speech_and_noise_on_the_pcm_grid_at_the_device_s_level(
+    snr_db: tuple[float, float], files: list[tuple[str, Path]]
+) -> None:
+    data = training_examples(tiny_spec(n_src=1).model_copy(update={"noise_snr_db": snr_db}), files, SAMPLES, 12, 0, False)
     for index in range(len(data)):
         mixture, sources = data[index]
         assert mixture.shape == (SAMPLES,) and sources.shape == (1, SAMPLES)
@@ -32,13 +35,13 @@ def test_example_is_speech_and_noise_on_the_pcm_grid_at_the_device_s_level(files
         assert 0.5 <= float(mixture.abs().max()) < 1
         noise = mixture - sources[0]
         snr = 10 * np.log10(float(sources.square().sum() / noise.square().sum()))
-        assert SNR_DB[0] - 0.1 <= snr <= SNR_DB[1] + 0.1
+        assert snr_db[0] - 0.1 <= snr <= snr_db[1] + 0.1
 
 
 @pytest.mark.parametrize("augment", [False, True])
 def test_example_depends_on_seed_epoch_and_index_alone(augment: bool, files: list[tuple[str, Path]]) -> None:
     def example(seed: int, epoch: int, index: int) -> torch.Tensor:
-        data = NoisySpeech(files, SAMPLE_RATE, SAMPLES, 4, seed, augment)
+        data = NoisySpeech(files, SAMPLE_RATE, SAMPLES, 4, seed, augment, SNR_DB)
         data.epoch = epoch
         return data[index][0]
 
@@ -49,11 +52,13 @@ def test_example_depends_on_seed_epoch_and_index_alone(augment: bool, files: lis
 
 def test_other_voices_are_needed_for_babble(files: list[tuple[str, Path]]) -> None:
     with pytest.raises(UserError, match="two speakers"):
-        NoisySpeech(files[:2], SAMPLE_RATE, SAMPLES, 4, 0, False)
+        NoisySpeech(files[:2], SAMPLE_RATE, SAMPLES, 4, 0, False, SNR_DB)
 
 
 def test_resampled_to_the_model_s_rate(files: list[tuple[str, Path]]) -> None:
-    lengths = [len(NoisySpeech(files, rate, SAMPLES, 4, 0, False).utterances.waveform(0)) for rate in (SAMPLE_RATE, 2 * SAMPLE_RATE)]
+    lengths = [
+        len(NoisySpeech(files, rate, SAMPLES, 4, 0, False, SNR_DB).utterances.waveform(0)) for rate in (SAMPLE_RATE, 2 * SAMPLE_RATE)
+    ]
     assert lengths[1] == pytest.approx(2 * lengths[0], abs=2)
 
 
