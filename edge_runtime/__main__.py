@@ -15,7 +15,7 @@ from edge_runtime.model_file import read_model
 from edge_runtime.runtime import FileRuntime, RuntimeName, open_runtime
 from edge_runtime.segments import separate as separate_pcm
 from edge_runtime.signature import Pcm
-from export_specs.errors import run_command_line
+from export_specs.foundation.errors import run_command_line
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
 

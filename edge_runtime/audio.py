@@ -16,8 +16,8 @@ import soundfile
 import soxr
 
 from edge_runtime.signature import Pcm
-from export_specs.atomic import atomic_path
-from export_specs.errors import UserError
+from export_specs.foundation.atomic import atomic_path
+from export_specs.foundation.errors import UserError
 
 Samples = npt.NDArray[np.float64]
 FormatName = Literal["wav", "flac"]

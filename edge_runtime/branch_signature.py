@@ -10,7 +10,7 @@ import numpy as np
 from edge_runtime.model_file import Array, ModelFile
 from edge_runtime.signature import Pcm, Signature, fit_signature
 from edge_runtime.spectrogram import FrontEnd
-from export_specs.errors import UserError
+from export_specs.foundation.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from edge_runtime.model_file import Array, ModelFile
 from edge_runtime.native_messages import captured_stderr
 from edge_runtime.tflite_file import channels_first, with_outputs
-from export_specs.errors import UserError
+from export_specs.foundation.errors import UserError
 
 _KERNELS = {
     "litert-ref": OpResolverType.BUILTIN_REF,

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from export_specs.errors import UserError
+from export_specs.foundation.errors import UserError
 
 Array = npt.NDArray[Any]
 

@@ -11,7 +11,7 @@ import onnx
 from onnx import numpy_helper
 
 from edge_runtime.model_file import Array, ModelFile, Quantization, TensorInfo
-from export_specs.errors import UserError
+from export_specs.foundation.errors import UserError
 
 
 def parse_onnx(path: Path, content: bytes) -> ModelFile:

@@ -8,7 +8,7 @@ import onnxruntime
 
 from edge_runtime.model_file import Array, ModelFile
 from edge_runtime.onnx_file import with_outputs
-from export_specs.errors import UserError
+from export_specs.foundation.errors import UserError
 
 
 class OnnxRuntimeEngine:

@@ -13,8 +13,8 @@ from pathlib import Path
 from edge_runtime.runtime import FileRuntime, open_runtime
 from edge_runtime.segments import separate
 from edge_runtime.signature import Pcm
-from export_specs.child_process import end_with_parent
-from export_specs.errors import UserError
+from export_specs.foundation.child_process import end_with_parent
+from export_specs.foundation.errors import UserError
 
 _opened: FileRuntime | None = None
 

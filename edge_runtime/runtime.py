@@ -9,7 +9,7 @@ from typing import Literal, Protocol, get_args
 from edge_runtime.branch_signature import fit
 from edge_runtime.model_file import Array, ModelFile, Quantization, read_model
 from edge_runtime.signature import Pcm
-from export_specs.errors import UserError, choice_error
+from export_specs.foundation.errors import UserError, choice_error
 
 Taps = dict[str, Array]
 RuntimeName = Literal["onnxruntime", "litert-ref", "litert-opt", "litert-xnnpack", "tflm"]

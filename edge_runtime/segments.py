@@ -14,7 +14,7 @@ import numpy.typing as npt
 from edge_runtime.level import apply_shift, choose_shift, undo_shift
 from edge_runtime.runtime import Runtime
 from edge_runtime.signature import Pcm
-from export_specs.errors import UserError
+from export_specs.foundation.errors import UserError
 
 
 class SegmentSeparator:

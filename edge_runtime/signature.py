@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.model_file import Array, ModelFile, TensorInfo
-from export_specs.errors import UserError
+from export_specs.foundation.errors import UserError
 
 Pcm = npt.NDArray[np.int16]
 _FULL_SCALE = 32768.0

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.signature import Pcm
-from export_specs.errors import UserError
+from export_specs.foundation.errors import UserError
 
 Samples = npt.NDArray[np.float64]
 FULL_SCALE = 32768.0

@@ -12,7 +12,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from edge_runtime.model_file import Array, ModelFile, Quantization, TensorInfo
 from edge_runtime.native_messages import captured_stderr
-from export_specs.errors import UserError
+from export_specs.foundation.errors import UserError
 
 METADATA_NAME = "fqss"
 _TYPES = {value: name.lower() for name, value in vars(schema.TensorType).items() if isinstance(value, int)}

@@ -11,7 +11,7 @@ from tflite_micro.python.tflite_micro.runtime import Interpreter, InterpreterCon
 from edge_runtime.model_file import Array, ModelFile, TensorInfo
 from edge_runtime.native_messages import captured_stderr
 from edge_runtime.tflite_file import channels_first, with_outputs
-from export_specs.errors import UserError
+from export_specs.foundation.errors import UserError
 
 _SPARE_BYTES = 1 << 20
 _BYTES_PER_TENSOR = 2048

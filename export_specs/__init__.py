@@ -1,1 +1,1 @@
-"""What to ship: the specs of models and targets, and the ground every package stands on (errors, atomic files)."""
+"""What to ship: the specs of models and targets. ``export_specs.foundation`` is the ground that every package stands on."""

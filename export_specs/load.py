@@ -9,7 +9,7 @@ from typing import TypeVar
 import yaml
 from pydantic import ValidationError
 
-from export_specs.errors import UserError, choice_error
+from export_specs.foundation.errors import UserError, choice_error
 from export_specs.schema import ModelSpec, TargetSpec
 from export_specs.strict import Strict
 

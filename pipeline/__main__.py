@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from export_specs.errors import run_command_line
+from export_specs.foundation.errors import run_command_line
 from pipeline.convert.command import convert_command
 from pipeline.data.command import data_command
 from pipeline.models.describe import describe_command

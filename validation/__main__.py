@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from export_specs.errors import UserError, run_command_line
+from export_specs.foundation.errors import UserError, run_command_line
 from validation.config import read_config
 from validation.judge import judge
 from validation.parity import Verdict, read_parity, schema

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from edge_runtime.runtime import open_runtime
 from edge_runtime.segments import SegmentSeparator, separate
-from export_specs.errors import UserError
+from export_specs.foundation.errors import UserError
 from validation.record import Record
 
 _PIECE = 1733

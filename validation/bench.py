@@ -17,8 +17,8 @@ from rich.console import Console
 from rich.table import Table
 
 from edge_runtime.runtime import FileRuntime, open_runtime
-from export_specs.atomic import write_text
-from export_specs.errors import UserError, run_command_line
+from export_specs.foundation.atomic import write_text
+from export_specs.foundation.errors import UserError, run_command_line
 from validation.record import Record
 
 THREADS = (1, 2)

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from export_specs.errors import UserError
+from export_specs.foundation.errors import UserError
 
 DEFAULT_LEVELS_DB = (6, 12, 20, 40)
 

@@ -11,8 +11,8 @@ import numpy.typing as npt
 import soundfile
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from export_specs.atomic import sha256
-from export_specs.errors import UserError
+from export_specs.foundation.atomic import sha256
+from export_specs.foundation.errors import UserError
 
 Pcm = npt.NDArray[np.int16]
 

@@ -19,7 +19,7 @@ from edge_runtime.branch_signature import fit
 from edge_runtime.model_file import read_model
 from edge_runtime.native_messages import captured_stderr
 from edge_runtime.tflite_file import with_outputs
-from export_specs.errors import UserError
+from export_specs.foundation.errors import UserError
 from validation.layers import Codes, TensorStatistics
 from validation.record import Number, Record
 from validation.tflite_graph import TfliteGraph

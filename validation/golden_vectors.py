@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from export_specs.atomic import atomic_path
-from export_specs.errors import choice_error
+from export_specs.foundation.atomic import atomic_path
+from export_specs.foundation.errors import choice_error
 from validation.layers import OUTPUT, Codes
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from edge_runtime.runtime import open_runtime
-from export_specs.errors import UserError
+from export_specs.foundation.errors import UserError
 from export_specs.schema import TargetSpec
 from validation.accounting import Cost, count_onnx_float, count_tflite
 from validation.behaviour import RuntimeBehaviour, observe

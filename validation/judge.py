@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from export_specs.atomic import sha256
+from export_specs.foundation.atomic import sha256
 from export_specs.load import load_target
 from export_specs.schema import TargetSpec
 from validation.config import JudgeConfig, SetConfig

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from export_specs.errors import UserError
+from export_specs.foundation.errors import UserError
 from validation.bootstrap import Interval, fifth_percentile, fifth_percentile_interval, mean_interval, paired_differences
 from validation.evaluation_set import Item
 from validation.metrics import sdr, sdr_of_windows, si_sdr, sqnr, stoi

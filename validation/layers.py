@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from edge_runtime.level import apply_shift, choose_shift
 from edge_runtime.runtime import FileRuntime, open_runtime
-from export_specs.errors import UserError
+from export_specs.foundation.errors import UserError
 from validation.evaluation_set import Item
 from validation.metrics import ratio_db
 from validation.record import Number, Record

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from export_specs.atomic import write_bytes
+from export_specs.foundation.atomic import write_bytes
 from validation.bootstrap import paired_differences
 from validation.evaluation_set import Item
 from validation.ladder import ItemScore

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from pystoi import stoi as pystoi_stoi
 
-from export_specs.errors import UserError
+from export_specs.foundation.errors import UserError
 
 Waveform = npt.NDArray[np.float64]
 

@@ -9,8 +9,8 @@ from typing import Any, Literal
 import jsonschema
 from pydantic import ValidationError
 
-from export_specs.atomic import write_text
-from export_specs.errors import UserError
+from export_specs.foundation.atomic import write_text
+from export_specs.foundation.errors import UserError
 from validation.accounting import Cost
 from validation.behaviour import RuntimeBehaviour
 from validation.bootstrap import Interval

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import jinja2
 
-from export_specs.atomic import write_text
-from export_specs.errors import UserError
+from export_specs.foundation.atomic import write_text
+from export_specs.foundation.errors import UserError
 from validation.golden_inputs import OpComparison
 from validation.layers import LSB_LABELS, TensorComparison
 from validation.parity import Clip, Gate, Parity

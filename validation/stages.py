@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 import edge_runtime
 from edge_runtime.parallel import separate_many
-from export_specs.atomic import atomic_path, sha256
-from export_specs.errors import UserError
+from export_specs.foundation.atomic import atomic_path, sha256
+from export_specs.foundation.errors import UserError
 from validation.config import StageConfig
 from validation.evaluation_set import EvaluationSet, Item
 

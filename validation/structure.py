@@ -8,7 +8,7 @@ from pathlib import Path
 import onnx
 
 from edge_runtime.onnx_file import subgraphs
-from export_specs.errors import UserError
+from export_specs.foundation.errors import UserError
 from validation.record import Record
 from validation.tflite_graph import TfliteGraph
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from export_specs.errors import UserError
+from export_specs.foundation.errors import UserError
 from validation.evaluation_set import Item
 from validation.ladder import ItemScore, Summary, summarise
 from validation.record import Number, Record

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from ai_edge_litert import schema_py_generated as schema
 
-from export_specs.errors import UserError
+from export_specs.foundation.errors import UserError
 
 _TYPES = {value: name.lower() for name, value in vars(schema.TensorType).items() if isinstance(value, int)}
 _OPS = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}

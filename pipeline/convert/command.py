@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from export_specs.errors import UserError, choice_error
+from export_specs.foundation.errors import UserError, choice_error
 from export_specs.load import load_target, target_names
 from pipeline.convert.convert import convert
 

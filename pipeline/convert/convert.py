@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from export_specs.atomic import write_bytes
+from export_specs.foundation.atomic import write_bytes
 from pipeline.convert.errors import ConversionError
 from pipeline.convert.graph import OnnxGraph
 from pipeline.convert.lowering import Lowering

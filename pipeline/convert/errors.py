@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from export_specs.errors import UserError
+from export_specs.foundation.errors import UserError
 
 
 class ConversionError(UserError):

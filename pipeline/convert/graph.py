@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 from onnx import NodeProto, TensorProto, helper, numpy_helper, shape_inference
 
-from export_specs.errors import UserError
+from export_specs.foundation.errors import UserError
 from pipeline.convert.errors import ConversionError
 from pipeline.convert.quantization import Quantization
 

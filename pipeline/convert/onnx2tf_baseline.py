@@ -17,9 +17,9 @@ import numpy.typing as npt
 import onnx
 from ai_edge_litert import schema_py_generated as schema
 
-from export_specs.atomic import write_bytes
-from export_specs.child_process import run_child
-from export_specs.errors import UserError
+from export_specs.foundation.atomic import write_bytes
+from export_specs.foundation.child_process import run_child
+from export_specs.foundation.errors import UserError
 from pipeline.convert.flatbuffer import METADATA_NAME
 
 ROOT = Path(__file__).parents[2]

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from export_specs.errors import UserError
+from export_specs.foundation.errors import UserError
 from pipeline.data.speech import MIN_SECONDS, Speech, Utterance, audio_files, seconds_of
 from pipeline.data.split import Split, split_of
 

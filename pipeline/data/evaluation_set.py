@@ -15,7 +15,7 @@ from typing import get_args
 
 import numpy as np
 
-from export_specs.errors import UserError, choice_error
+from export_specs.foundation.errors import UserError, choice_error
 from export_specs.schema import Task
 from pipeline.data.mixing import LOUDNESS_LUFS, PEAK_LIMIT, Waveform, at_loudness, load_utterance, loudness, mix_at_snr
 from pipeline.data.noise import BABBLE_VOICES, background

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from export_specs.errors import UserError
+from export_specs.foundation.errors import UserError
 from export_specs.schema import MUSIC_SOURCES, ModelSpec, Task
 from pipeline.data.music import AUDIO_CHANNELS
 from pipeline.data.music_examples import MusicExamples

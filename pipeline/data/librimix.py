@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from export_specs.errors import UserError
+from export_specs.foundation.errors import UserError
 from pipeline.data.speech import Speech, Utterance
 from pipeline.data.split import Split
 

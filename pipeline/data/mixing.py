@@ -14,7 +14,7 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
-from export_specs.errors import UserError
+from export_specs.foundation.errors import UserError
 
 LOUDNESS_LUFS = (-33.0, -25.0)
 PEAK_LIMIT = 0.9

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from export_specs.errors import UserError
+from export_specs.foundation.errors import UserError
 from pipeline.data.music import Music, Track
 from pipeline.data.split import Split
 

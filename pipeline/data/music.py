@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from export_specs.errors import UserError
+from export_specs.foundation.errors import UserError
 from export_specs.schema import MUSIC_SOURCES
 from pipeline.data.mixing import Waveform
 from pipeline.data.split import Split

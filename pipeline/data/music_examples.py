@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from export_specs.errors import UserError
+from export_specs.foundation.errors import UserError
 from pipeline.data.mixing import Waveform, at_device_level
 from pipeline.data.music import Track, read_stems, track_samples
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from export_specs.errors import UserError
+from export_specs.foundation.errors import UserError
 from export_specs.schema import MUSIC_SOURCES
 from pipeline.data.evaluation_set import SetOptions
 from pipeline.data.mixing import PEAK_LIMIT, Waveform

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from export_specs.errors import UserError
+from export_specs.foundation.errors import UserError
 from pipeline.data.librimix import speakers_of
 from pipeline.data.mixing import load_utterance
 from pipeline.data.set_folder import Mixture

@@ -15,7 +15,7 @@ import numpy as np
 import soundfile
 import soxr
 
-from export_specs.errors import UserError
+from export_specs.foundation.errors import UserError
 from export_specs.schema import MUSIC_SOURCES
 from pipeline.data.midi_songs import compose
 from pipeline.data.mixing import PEAK_LIMIT, Waveform, at_loudness, load_utterance, loudness

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from export_specs.errors import UserError
+from export_specs.foundation.errors import UserError
 from pipeline.data.music import Music
 from pipeline.data.speech import Speech
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from export_specs.errors import UserError, choice_error
+from export_specs.foundation.errors import UserError, choice_error
 from export_specs.schema import Task
 from pipeline.data.debian_voices import open_debian_voices
 from pipeline.data.librimix import open_librimix

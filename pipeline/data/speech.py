@@ -8,7 +8,7 @@ from pathlib import Path
 
 import soundfile
 
-from export_specs.errors import UserError
+from export_specs.foundation.errors import UserError
 from pipeline.data.split import Split
 
 MIN_SECONDS = 2.0

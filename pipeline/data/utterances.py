@@ -8,7 +8,7 @@ from collections import OrderedDict
 import numpy as np
 import torch
 
-from export_specs.errors import UserError
+from export_specs.foundation.errors import UserError
 from pipeline.data.mixing import Waveform, load_utterance, loudness
 from pipeline.data.speech import Utterance
 

@@ -21,7 +21,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 
-from export_specs.atomic import atomic_path, sha256
+from export_specs.foundation.atomic import atomic_path, sha256
 from export_specs.load import spec_sha256
 from export_specs.schema import ModelSpec
 from pipeline.export.float_planes import FLOAT_PLANES

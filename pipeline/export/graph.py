@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from export_specs.errors import UserError
+from export_specs.foundation.errors import UserError
 
 OPSET, IR_VERSION = 21, 10
 

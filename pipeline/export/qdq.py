@@ -14,8 +14,8 @@ import onnxruntime
 import onnxsim
 from torch import fx, nn
 
-from export_specs.atomic import atomic_path
-from export_specs.errors import UserError
+from export_specs.foundation.atomic import atomic_path
+from export_specs.foundation.errors import UserError
 from pipeline.export.edges import BranchEdges, PcmEdges
 from pipeline.export.graph import GraphBuilder, Value
 from pipeline.export.ops import branch_ends as ends

@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from export_specs.atomic import atomic_path, write_text
-from export_specs.errors import UserError
+from export_specs.foundation.atomic import atomic_path, write_text
+from export_specs.foundation.errors import UserError
 from pipeline.quantization.noise import layer_noise
 
 

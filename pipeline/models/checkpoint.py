@@ -14,8 +14,8 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.torch_version import TorchVersion
 
-from export_specs.atomic import write_bytes
-from export_specs.errors import UserError
+from export_specs.foundation.atomic import write_bytes
+from export_specs.foundation.errors import UserError
 from pipeline.models.convtasnet import ConvTasNet
 from pipeline.models.onnx_weights import check_against_onnx, read_onnx_state
 

@@ -12,7 +12,7 @@ import torch
 from onnx import numpy_helper
 from torch import Tensor, nn
 
-from export_specs.errors import UserError
+from export_specs.foundation.errors import UserError
 
 COMPARED_FRAMES = 200
 TOLERANCE = 1e-3

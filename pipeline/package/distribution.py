@@ -11,8 +11,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from export_specs.atomic import sha256
-from export_specs.errors import UserError
+from export_specs.foundation.atomic import sha256
+from export_specs.foundation.errors import UserError
 
 MANIFEST = "manifest.json"
 PACKAGES = ("ai-edge-litert", "numpy", "onnx", "onnxruntime", "tflite_micro", "torch")

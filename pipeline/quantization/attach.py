@@ -9,7 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, fx, nn
 
-from export_specs.errors import UserError
+from export_specs.foundation.errors import UserError
 from export_specs.schema import NormRecipe
 from pipeline.models import chunks as float_chunks
 from pipeline.models import convolutions, filterbanks, sequence_layers, tables

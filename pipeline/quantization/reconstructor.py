@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from export_specs.errors import UserError
+from export_specs.foundation.errors import UserError
 from pipeline.models import filterbanks
 from pipeline.models import layers as float_layers
 from pipeline.quantization.grid import ActivationQuantizer, FixedQuantizer, WeightQuantizer

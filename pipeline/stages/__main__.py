@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from export_specs.errors import UserError, choice_error, run_command_line
+from export_specs.foundation.errors import UserError, choice_error, run_command_line
 from export_specs.load import spec_sha256
 from pipeline.package.distribution import check_place, write_distribution
 from pipeline.stages.deployment import Choice, Deployment

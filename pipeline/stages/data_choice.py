@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from export_specs.atomic import sha256
-from export_specs.errors import UserError, choice_error
+from export_specs.foundation.atomic import sha256
+from export_specs.foundation.errors import UserError, choice_error
 from pipeline.data.sources import EMBEDDED, MUSIC_CHOICES, SPEECH_CHOICES
 
 DEFAULT_DATA = "embedded"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from export_specs.errors import UserError, choice_error
+from export_specs.foundation.errors import UserError, choice_error
 from export_specs.load import load_model, load_target, model_names, target_names
 from export_specs.schema import ModelSpec, TargetSpec, TrainingSpec
 from pipeline.data.sources import data_for

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from export_specs.atomic import sha256, write_text
+from export_specs.foundation.atomic import sha256, write_text
 from pipeline.stages.code_version import code_digest
 
 RECORD = "stage.json"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from export_specs.atomic import write_text
+from export_specs.foundation.atomic import write_text
 from pipeline.convert.onnx2tf_baseline import ConversionRefusedError
 from pipeline.stages import onnx2tf_conversion
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from export_specs.atomic import sha256
+from export_specs.foundation.atomic import sha256
 from export_specs.load import spec_sha256
 from export_specs.schema import ModelSpec
 from pipeline.export.qdq import export_qdq

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from export_specs.atomic import write_text
-from export_specs.child_process import run_child
-from export_specs.errors import UserError
+from export_specs.foundation.atomic import write_text
+from export_specs.foundation.child_process import run_child
+from export_specs.foundation.errors import UserError
 from export_specs.schema import ModelSpec, TargetSpec
 from pipeline.models.build import build_network
 from pipeline.stages.graph import RECORD

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from export_specs.errors import run_command_line
+from export_specs.foundation.errors import run_command_line
 from export_specs.load import load_model
 from pipeline.data.sources import data_for, training_files
 from pipeline.training.teacher import train_teacher

@@ -18,8 +18,8 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from export_specs.atomic import write_bytes
-from export_specs.errors import TERMINATED, UserError
+from export_specs.foundation.atomic import write_bytes
+from export_specs.foundation.errors import TERMINATED, UserError
 from export_specs.schema import TrainingSpec
 from pipeline.data.examples import Examples
 from pipeline.losses.objective import SPEECH, Objective

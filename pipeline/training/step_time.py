@@ -15,8 +15,8 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from export_specs.atomic import write_text
-from export_specs.errors import run_command_line
+from export_specs.foundation.atomic import write_text
+from export_specs.foundation.errors import run_command_line
 from export_specs.load import load_model, load_target
 from export_specs.schema import ModelSpec, NormRecipe
 from pipeline.losses.objective import objective_of

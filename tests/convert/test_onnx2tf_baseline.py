@@ -9,8 +9,8 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter
 from onnx import TensorProto, helper
 
-from export_specs.atomic import sha256
-from export_specs.errors import UserError
+from export_specs.foundation.atomic import sha256
+from export_specs.foundation.errors import UserError
 from export_specs.load import load_model
 from pipeline.convert import onnx2tf_baseline
 from pipeline.export.float_onnx import export_float

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from export_specs.errors import UserError
+from export_specs.foundation.errors import UserError
 from pipeline.convert.convert import convert
 from pipeline.convert.errors import ConversionError
 from tests.conformance.qdq_graph import QdqGraph

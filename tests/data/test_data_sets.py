@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from export_specs.errors import UserError
+from export_specs.foundation.errors import UserError
 from pipeline.data import debian_voices
 from pipeline.data.sources import open_speech, training_files
 from pipeline.data.split import Split

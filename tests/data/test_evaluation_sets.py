@@ -12,8 +12,8 @@ import soundfile
 import typer
 from typer.testing import CliRunner
 
-from export_specs.atomic import sha256
-from export_specs.errors import UserError
+from export_specs.foundation.atomic import sha256
+from export_specs.foundation.errors import UserError
 from pipeline.data.command import data_command
 from pipeline.data.evaluation_set import SetOptions, pairs_of, write_evaluation_sets
 from pipeline.data.noise import COLOURS, coloured_noise

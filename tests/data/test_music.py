@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from export_specs.errors import UserError
+from export_specs.foundation.errors import UserError
 from export_specs.schema import MUSIC_SOURCES
 from pipeline.data import music_sets, rendered_stems
 from pipeline.data.evaluation_set import SetOptions

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from export_specs.errors import UserError
+from export_specs.foundation.errors import UserError
 from pipeline.data.examples import training_examples
 from pipeline.data.noisy_speech import NoisySpeech
 from pipeline.data.training_set import TrainingMixtures

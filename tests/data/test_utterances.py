@@ -12,7 +12,7 @@ import soundfile
 import torch
 from torch.utils.data import DataLoader
 
-from export_specs.errors import UserError
+from export_specs.foundation.errors import UserError
 from pipeline.data import utterances
 from pipeline.data.examples import Examples
 from pipeline.data.mixing import load_utterance, loudness

@@ -10,7 +10,7 @@ import pytest
 
 from edge_runtime.branch_signature import BranchSignature, fit
 from edge_runtime.model_file import ModelFile, TensorInfo
-from export_specs.errors import UserError
+from export_specs.foundation.errors import UserError
 
 METADATA = {"front_end": "spectrogram", "front_end_n_fft": "64", "front_end_scales": "16,8,16,8"}
 SHAPES = ((1, 4, 32, 10), (1, 2, 160), (1, 16, 32, 10), (1, 8, 160))

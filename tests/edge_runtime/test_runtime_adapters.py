@@ -16,7 +16,7 @@ from edge_runtime.onnxruntime_adapter import _filter_as_channels
 from edge_runtime.runtime import RUNTIMES, open_runtime
 from edge_runtime.signature import fit_signature
 from edge_runtime.tflite_file import channels_first
-from export_specs.errors import UserError
+from export_specs.foundation.errors import UserError
 from tests.edge_runtime.conftest import LOOP_STEPS, TfliteGraph, write_loop_model
 
 
@@ -306,7 +306,7 @@ _DAMAGE = """
 import random, sys
 from pathlib import Path
 from edge_runtime.runtime import open_runtime
-from export_specs.errors import UserError
+from export_specs.foundation.errors import UserError
 from tests.edge_runtime.conftest import TfliteGraph
 path = Path(sys.argv[1]); whole = path.read_bytes(); refused = 0
 for seed in range(120):

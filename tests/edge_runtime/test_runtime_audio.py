@@ -12,7 +12,7 @@ from edge_runtime.audio import read_recording, restore, write_sources
 from edge_runtime.parallel import separate_many
 from edge_runtime.runtime import open_runtime
 from edge_runtime.segments import separate
-from export_specs.errors import UserError, run_command_line
+from export_specs.foundation.errors import UserError, run_command_line
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import arrays
 from edge_runtime.level import apply_shift, choose_shift, undo_shift
 from edge_runtime.runtime import open_runtime
 from edge_runtime.segments import SegmentSeparator, align, cross_fade, separate
-from export_specs.errors import UserError
+from export_specs.foundation.errors import UserError
 
 int16 = st.integers(-32768, 32767)
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from edge_runtime.spectrogram import FrontEnd, to_spectrogram, to_waveform
-from export_specs.errors import UserError
+from export_specs.foundation.errors import UserError
 from pipeline.models import spectrogram as trained
 from pipeline.models.htdemucs import standardised
 

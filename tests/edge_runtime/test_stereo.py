@@ -13,7 +13,7 @@ from edge_runtime.audio import read_recording, restore, write_sources
 from edge_runtime.model_file import ModelFile, TensorInfo
 from edge_runtime.segments import SegmentSeparator, align, separate
 from edge_runtime.signature import fit_signature
-from export_specs.errors import UserError
+from export_specs.foundation.errors import UserError
 
 NAMES = ("drums", "vocals")
 

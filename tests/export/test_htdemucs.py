@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from edge_runtime.spectrogram import FrontEnd
-from export_specs.errors import UserError
+from export_specs.foundation.errors import UserError
 from pipeline.export.float_onnx import float_graph
 from pipeline.export.qdq import build_model
 from pipeline.models.htdemucs import HTDemucs, standardised

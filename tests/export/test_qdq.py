@@ -15,7 +15,7 @@ import torch
 from onnx import TensorProto, numpy_helper
 from torch import nn
 
-from export_specs.errors import UserError
+from export_specs.foundation.errors import UserError
 from pipeline.export.qdq import build_model, export_qdq, tensor_name
 from pipeline.models import layers as float_layers
 from pipeline.quantization import layers

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from export_specs.errors import UserError
+from export_specs.foundation.errors import UserError
 from export_specs.load import load_model
 
 

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from export_specs.errors import UserError
+from export_specs.foundation.errors import UserError
 from pipeline.export.float_onnx import export_float
 from pipeline.models.build import build_network
 from pipeline.models.checkpoint import load_network, save_network

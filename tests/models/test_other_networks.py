@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from export_specs.errors import UserError
+from export_specs.foundation.errors import UserError
 from export_specs.load import load_model
 from export_specs.networks import ConvTasNetMusicSpec, DptNetSpec, HtDemucsSpec, SepFormerSpec
 from export_specs.schema import ModelSpec

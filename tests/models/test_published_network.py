@@ -14,7 +14,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from export_specs.errors import UserError
+from export_specs.foundation.errors import UserError
 from export_specs.load import load_model
 from export_specs.schema import ModelSpec
 from pipeline.models.build import build_network

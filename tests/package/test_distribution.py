@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from export_specs.errors import UserError
+from export_specs.foundation.errors import UserError
 from pipeline.package.distribution import check_place, write_distribution
 
 

@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from export_specs.errors import UserError
+from export_specs.foundation.errors import UserError
 from pipeline.models.layers import Decoder
 from pipeline.quantization.attach import Recipe, Variant, quantize, set_observing
 from pipeline.quantization.reconstructor import ByteDecoder, ReconstructingDecoder

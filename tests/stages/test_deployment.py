@@ -5,7 +5,7 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from export_specs.errors import UserError
+from export_specs.foundation.errors import UserError
 from export_specs.load import load_model
 from pipeline.models.build import build_network
 from pipeline.stages import teacher_weights

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from export_specs.errors import UserError
+from export_specs.foundation.errors import UserError
 from pipeline.data.examples import training_examples
 from pipeline.data.sources import training_files
 from pipeline.quantization.attach import Recipe

@@ -10,7 +10,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from export_specs.errors import UserError
+from export_specs.foundation.errors import UserError
 from export_specs.schema import ModelSpec
 from pipeline.losses.si_sdr import si_sdr
 from pipeline.quantization.attach import Recipe

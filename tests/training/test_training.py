@@ -17,7 +17,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from export_specs.errors import TERMINATED, UserError
+from export_specs.foundation.errors import TERMINATED, UserError
 from pipeline.data import utterances
 from pipeline.models.build import build_network
 from pipeline.models.checkpoint import save_network

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from export_specs.errors import UserError
+from export_specs.foundation.errors import UserError
 from tests.validation.synthetic import RATE, make_item, write_set
 from validation.config import StageConfig
 from validation.evaluation_set import read_evaluation_set

@@ -10,7 +10,7 @@ import onnx
 import pytest
 
 from edge_runtime.model_file import read_model
-from export_specs.errors import UserError
+from export_specs.foundation.errors import UserError
 from tests.edge_runtime.conftest import LOOP_STEPS, SAMPLES, write_loop_model, write_onnx_network, write_tflite_network
 from validation.accounting import count_onnx_float, count_tflite
 from validation.behaviour import observe

@@ -14,7 +14,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 import validation.judge as judging
-from export_specs.errors import UserError
+from export_specs.foundation.errors import UserError
 from export_specs.schema import Gates, TargetSpec
 from tests.edge_runtime.conftest import write_onnx_network, write_tflite_network
 from tests.validation.synthetic import make_item, noisy, write_set

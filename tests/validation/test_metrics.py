@@ -7,7 +7,7 @@ import pytest
 import torch
 from torchmetrics.functional.audio import scale_invariant_signal_distortion_ratio, signal_noise_ratio
 
-from export_specs.errors import UserError
+from export_specs.foundation.errors import UserError
 from tests.validation.synthetic import RATE, make_item, noisy
 from validation.bootstrap import mean_interval, paired_differences
 from validation.metrics import sdr, si_sdr, source_snr, sqnr, stoi

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from export_specs.errors import UserError
+from export_specs.foundation.errors import UserError
 from pipeline.export.graph import GraphBuilder, Value
 from pipeline.quantization import planes
 from pipeline.quantization.planes import GELU_SLOPE

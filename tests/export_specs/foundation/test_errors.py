@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 import typer
 
-from export_specs.atomic import atomic_path, write_bytes
-from export_specs.errors import RESEND_SECONDS, TERMINATED, UserError, run_command_line
+from export_specs.foundation.atomic import atomic_path, write_bytes
+from export_specs.foundation.errors import RESEND_SECONDS, TERMINATED, UserError, run_command_line
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 Command = Callable[[Callable[[], None]], tuple[object, str]]
 
 
@@ -128,8 +128,8 @@ def test_full_disk(end: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_limit_of_file_sizes(tmp_path: Path) -> None:
     """As on a full disk, it is the system that refuses the write."""
     program = (
-        "import resource; from pathlib import Path; from export_specs.atomic import write_bytes\n"
-        "from export_specs.errors import run_command_line\n"
+        "import resource; from pathlib import Path; from export_specs.foundation.atomic import write_bytes\n"
+        "from export_specs.foundation.errors import run_command_line\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
         "run_command_line(lambda: write_bytes(Path('result'), bytes(5000)))"
     )

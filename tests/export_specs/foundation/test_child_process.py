@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from export_specs.child_process import run_child
+from export_specs.foundation.child_process import run_child
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SLEEPER = "import os, time; open('child', 'w').write(str(os.getpid())); time.sleep(60)"
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_child_ends_with_its_parent(sent: signal.Signals, tmp_path: Path) -> None:
     program = (
-        "import signal, sys; from export_specs.child_process import run_child\n"
+        "import signal, sys; from export_specs.foundation.child_process import run_child\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background job has it ignored
         f"run_child([sys.executable, '-c', {SLEEPER!r}])"
     )
