@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from export_specs.foundation.atomic import write_bytes
+from pipeline.convert.declaration import Declarations
 from pipeline.convert.errors import ConversionError
 from pipeline.convert.graph import OnnxGraph
 from pipeline.convert.lowering import Lowering
-from pipeline.convert.ops import LOWERINGS
+from pipeline.convert.ops import DECLARATIONS
 
 DESCRIPTION = "int8 TFLite lowered from QDQ ONNX with learned scales"
-BY_NEIGHBOUR = ("DequantizeLinear", "Constant")  # consumers read these; they lower to nothing
 
 
 @dataclass(frozen=True)
@@ -36,20 +36,26 @@ class ConversionSummary:
     outputs: dict[str, tuple[int, ...]]
 
 
-def convert(onnx_path: Path | str, tflite_path: Path | str, allowed_ops: Collection[str] | None = None) -> ConversionSummary:
+def convert(
+    onnx_path: Path | str,
+    tflite_path: Path | str,
+    allowed_ops: Collection[str] | None = None,
+    declarations: Declarations = DECLARATIONS,
+) -> ConversionSummary:
     """Lower ``onnx_path`` to ``tflite_path``, copying every scale and zero point verbatim.
 
     Args:
         onnx_path: QDQ ONNX with static shapes, integer in and out; body tensors [N, C, T] become [N, T, 1, C].
         tflite_path: written whole or not at all.
         allowed_ops: TFLite builtin names that the target takes; None allows all.
+        declarations: how each op is lowered; those of ``pipeline.convert.ops`` unless given.
 
     Raises:
         UserError: the file is missing or not ONNX.
         ConversionError: a node cannot be lowered to integers; the message names it.
     """
     onnx_path, tflite_path = Path(onnx_path), Path(tflite_path)
-    graph = OnnxGraph.read(onnx_path)
+    graph = OnnxGraph.read(onnx_path, declarations)
     lowering = lower_graph(graph, allowed_ops)
     content = lowering.builder.finish(
         {name: lowering.tensor(name) for name in graph.inputs},
@@ -69,16 +75,11 @@ def convert(onnx_path: Path | str, tflite_path: Path | str, allowed_ops: Collect
 
 
 def lower_graph(graph: OnnxGraph, allowed_ops: Collection[str] | None = None) -> Lowering:
-    """Lower every node of ``graph`` in order (ONNX nodes are sorted topologically)."""
+    """Lower every node of ``graph``, and check that its outputs are computed."""
     lowering = Lowering(graph, allowed_ops)
     for name in graph.inputs:
         lowering.tensor(name)
-    for node in graph.nodes:
-        if node.op_type in BY_NEIGHBOUR or node.output[0] in lowering.absorbed:
-            continue
-        if node.domain not in ("", "ai.onnx") or node.op_type not in LOWERINGS:
-            lowering.refuse(node, "there is no integer lowering for this op", f"write it with {', '.join(sorted(LOWERINGS))}")
-        LOWERINGS[node.op_type](lowering, node)
+    lowering.lower()
     for name in graph.outputs:
         if graph.producer(name) is None:
             raise ConversionError(name, "graph output", "it is an input or a constant", "remove it from the outputs")

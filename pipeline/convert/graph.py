@@ -10,6 +10,7 @@ import onnx
 from onnx import NodeProto, TensorProto, helper, numpy_helper, shape_inference
 
 from export_specs.foundation.errors import UserError
+from pipeline.convert.declaration import STANDARD_DOMAINS, Declaration, Declarations
 from pipeline.convert.errors import ConversionError
 from pipeline.convert.quantization import Quantization
 
@@ -19,8 +20,6 @@ INTEGER_TYPES: dict[int, np.dtype[Any]] = {
     TensorProto.INT32: np.dtype(np.int32),
 }
 MINIMUM_OPSET = 19  # DequantizeLinear with int32 and per-axis forms as written here; int16 needs 21
-# Ops that move or choose codes without changing them: input and output lie on the same grid.
-SAME_GRID = ("Concat", "Slice", "Split", "Reshape", "Max", "Min", "Pad", "Transpose")
 
 
 def node_name(node: NodeProto) -> str:
@@ -31,12 +30,18 @@ def node_name(node: NodeProto) -> str:
 class OnnxGraph:
     """The graph of an ONNX model (with inferred shapes) with static integer inputs and outputs.
 
+    Args:
+        declarations: what is known of the ops.
+        in_loop: whether the graph is the body of a Scan.
+
     Raises:
         ConversionError: an input or output is float, or a shape is not static.
     """
 
-    def __init__(self, model: onnx.ModelProto) -> None:
-        self.opset = max((item.version for item in model.opset_import if item.domain in ("", "ai.onnx")), default=0)
+    def __init__(self, model: onnx.ModelProto, declarations: Declarations, in_loop: bool = False) -> None:
+        self.in_loop = in_loop
+        self.declarations = declarations
+        self.opset = max((item.version for item in model.opset_import if item.domain in STANDARD_DOMAINS), default=0)
         self.metadata: dict[str, str] = {item.key: item.value for item in model.metadata_props}
         self.nodes: list[NodeProto] = list(model.graph.node)
         self.constants: dict[str, np.ndarray] = {item.name: numpy_helper.to_array(item) for item in model.graph.initializer}
@@ -64,7 +69,7 @@ class OnnxGraph:
                 )
 
     @classmethod
-    def read(cls, path: Path) -> OnnxGraph:
+    def read(cls, path: Path, declarations: Declarations) -> OnnxGraph:
         """The graph of an ONNX file.
 
         Raises:
@@ -78,12 +83,18 @@ class OnnxGraph:
             raise UserError(f"no ONNX file at '{path}'. Run `make export` first, or give the path of one with --onnx.") from error
         except Exception as error:  # protobuf, checker and shape inference each raise their own types
             raise UserError(f"'{path}' is not a valid ONNX file: {str(error).strip().splitlines()[0]}. Export it again.") from error
-        graph = cls(model)
+        graph = cls(model, declarations)
         if graph.opset < MINIMUM_OPSET:
             raise UserError(
                 f"'{path}' has opset {graph.opset}; the converter reads opset {MINIMUM_OPSET} and newer. Export it at opset 21."
             )
         return graph
+
+    def declared(self, node: NodeProto) -> Declaration | None:
+        """How the op of a node is lowered where this graph stands; None for an op that has no lowering there."""
+        if node.domain not in STANDARD_DOMAINS:
+            return None
+        return self.declarations.place(self.in_loop).get(node.op_type)
 
     def producer(self, name: str) -> NodeProto | None:
         """The node that makes tensor ``name``; None for inputs and initializers."""
@@ -104,7 +115,8 @@ class OnnxGraph:
                     reason = f"it reads '{min(foreign)}' from outside the loop"
                     raise ConversionError(node_name(node), node.op_type, reason, "make it an input or an initializer of the body")
             model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", self.opset)])
-            self._bodies[name] = OnnxGraph(shape_inference.infer_shapes(model, strict_mode=True, data_prop=True))
+            model = shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
+            self._bodies[name] = OnnxGraph(model, self.declarations, in_loop=True)
         return self._bodies[name]
 
     @staticmethod
@@ -199,14 +211,17 @@ class OnnxGraph:
             return next(iter(stated))
         if self.dtype(name) == np.int32:  # plain integers unless a DQ labels them
             return None
-        neighbours = [node for node in self.consumers(name) if node.op_type in SAME_GRID]
-        neighbours += [producer] if producer is not None and producer.op_type in SAME_GRID else []
+        neighbours = [node for node in (*self.consumers(name), producer) if node is not None and self._moves_codes(node)]
         for other in dict.fromkeys(name for node in neighbours for name in [*node.output, *node.input] if name):
             if other in seen or not self.is_integer(other) or self.dtype(other) == np.int32:
                 continue
             if (found := self._find_grid(other, seen)) is not None:
                 return found
         return None
+
+    def _moves_codes(self, node: NodeProto) -> bool:
+        declaration = self.declared(node)
+        return declaration is not None and declaration.moves_codes
 
     def _check_static(self, name: str, kind: str) -> None:
         node = self.producer(name)

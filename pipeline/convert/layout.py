@@ -21,7 +21,6 @@ from onnx import NodeProto
 from pipeline.convert.graph import OnnxGraph
 
 ROWS_ORDER = [0, 2, 1]
-ELEMENTWISE_INTEGER = ("Cast", "Add", "Sub", "Mul", "Div", "Max", "Min")
 
 
 class Layout(Enum):
@@ -155,6 +154,7 @@ def _run_time_filters(graph: OnnxGraph) -> set[str]:
                 continue
             found.add(name)
             producer = graph.producer(name)
-            if producer is not None and producer.op_type in ELEMENTWISE_INTEGER:
+            declaration = None if producer is None else graph.declared(producer)
+            if producer is not None and declaration is not None and declaration.elementwise:
                 waiting.extend(producer.input)
     return found

@@ -10,6 +10,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from onnx import NodeProto
 
+from pipeline.convert.declaration import Declaration
 from pipeline.convert.errors import ConversionError
 from pipeline.convert.flatbuffer import FlatbufferBuilder
 from pipeline.convert.graph import OnnxGraph, node_name
@@ -19,6 +20,7 @@ from pipeline.convert.quantization import Quantization
 NONE = schema.ActivationFunctionType.NONE
 RELU = schema.ActivationFunctionType.RELU
 INT8_MINIMUM, INT16_MINIMUM = -128, -32768
+BY_NEIGHBOUR = ("DequantizeLinear", "Constant")  # the nodes that read these take them in; they lower to nothing
 
 
 @dataclass(frozen=True)
@@ -46,11 +48,13 @@ class Lowering:
         allowed_ops: Collection[str] | None = None,
         builder: FlatbufferBuilder | None = None,
         layouts: Mapping[str, Layout] | None = None,
+        emitter: Declaration | None = None,
     ) -> None:
         self.graph = graph
         self.builder = FlatbufferBuilder() if builder is None else builder
         self.layouts = assign_layouts(graph) if layouts is None else layouts
         self.absorbed: set[str] = set()  # first outputs of nodes that another node's lowering took in
+        self._emitter = emitter  # whose lowering is at work
         self._allowed = None if allowed_ops is None else set(allowed_ops)
         self._tensors: dict[tuple[str, Layout], int] = {}
         self._derived: dict[tuple[Any, ...], int] = {}
@@ -59,7 +63,22 @@ class Lowering:
         """The conversion of one step of a loop into a subgraph; tensors of rank 3 have the given layout."""
         names = [*graph.inputs, *(name for node in graph.nodes for name in node.output)]
         layouts = {name: layout if len(graph.shape(name)) == 3 else Layout.PLAIN for name in names}
-        return Lowering(graph, self._allowed, builder, layouts)
+        return Lowering(graph, self._allowed, builder, layouts, self._emitter)
+
+    def lower(self) -> None:
+        """Lower every node of the graph, in order (ONNX nodes are sorted topologically)."""
+        outer = self._emitter
+        for node in self.graph.nodes:
+            if node.op_type in BY_NEIGHBOUR or node.output[0] in self.absorbed:
+                continue
+            declaration = self.graph.declared(node)
+            if declaration is None:
+                known = ", ".join(sorted(self.graph.declarations.place(self.graph.in_loop)))
+                where = " in a loop" if self.graph.in_loop else ""
+                self.refuse(node, f"there is no integer lowering for this op{where}", f"write it with {known}")
+            self._emitter = declaration
+            declaration.lower(self, node)
+        self._emitter = outer
 
     def refuse(self, node: NodeProto, reason: str, help_text: str) -> NoReturn:
         """Stop the conversion at ``node``."""
@@ -131,7 +150,9 @@ class Lowering:
         return self._derived[key]
 
     def emit(self, node: NodeProto, op: str, inputs: list[int], outputs: list[int], version: int = 1, table: Any = None) -> None:
-        """Add a TFLite op for ``node``; one that the target does not allow is refused."""
+        """Add a TFLite op for ``node``; one that its lowering did not declare, or that the target does not allow, is refused."""
+        declared = self._emitter is not None and op in self._emitter.emits
+        self.require(node, declared, f"its lowering emits {op}, which it does not declare", f"add {op} to what it declares")
         if self._allowed is not None and op not in self._allowed:
             self.refuse(
                 node,

@@ -51,3 +51,32 @@ def test_other_modules_comments_and_docstrings_do_not_count(project: Path, name:
     assert old in text
     (project / name).write_text(text.replace(old, new))
     assert digest() == before
+
+
+@pytest.mark.parametrize("argument", ["__name__", '"pipeline.inner"'])
+@pytest.mark.parametrize("member", ["pipeline/inner/found.py", "pipeline/inner/kind/__init__.py"])
+def test_discovered_modules_count_when_they_appear_and_when_they_change(project: Path, argument: str, member: str) -> None:
+    with (project / "pipeline/inner/__init__.py").open("a") as stream:
+        stream.write(f"ALL = discovered_modules({argument})\n")
+    digests = [digest()]
+    (project / member).parent.mkdir(exist_ok=True)
+    for text in ("a = 1\n", "a = 2\n", "from pipeline.apart import y\n"):
+        (project / member).write_text(text)
+        digests.append(digest())
+    (project / "pipeline/apart.py").write_text("y = 9\n")
+    digests.append(digest())
+    assert len(set(digests)) == 5
+
+
+def test_a_package_to_discover_must_be_written_out(project: Path) -> None:
+    with (project / "pipeline/work.py").open("a") as stream:
+        stream.write("ALL = discovered_modules(run())\n")
+    with pytest.raises(ValueError, match=r"work\.py: discovered_modules takes a string"):
+        digest()
+
+
+def test_every_lowering_counts_for_the_conversion() -> None:
+    files = code_version.imported_files("pipeline.stages.conversion")
+    lowerings = set((code_version.ROOT / "pipeline/convert/ops").glob("*.py"))
+    assert len(lowerings) > 30
+    assert lowerings <= files

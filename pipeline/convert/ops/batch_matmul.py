@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from onnx import NodeProto
 
+from pipeline.convert.declaration import lowers
 from pipeline.convert.flatbuffer import options
 from pipeline.convert.layout import Layout
 from pipeline.convert.lowering import Lowering, Operand
@@ -15,6 +16,7 @@ LARGEST_SUM = 2**31 - 1  # int32 accumulator
 MAXIMUM_CHANNELS = LARGEST_SUM // 255**2  # no sum of squares of 9-bit differences may pass it
 
 
+@lowers("ReduceSumSquare", emits=("BATCH_MATMUL", "RESHAPE"))
 def lower_reduce_sum_square(lowering: Lowering, node: NodeProto) -> None:
     """Lower ReduceSumSquare(keepdims=1) on int8: over the channels of the body, x [1, T, 1, C] times its transpose gives [1, T, 1, 1]; over
     places and channels of sequences [1, N, L, C] outside the body it gives [1, N, 1, 1]."""

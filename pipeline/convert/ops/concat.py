@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 from onnx import NodeProto
 
+from pipeline.convert.declaration import lowers
 from pipeline.convert.flatbuffer import options
 from pipeline.convert.lowering import Lowering
 
 
+@lowers("Concat", emits=("CONCATENATION",), moves_codes=True)
 def lower_concat(lowering: Lowering, node: NodeProto) -> None:
     """Lower a Concat of raw int8 or int16 tensors on one grid, along the channels, or along any axis of what left the body."""
     output = node.output[0]

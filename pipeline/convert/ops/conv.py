@@ -11,6 +11,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from onnx import NodeProto
 
+from pipeline.convert.declaration import lowers
 from pipeline.convert.flatbuffer import options
 from pipeline.convert.lowering import Lowering, Operand
 from pipeline.convert.ops.convolution import Window, bias_tensor, padded_input, read_window, static_weight, weight_operand
@@ -18,6 +19,7 @@ from pipeline.convert.ops.depthwise_conv import lower_depthwise_conv
 from pipeline.convert.ops.plane_conv import is_plane, lower_plane_conv
 
 
+@lowers("Conv", emits=("CONV_2D", "DEPTHWISE_CONV_2D", "PAD", "RESHAPE"))
 def lower_conv(lowering: Lowering, node: NodeProto) -> None:
     """Lower a two-dimensional int8 Conv, or a one-dimensional one with its optional Relu; the kernel [O, I, k] becomes [O, k, 1, I]."""
     if is_plane(lowering, node):

@@ -9,6 +9,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from onnx import NodeProto
 
+from pipeline.convert.declaration import lowers
 from pipeline.convert.flatbuffer import options
 from pipeline.convert.lowering import Lowering, Operand
 from pipeline.convert.ops.convolution import BIAS_SCALE_TOLERANCE, accumulator_grid
@@ -16,6 +17,7 @@ from pipeline.convert.ops.convolution import BIAS_SCALE_TOLERANCE, accumulator_g
 INT16_VERSION = 4
 
 
+@lowers("MatMul", emits=("CONV_2D",), in_graph=False, in_loop=True)
 def lower_dense(lowering: Lowering, node: NodeProto) -> None:
     """Lower MatMul(x [1, N, I], W [I, O]) + b [O] in a loop body: x int16, W int8 with scales along O, b int32 at s_x * s_w."""
     source, weight = lowering.dequantized(node, 0), lowering.dequantized(node, 1)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 from onnx import NodeProto
 
+from pipeline.convert.declaration import lowers
 from pipeline.convert.flatbuffer import options
 from pipeline.convert.lowering import Lowering
 
 
+@lowers("Gather", emits=("GATHER",))
 def lower_gather(lowering: Lowering, node: NodeProto) -> None:
     """Lower a Gather of int32 indices [any shape], which must not be negative, from a table [N] on the grid of its output."""
     table, index = node.input

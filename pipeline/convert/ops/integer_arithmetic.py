@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from onnx import NodeProto
 
+from pipeline.convert.declaration import lowers
 from pipeline.convert.flatbuffer import options
 from pipeline.convert.lowering import Lowering
 
@@ -24,6 +25,7 @@ def lower_integer_arithmetic(lowering: Lowering, node: NodeProto) -> None:
     lowering.emit(node, op, inputs, [lowering.tensor(node.output[0])], table=table)
 
 
+@lowers("Div", emits=("DIV",), elementwise=True)
 def lower_div(lowering: Lowering, node: NodeProto) -> None:
     """Lower an int32 Div. A quantized division is refused: the int8 kernels are wrong for small quotients."""
     if not is_integer_arithmetic(lowering, node):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from onnx import NodeProto
 
+from pipeline.convert.declaration import lowers
 from pipeline.convert.flatbuffer import options
 from pipeline.convert.lowering import Lowering
 from pipeline.convert.quantization import Quantization
@@ -14,6 +15,7 @@ CODES = (127, -128)
 OFF_TIES = 1 - 2.0**-17  # a product that is a tie of the first rounding would depend on the precision of the multiplier
 
 
+@lowers("LeakyRelu", emits=("LEAKY_RELU", "MUL", "MAXIMUM"))
 def lower_leaky_relu(lowering: Lowering, node: NodeProto) -> None:
     """Lower a LeakyRelu on int8.
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 from onnx import NodeProto
 
+from pipeline.convert.declaration import lowers
 from pipeline.convert.flatbuffer import options
 from pipeline.convert.layout import Layout
 from pipeline.convert.lowering import Lowering
 from pipeline.convert.ops.batch_matmul import MAXIMUM_CHANNELS
 
 
+@lowers("MatMul", emits=("BATCH_MATMUL",))
 def lower_matmul(lowering: Lowering, node: NodeProto) -> None:
     """Lower a MatMul on int8, [..., L, D] by [..., D, M], or by the Transpose of [..., M, D], which the kernel reads as it lies."""
     left, result = lowering.dequantized(node, 0), lowering.quantized(node)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from onnx import NodeProto
 
+from pipeline.convert.declaration import lowers
 from pipeline.convert.flatbuffer import options
 from pipeline.convert.lowering import Lowering
 from pipeline.convert.ops.integer_arithmetic import is_integer_arithmetic
@@ -27,6 +28,7 @@ def lower_extremum(lowering: Lowering, node: NodeProto, op: str) -> None:
     lowering.emit(node, op, inputs, [lowering.tensor(output)], version, options("MaximumMinimumOptions"))
 
 
+@lowers("Max", emits=("MAXIMUM",), moves_codes=True, elementwise=True)
 def lower_max(lowering: Lowering, node: NodeProto) -> None:
     """Lower a Max."""
     lower_extremum(lowering, node, "MAXIMUM")

@@ -6,6 +6,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from onnx import NodeProto
 
+from pipeline.convert.declaration import lowers
 from pipeline.convert.flatbuffer import options
 from pipeline.convert.layout import Layout
 from pipeline.convert.lowering import Lowering
@@ -14,6 +15,7 @@ from pipeline.convert.ops.reduction import reduction_axes
 TIME_AXIS = 2
 
 
+@lowers("ReduceMean", emits=("AVERAGE_POOL_2D", "MEAN"))
 def lower_reduce_mean(lowering: Lowering, node: NodeProto) -> None:
     """Lower a ReduceMean on int8 or int16.
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 from onnx import NodeProto
 
+from pipeline.convert.declaration import lowers
 from pipeline.convert.flatbuffer import options
 from pipeline.convert.lowering import Lowering
 
 
+@lowers("Pad", emits=("PAD",), moves_codes=True)
 def lower_pad(lowering: Lowering, node: NodeProto) -> None:
     """Lower a Pad of raw int8 by constant amounts with the code of real 0, the only one that the kernel knows."""
     source, output = node.input[0], node.output[0]

@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 from onnx import NodeProto
 
+from pipeline.convert.declaration import lowers
 from pipeline.convert.lowering import Lowering
 
 
+@lowers("PRelu", emits=("PRELU",))
 def lower_prelu(lowering: Lowering, node: NodeProto) -> None:
     """Lower a PRelu on int8 with a constant int8 slope: one value, or one a channel ([C, 1])."""
     source, slope, result = lowering.dequantized(node, 0), lowering.dequantized(node, 1), lowering.quantized(node)

@@ -5,18 +5,18 @@ from __future__ import annotations
 import numpy as np
 from onnx import NodeProto
 
+from pipeline.convert.declaration import lowers
 from pipeline.convert.flatbuffer import options
 from pipeline.convert.lowering import Lowering, Operand
 
 
+@lowers("QuantizeLinear", emits=("QUANTIZE",), in_loop=True)
 def lower_quantize(lowering: Lowering, node: NodeProto) -> None:
     """Lower a change of grid between int8, int16 and (as a source) int32.
 
     An int32 source must be made by Max: TFLite Micro takes scales on the int32 output of MAXIMUM but not of ADD or SUB.
     """
     output = node.output[0]
-    if output in lowering.absorbed:
-        return
     source = lowering.dequantized(node, 0)
     result = Operand(output, lowering.graph.grid_of(node), lowering.graph.dtype(output))
     lowering.graph.grid(output)

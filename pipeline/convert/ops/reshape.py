@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 from onnx import NodeProto
 
+from pipeline.convert.declaration import lowers
 from pipeline.convert.flatbuffer import options
 from pipeline.convert.layout import Layout
 from pipeline.convert.lowering import Lowering
 
 
+@lowers("Reshape", emits=("RESHAPE",), moves_codes=True)
 def lower_reshape(lowering: Lowering, node: NodeProto) -> None:
     """Lower a Reshape into or out of the body, which is possible only where both orders of the axes mean the same memory.
 

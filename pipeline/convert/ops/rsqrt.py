@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 from onnx import NodeProto
 
+from pipeline.convert.declaration import lowers
 from pipeline.convert.lowering import Lowering
 
 
+@lowers("Sqrt", emits=("RSQRT",))
 def lower_sqrt(lowering: Lowering, node: NodeProto) -> None:
     """Lower Reciprocal(Sqrt(x)) on int8. int16 is refused: LiteRT's table is wrong for small inputs; so is Sqrt alone, which TFLM lacks."""
     readers = lowering.graph.consumers(node.output[0])

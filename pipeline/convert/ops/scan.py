@@ -8,34 +8,18 @@ T - 1 - t instead of t.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from onnx import NodeProto
 
+from pipeline.convert.declaration import lowers
 from pipeline.convert.flatbuffer import FlatbufferBuilder, options
 from pipeline.convert.graph import OnnxGraph
 from pipeline.convert.layout import STEP_AXIS, arrange_shape
 from pipeline.convert.lowering import Lowering
-from pipeline.convert.ops.add import lower_add
-from pipeline.convert.ops.dense import lower_dense
-from pipeline.convert.ops.logistic import lower_sigmoid
-from pipeline.convert.ops.mul import lower_mul
-from pipeline.convert.ops.requantize import lower_quantize
-from pipeline.convert.ops.split import lower_split
-from pipeline.convert.ops.tanh import lower_tanh
 from pipeline.convert.quantization import Quantization
 
-BODY_LOWERINGS: dict[str, Callable[[Lowering, NodeProto], None]] = {
-    "Add": lower_add,
-    "MatMul": lower_dense,
-    "Mul": lower_mul,
-    "QuantizeLinear": lower_quantize,
-    "Sigmoid": lower_sigmoid,
-    "Split": lower_split,
-    "Tanh": lower_tanh,
-}
 LAYOUTS = {axis: layout for layout, axis in STEP_AXIS.items()}
 
 
@@ -68,8 +52,9 @@ class _Variable:
         return builder.tensor(self.name + suffix, self.shape, self.dtype, scale, zero)
 
 
+@lowers("Scan", emits=("WHILE", "SLICE", "SUB", "ADD", "LESS", "DYNAMIC_UPDATE_SLICE", "BROADCAST_TO"))
 def lower_scan(lowering: Lowering, node: NodeProto) -> None:
-    """Lower a Scan over int8 chunks [1, S, K, C] along S or K, whose states begin at 0 and whose body has the ops of BODY_LOWERINGS."""
+    """Lower a Scan over int8 chunks [1, S, K, C] along S or K, whose states begin at 0 and whose body has ops that may stand in a loop."""
     loop = _read(lowering, node)
     variables = _variables(lowering, loop)
     condition = _condition(lowering, loop, variables)
@@ -168,12 +153,7 @@ def _body(lowering: Lowering, loop: _Loop, variables: list[_Variable]) -> int:
     for outer, name, direction in zip(node.input[loop.states :], body.inputs[loop.states :], loop.input_directions, strict=True):
         size = inner.constant("size", np.array(inner.shape(name), np.int32))
         inner.emit(node, "SLICE", [sources[outer], places[direction], size], [inner.tensor(name)], 2, options("SliceOptions"))
-    for item in body.nodes:
-        if item.op_type == "DequantizeLinear" or item.output[0] in inner.absorbed:
-            continue
-        known = item.op_type in BODY_LOWERINGS
-        inner.require(item, known, "there is no integer lowering for this op in a loop", f"write it with {', '.join(BODY_LOWERINGS)}")
-        BODY_LOWERINGS[item.op_type](inner, item)
+    inner.lower()
     results = []
     for before, variable, name, direction in zip(
         written, variables[-len(written) :], body.outputs[loop.states :], loop.output_directions, strict=True

@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 from onnx import NodeProto
 
+from pipeline.convert.declaration import lowers
 from pipeline.convert.flatbuffer import options
 from pipeline.convert.lowering import Lowering
 
 
+@lowers("Slice", emits=("SLICE", "STRIDED_SLICE"), moves_codes=True)
 def lower_slice(lowering: Lowering, node: NodeProto) -> None:
     """Lower a Slice of a raw int8 or int16 tensor with constant bounds and positive steps."""
     source, output = node.input[0], node.output[0]

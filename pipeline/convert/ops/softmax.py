@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from onnx import NodeProto
 
+from pipeline.convert.declaration import lowers
 from pipeline.convert.flatbuffer import options
 from pipeline.convert.layout import Layout
 from pipeline.convert.lowering import Lowering
@@ -15,6 +16,7 @@ GRIDS = {np.dtype(np.int8): (1 / 256, -128), np.dtype(np.int16): (2.0**-16, -327
 LONGEST = {np.dtype(np.int8): 511, np.dtype(np.int16): 4095}
 
 
+@lowers("Softmax", emits=("SOFTMAX",))
 def lower_softmax(lowering: Lowering, node: NodeProto) -> None:
     """Lower a Softmax of int8 over the last axis, whose output is int8 or, of the same kernels, int16."""
     source, result = lowering.dequantized(node, 0), lowering.quantized(node)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 from onnx import NodeProto
 
+from pipeline.convert.declaration import lowers
 from pipeline.convert.flatbuffer import options
 from pipeline.convert.lowering import Lowering
 
 INT16_VERSION = 4
 
 
+@lowers("Split", emits=("SPLIT",), in_graph=False, in_loop=True, moves_codes=True)
 def lower_split(lowering: Lowering, node: NodeProto) -> None:
     """Lower a Split of a raw int16 tensor into ``num_outputs`` parts on its grid."""
     source, attributes = node.input[0], lowering.graph.attributes(node)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 from onnx import NodeProto
 
+from pipeline.convert.declaration import lowers
 from pipeline.convert.flatbuffer import options
 from pipeline.convert.layout import Layout, is_rows_transpose
 from pipeline.convert.lowering import Lowering
 
 
+@lowers("Transpose", emits=("TRANSPOSE",), moves_codes=True)
 def lower_transpose(lowering: Lowering, node: NodeProto) -> None:
     """Lower a Transpose of int8 outside the body with a constant order of the axes, or one between channels and time in second place."""
     source, output = node.input[0], node.output[0]

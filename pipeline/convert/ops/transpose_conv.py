@@ -11,6 +11,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from onnx import NodeProto
 
+from pipeline.convert.declaration import lowers
 from pipeline.convert.flatbuffer import options
 from pipeline.convert.layout import Layout
 from pipeline.convert.lowering import Lowering, Operand, Result
@@ -20,6 +21,7 @@ from pipeline.convert.ops.plane_transpose_conv import lower_plane_transpose_conv
 from pipeline.convert.quantization import Quantization
 
 
+@lowers("ConvTranspose", emits=("CONV_2D", "PAD", "RESHAPE", "CONCATENATION", "TRANSPOSE_CONV"))
 def lower_conv_transpose(lowering: Lowering, node: NodeProto) -> None:
     """Lower an int8 ConvTranspose without padding, over time or a plane's height; the kernel is [I, O, k(, 1)] with scales along axis 1."""
     if is_plane(lowering, node):
