@@ -8,12 +8,13 @@ DATA       ?=
 CHECKPOINT ?=
 SPEC       ?=
 OUT        ?=
+BASE       ?= main
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 SHELL  := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help deploy train qat export convert validate report bench lint test test-slow lock onnx2tf clean
+.PHONY: help deploy train qat export convert validate report bench lint test test-slow replay lock onnx2tf clean
 .NOTPARALLEL:
 
 key = $(firstword $(shell cat $(1) | sha256sum | cut -c1-12))
@@ -42,6 +43,7 @@ help: ## this list
 	@echo "  CHECKPOINT=$(CHECKPOINT)              your own float weights: .safetensors, or a torch file"
 	@echo "  SPEC=$(SPEC)                    your own model spec (YAML), instead of MODEL"
 	@echo "  OUT=$(OUT)                     folder of the result; dist/<model>-<target> by default"
+	@echo "  BASE=$(BASE)                of replay: the commit whose files are the right ones"
 	@echo
 	@echo "targets:"
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1|\2/p' Makefile | while IFS='|' read -r name text; do printf '%-12s %s\n' "$$name" "$$text"; done
@@ -82,6 +84,9 @@ test: $(TEST) ## the fast tests
 
 test-slow: $(TEST) ## the tests that take minutes
 	@$(BIN)/pytest -m slow
+
+replay: $(TEST) ## a refactoring's proof: the files of all edge networks, this checkout's beside those of commit BASE, byte by byte
+	@$(BIN)/python -m tests.replay compare '$(BASE)'
 
 lock: $(MAIN) ## resolve requirements/*.in anew (needs the network)
 	@for name in main test onnx2tf; do $(BIN)/python requirements/lock.py $$name; done
