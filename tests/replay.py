@@ -24,8 +24,8 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from export_specs.atomic import write_text
-from export_specs.errors import UserError, run_command_line
+from export_specs.foundation.atomic import write_text
+from export_specs.foundation.errors import UserError, run_command_line
 from export_specs.load import load_model, load_target
 from export_specs.schema import ModelSpec, TargetSpec
 from pipeline.convert.convert import convert
