@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from export_specs.foundation.errors import UserError
-from pipeline.data.speech import MIN_SECONDS, Speech, Utterance, audio_files, seconds_of
+from pipeline.data.audio_files import audio_files, seconds_of
+from pipeline.data.speech import MIN_SECONDS, Speech, Utterance
 from pipeline.data.split import Split, split_of
 
 CACHE = Path(__file__).parents[2] / ".cache" / "debian-voices"

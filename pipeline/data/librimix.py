@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 
 from export_specs.foundation.errors import UserError
+from pipeline.data.audio_files import audio_files
 from pipeline.data.speech import Speech, Utterance
 from pipeline.data.split import Split
 
@@ -64,7 +65,7 @@ def _root(folder: Path, sample_rate: int) -> Path:
 
 
 def _sources(part: Path) -> list[Utterance]:
-    files = [(number, path) for number in (0, 1) for path in sorted((part / f"s{number + 1}").glob("*.wav"))]
+    files = [(number, path) for number in (0, 1) for path in audio_files(part / f"s{number + 1}")]
     if not files:
-        raise UserError(f"{part} holds no s1/*.wav and s2/*.wav")
+        raise UserError(f"{part} holds no audio in s1 and s2")
     return [(speakers_of(path)[number], path) for number, path in files]

@@ -10,11 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pyloudnorm
-import soundfile
 import soxr
 from numpy.typing import NDArray
 
-from export_specs.foundation.errors import UserError
+from pipeline.data.audio_files import read_audio
 
 LOUDNESS_LUFS = (-33.0, -25.0)
 PEAK_LIMIT = 0.9
@@ -27,15 +26,10 @@ def load_utterance(path: Path, sample_rate: int) -> Waveform:
     """Mono waveform [T] at ``sample_rate`` from any file that soundfile reads (channels are averaged).
 
     Raises:
-        UserError: not audio, empty, or holding NaN or infinity; the file is named.
+        UserError: not audio, empty, damaged, or holding NaN or infinity; the file is named.
     """
-    try:
-        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, OSError) as error:
-        raise UserError(f"cannot read {path} as audio: {error}") from error
+    samples, rate = read_audio(path)
     mono = samples.mean(axis=1)
-    if not len(mono) or not np.isfinite(mono).all():
-        raise UserError(f"{path} is {'empty' if not len(mono) else 'not finite (NaN or infinity)'}; remove it from the data set")
     if rate != sample_rate:
         mono = soxr.resample(mono, rate, sample_rate, quality="VHQ")
     return np.asarray(mono, np.float32)

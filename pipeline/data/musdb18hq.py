@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from export_specs.foundation.errors import UserError
+from pipeline.data.audio_files import visible_folders
 from pipeline.data.music import Music, Track
 from pipeline.data.split import Split
 
@@ -49,7 +50,7 @@ def split_tracks(folder: Path) -> dict[Split, list[Track]]:
     Raises:
         UserError: another layout, or fewer than two tracks in ``train`` or none in ``test``.
     """
-    parts = {part: [(path.name, path) for path in sorted((folder / part).glob("*")) if path.is_dir()] for part in ("train", "test")}
+    parts = {part: [(path.name, path) for path in visible_folders(folder / part)] for part in ("train", "test")}
     if len(parts["train"]) < 2 or not parts["test"]:
         raise UserError(
             f"{folder} is not in the layout of MUSDB18-HQ: it needs train/ with two tracks or more and test/ with one, each track a folder "

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
+from export_specs.foundation.audio_file import open_audio
 from export_specs.foundation.errors import UserError
 from export_specs.schema import MUSIC_SOURCES
+from pipeline.data.audio_files import read_part
 from pipeline.data.mixing import Waveform
 from pipeline.data.split import Split
 
@@ -47,13 +48,10 @@ def track_samples(folder: Path, sample_rate: int) -> int:
     for path in (folder / f"{name}.wav" for name in MUSIC_SOURCES):
         if not path.is_file():
             raise UserError(f"{path} is missing: a track is a folder with {', '.join(f'{name}.wav' for name in MUSIC_SOURCES)}")
-        try:
-            info = soundfile.info(path)
-        except (soundfile.LibsndfileError, OSError) as error:
-            raise UserError(f"{path} is not audio: {error}") from error
-        if (info.samplerate, info.channels) != (sample_rate, AUDIO_CHANNELS):
-            raise UserError(f"{path} has {info.samplerate} Hz and {info.channels} channel(s); the model needs {sample_rate} Hz stereo")
-        lengths.append(info.frames)
+        with open_audio(path) as audio:
+            if (audio.rate, audio.channels) != (sample_rate, AUDIO_CHANNELS):
+                raise UserError(f"{path} has {audio.rate} Hz and {audio.channels} channel(s); the model needs {sample_rate} Hz stereo")
+            lengths.append(audio.frames or 0)
     if len(set(lengths)) > 1 or not lengths[0]:
         raise UserError(f"the stems of {folder} have {', '.join(map(str, lengths))} samples; they must be of one length")
     return int(lengths[0])
@@ -67,11 +65,7 @@ def read_stems(folder: Path, start: int, samples: int) -> Waveform:
     """
     stems = np.zeros((len(MUSIC_SOURCES), AUDIO_CHANNELS, samples), np.float32)
     for stem, name in zip(stems, MUSIC_SOURCES, strict=True):
-        path = folder / f"{name}.wav"
-        try:
-            found, _ = soundfile.read(path, samples, start, dtype="float32", always_2d=True)
-        except (soundfile.LibsndfileError, OSError) as error:
-            raise UserError(f"cannot read {path} as audio: {error}") from error
+        found = read_part(folder / f"{name}.wav", start, samples)
         stem[:, : len(found)] = found.T
     if not np.isfinite(stems).all():
         raise UserError(f"a stem of {folder} is not finite (NaN or infinity); remove the track from the data set")

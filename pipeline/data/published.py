@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export_specs.foundation.errors import UserError
+from pipeline.data.audio_files import audio_files
 from pipeline.data.librimix import speakers_of
 from pipeline.data.mixing import load_utterance
 from pipeline.data.set_folder import Mixture
@@ -30,9 +31,9 @@ def published_mixtures(
         UserError: a file is missing or bad, or a mixture is not the sum of its parts.
     """
     mix, second = ("mix_clean", "s2") if task == "separation" else ("mix_single", "noise")
-    files = sorted((part / mix).glob("*.wav"))
+    files = audio_files(part / mix)
     if not files:
-        raise UserError(f"{part} holds no {mix}/*.wav, which {task} needs")
+        raise UserError(f"{part} holds no audio in {mix}, which {task} needs")
     mixtures: list[Mixture] = []
     for index in random.permutation(len(files)):
         if len(mixtures) == count:

@@ -7,12 +7,13 @@ from pathlib import Path
 
 from export_specs.foundation.errors import UserError, choice_error
 from export_specs.schema import Task
+from pipeline.data.audio_files import audio_files, other_files, seconds_of, visible_folders
 from pipeline.data.debian_voices import open_debian_voices
 from pipeline.data.librimix import open_librimix
 from pipeline.data.musdb18hq import open_musdb18hq
 from pipeline.data.music import Music
 from pipeline.data.rendered_stems import open_rendered_stems
-from pipeline.data.speech import MIN_SECONDS, Speech, Utterance, audio_files, seconds_of
+from pipeline.data.speech import MIN_SECONDS, Speech, Utterance
 from pipeline.data.split import Split, split_of
 
 EMBEDDED = Path(__file__).parents[2] / "data" / "embedded"
@@ -115,7 +116,11 @@ def open_folder(root: Path) -> Speech:
     utterances = _split(root)
     speakers = {speaker for part in utterances.values() for speaker, _ in part}
     if not speakers:
-        raise UserError(f"{root} holds no speech: it needs one folder a speaker with audio files of {MIN_SECONDS:g} s or more")
+        others = other_files(root)
+        raise UserError(
+            f"{root} holds no speech: it needs one folder a speaker with audio files of {MIN_SECONDS:g} s or more"
+            + (f"; there are {others}, which are not read" if others else "")
+        )
     return Speech(
         name="folder",
         synthetic=False,
@@ -127,7 +132,7 @@ def open_folder(root: Path) -> Speech:
 
 def _split(root: Path) -> dict[Split, list[Utterance]]:
     utterances: dict[Split, list[Utterance]] = {split: [] for split in Split}
-    for folder in sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")):
+    for folder in visible_folders(root):
         for path in audio_files(folder):
             seconds = seconds_of(path)
             if not seconds:

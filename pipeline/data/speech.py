@@ -6,13 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import soundfile
-
-from export_specs.foundation.errors import UserError
 from pipeline.data.split import Split
 
 MIN_SECONDS = 2.0
-AUDIO_SUFFIXES = {f".{name.lower()}" for name in soundfile.available_formats()} | {".aif", ".opus", ".oga", ".snd"}
 
 Utterance = tuple[str, Path]
 
@@ -37,21 +33,3 @@ class Speech:
     utterances: Mapping[Split, Sequence[Utterance]]
     published: Mapping[str, Path] = field(default_factory=dict)
     subset: str | None = None
-
-
-def audio_files(folder: Path) -> list[Path]:
-    """Files below ``folder``, at any depth, whose suffix soundfile reads; hidden ones left out. In a stable order."""
-    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in AUDIO_SUFFIXES and not p.name.startswith(".") and p.is_file())
-
-
-def seconds_of(path: Path) -> float:
-    """Length of an audio file by its header; 0 for one without a sample.
-
-    Raises:
-        UserError: not audio; the file is named.
-    """
-    try:
-        info = soundfile.info(path)
-    except (soundfile.LibsndfileError, OSError) as error:
-        raise UserError(f"{path} is not audio ({error}); remove it from the data set") from error
-    return float(info.frames / info.samplerate)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 from enum import StrEnum
-from pathlib import Path
 
 UNSEEN_SPEAKERS = 0.13
 TEST_UTTERANCES = 0.12
@@ -31,13 +30,6 @@ def split_of(speaker: str, utterance: str) -> Split:
     if share < TEST_UTTERANCES:
         return Split.TEST_SEEN
     return Split.DEV if share < TEST_UTTERANCES + DEV_UTTERANCES else Split.TRAIN
-
-
-def list_utterances(root: Path, split: Split) -> list[tuple[str, Path]]:
-    """(speaker, path) of every utterance of a split below ``root/<speaker>/``, in a stable order."""
-    return [
-        (path.parent.name, path) for path in sorted(root.glob("*/*")) if path.is_file() and split_of(path.parent.name, path.stem) is split
-    ]
 
 
 def _share(name: str) -> float:
