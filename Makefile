@@ -17,6 +17,28 @@ SHELL  := /bin/bash
 .PHONY: help deploy train qat export convert validate report bench lint test test-slow replay lock onnx2tf clean
 .NOTPARALLEL:
 
+# The settings that each target takes on the command line. Others are refused before anything is made: a misspelt one would be ignored.
+takes.deploy   := MODEL TARGET PROFILE DATA CHECKPOINT SPEC OUT
+takes.help     := $(takes.deploy) BASE
+takes.qat      := $(filter-out OUT,$(takes.deploy))
+takes.export   := $(takes.qat)
+takes.convert  := $(takes.qat)
+takes.validate := $(takes.qat)
+takes.report   := $(takes.qat)
+takes.bench    := $(filter-out TARGET,$(takes.qat))
+takes.train    := $(filter-out TARGET PROFILE,$(takes.qat))
+takes.replay   := BASE
+
+ALWAYS := PYTHON SHELL
+KNOWN  := $(sort $(ALWAYS) $(foreach list,$(filter takes.%,$(.VARIABLES)),$($(list))))
+GOALS  := $(or $(MAKECMDGOALS),$(.DEFAULT_GOAL))
+TAKEN  := $(sort $(foreach goal,$(GOALS),$(takes.$(goal))))
+GIVEN  := $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name)))
+nearest = $(shell $(PYTHON) -c 'import difflib, sys; print(*difflib.get_close_matches(sys.argv[1].upper(), sys.argv[2:], 1, 0))' '$(1)' $(KNOWN))
+$(foreach name,$(filter-out $(KNOWN),$(GIVEN)),$(error there is no setting $(name), the nearest is $(call nearest,$(name)); `make help` lists all))
+$(foreach name,$(filter-out $(TAKEN) $(ALWAYS),$(GIVEN)),$(error $(name) has no effect on `make $(GOALS)`, which takes $(or $(TAKEN),no settings)))
+$(if $(filter MODEL,$(GIVEN)),$(if $(SPEC),$(error MODEL and SPEC both name the network: give one of them)))
+
 key = $(firstword $(shell cat $(1) | sha256sum | cut -c1-12))
 MAIN    := .venv/.installed-$(call key,requirements/main.lock pyproject.toml)
 TEST    := .venv/.installed-test-$(call key,requirements/main.lock requirements/test.lock pyproject.toml)
@@ -28,7 +50,9 @@ SETTINGS = --model '$(MODEL)' --target '$(TARGET)' --profile '$(PROFILE)' --data
            --checkpoint '$(CHECKPOINT)' --spec '$(SPEC)' --out '$(OUT)'
 
 # onnx2tf and tensorflow are installed only for what needs them
-NEEDED := $(MAIN) $(if $(filter tflite-float32 tflite-int8-ptq,$(TARGET))$(filter full,$(PROFILE)),$(ONNX2TF))
+OF_ONNX2TF := tflite-float32 tflite-int8-ptq onnx2tf-float32 onnx2tf-int8
+OWN_TARGET := $(filter %.yaml %.yml,$(TARGET))
+NEEDED := $(MAIN) $(if $(or $(filter full,$(PROFILE)),$(filter $(OF_ONNX2TF),$(TARGET) $(if $(OWN_TARGET),$(shell cat '$(OWN_TARGET)')))),$(ONNX2TF))
 
 BENCH := tflite-float32 tflite-int8 tflite-int8-ptq  # the first is the baseline
 
@@ -37,7 +61,7 @@ help: ## this list
 	@echo
 	@echo "settings (now):"
 	@echo "  MODEL=$(MODEL)         $(notdir $(basename $(wildcard export_specs/models/*.yaml)))"
-	@echo "  TARGET=$(TARGET)       $(notdir $(basename $(wildcard export_specs/targets/*.yaml)))"
+	@echo "  TARGET=$(TARGET)       $(notdir $(basename $(wildcard export_specs/targets/*.yaml))), or your own (YAML)"
 	@echo "  PROFILE=$(PROFILE)            ptq (no training) quick (minutes of training) full (hours)"
 	@echo "  DATA=$(DATA)                    embedded debian-voices librimix:DIR folder:DIR; of music rendered-stems musdb18hq:DIR"
 	@echo "  CHECKPOINT=$(CHECKPOINT)              your own float weights: .safetensors, or a torch file"

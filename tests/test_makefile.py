@@ -1,0 +1,67 @@
+"""What make is given is checked before anything is made: misspelt settings, and settings without effect."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def dry_run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """``make -n``: what would be run."""
+    return subprocess.run(["make", "-n", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("deploy", "PROFLE=quick"), "there is no setting PROFLE, the nearest is PROFILE"),
+        (("deploy", "target=tflite-int8"), "there is no setting target, the nearest is TARGET"),
+        (("deploy", "CHECKPOINTS=a.pth"), "there is no setting CHECKPOINTS, the nearest is CHECKPOINT"),
+        (("test", "JOBS=4"), "there is no setting JOBS"),
+        (("train", "PROFILE=full"), "PROFILE has no effect on `make train`, which takes CHECKPOINT DATA MODEL SPEC"),
+        (("convert", "OUT=here"), "OUT has no effect on `make convert`"),
+        (("bench", "TARGET=tflite-int8"), "TARGET has no effect on `make bench`"),
+        (("lint", "MODEL=convtasnet"), "MODEL has no effect on `make lint`, which takes no settings"),
+        (("deploy", "MODEL=convtasnet", "SPEC=mine.yaml"), "MODEL and SPEC both name the network: give one of them"),
+    ],
+)
+def test_a_mistake_is_told_before_anything_is_made(arguments: tuple[str, ...], told: str) -> None:
+    done = dry_run(*arguments)
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize("goal", ["deploy", "train", "qat", "export", "convert", "validate", "report"])
+def test_settings_reach_the_stages(goal: str) -> None:
+    arguments = {"SPEC": "my spec.yaml", "DATA": "folder:/x", "CHECKPOINT": "a.pth"}
+    if goal != "train":
+        arguments |= {"TARGET": "onnx-qdq", "PROFILE": "ptq"}
+    if goal == "deploy":
+        arguments["OUT"] = "there"
+    done = dry_run(goal, *(f"{name}={value}" for name, value in arguments.items()))
+    assert done.returncode == 0, done.stderr
+    command = done.stdout.splitlines()[-1]
+    assert f"pipeline.stages {'validate' if goal == 'report' else goal} " in command
+    assert all(f"--{name.lower()} '{value}'" in command for name, value in arguments.items())
+
+
+def test_one_of_several_goals_may_take_it() -> None:
+    assert dry_run("clean", "deploy", "OUT=there").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("target", "needed"), [("extends: tflite-int8", False), ("extends: tflite-int8-ptq", True), ("converter: onnx2tf-float32", True)]
+)
+def test_a_target_of_the_users_own_gets_the_environment_that_it_needs(target: str, needed: bool, tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(f"name: mine\n{target}\n")
+    environment = {**os.environ, "TARGET": str(tmp_path / "mine.yaml")}
+    command = ["make", "-n", "--eval=show:; $(info needs $(NEEDED))", "show"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    assert (".venv-onnx2tf/" in done.stdout) == needed
+    assert "needs .venv/" in done.stdout
