@@ -12,10 +12,11 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from edge_runtime.audio import FormatName, read_recording, restore, write_sources
 from edge_runtime.branch_signature import fit
 from edge_runtime.model_file import read_model
-from edge_runtime.runtime import FileRuntime, RuntimeName, open_runtime
+from edge_runtime.runtime import FileRuntime, open_runtime
 from edge_runtime.segments import separate as separate_pcm
 from edge_runtime.signature import Pcm
 from export_specs.foundation.errors import run_command_line
+from export_specs.schema import RuntimeName
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal, Protocol, get_args
+from typing import Protocol
 
 from edge_runtime.branch_signature import fit
 from edge_runtime.model_file import Array, ModelFile, Quantization, read_model
 from edge_runtime.signature import Pcm
 from export_specs.foundation.errors import UserError, choice_error
+from export_specs.schema import RUNTIMES
 
 Taps = dict[str, Array]
-RuntimeName = Literal["onnxruntime", "litert-ref", "litert-opt", "litert-xnnpack", "tflm"]
-RUNTIMES: tuple[str, ...] = get_args(RuntimeName)
 
 
 class Runtime(Protocol):

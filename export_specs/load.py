@@ -6,10 +6,10 @@ import hashlib
 from pathlib import Path
 from typing import TypeVar
 
-import yaml
 from pydantic import ValidationError
 
-from export_specs.foundation.errors import UserError, choice_error
+from export_specs.foundation.errors import UserError
+from export_specs.inheritance import is_file_name, named, names_in, read_yaml, with_bases
 from export_specs.schema import ModelSpec, TargetSpec
 from export_specs.strict import Strict
 
@@ -19,12 +19,12 @@ _Spec = TypeVar("_Spec", bound=Strict)
 
 def model_names() -> list[str]:
     """Names of the models that ship with the product."""
-    return sorted(path.stem for path in (_ROOT / "models").glob("*.yaml"))
+    return names_in(_ROOT / "models")
 
 
 def target_names() -> list[str]:
     """Names of the deployment targets."""
-    return sorted(path.stem for path in (_ROOT / "targets").glob("*.yaml"))
+    return names_in(_ROOT / "targets")
 
 
 def load_model(name_or_path: str) -> ModelSpec:
@@ -33,22 +33,18 @@ def load_model(name_or_path: str) -> ModelSpec:
     Raises:
         UserError: unknown name, unreadable file, or a spec that breaks the schema (each fault is named).
     """
-    if name_or_path.endswith((".yaml", ".yml")):
-        return _read(Path(name_or_path), ModelSpec)
-    if name_or_path not in model_names():
-        raise choice_error("model", name_or_path, model_names())
-    return _read(_ROOT / "models" / f"{name_or_path}.yaml", ModelSpec)
+    path = Path(name_or_path) if is_file_name(name_or_path) else named(_ROOT / "models", "model", name_or_path)
+    return _validated(path, read_yaml(path), ModelSpec)
 
 
-def load_target(name: str) -> TargetSpec:
-    """The target spec of that name.
+def load_target(name_or_path: str) -> TargetSpec:
+    """The target spec of that name, or the one in a YAML file of the user's; either may extend another (``export_specs.inheritance``).
 
     Raises:
-        UserError: unknown name; the right ones are listed.
+        UserError: unknown name, unreadable file, a base that does not exist or leads back, or a spec that breaks the schema.
     """
-    if name not in target_names():
-        raise choice_error("target", name, target_names())
-    return _read(_ROOT / "targets" / f"{name}.yaml", TargetSpec)
+    path = Path(name_or_path) if is_file_name(name_or_path) else named(_ROOT / "targets", "target", name_or_path)
+    return _validated(path, with_bases(path, _ROOT / "targets", "target"), TargetSpec)
 
 
 def spec_sha256(spec: Strict) -> str:
@@ -56,13 +52,7 @@ def spec_sha256(spec: Strict) -> str:
     return hashlib.sha256(spec.model_dump_json().encode()).hexdigest()
 
 
-def _read(path: Path, kind: type[_Spec]) -> _Spec:
-    try:
-        content = yaml.safe_load(path.read_bytes())  # of bytes it says itself what is no text
-    except OSError as error:
-        raise UserError(f"cannot read the spec {path}: {error.strerror}") from error
-    except yaml.YAMLError as error:
-        raise UserError(f"the spec {path} is not YAML: {error}") from error
+def _validated(path: Path, content: object, kind: type[_Spec]) -> _Spec:
     try:
         return kind.model_validate(content)
     except ValidationError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
@@ -11,6 +11,9 @@ from export_specs.strict import Strict
 
 Profile = Literal["ptq", "quick", "full"]
 NormRecipe = Literal["c23", "c25", "b14"]
+RuntimeName = Literal["onnxruntime", "litert-ref", "litert-opt", "litert-xnnpack", "tflm"]
+RUNTIMES: tuple[str, ...] = get_args(RuntimeName)
+SUBJECTS = ("litert-ref", "litert-xnnpack", "onnxruntime")
 Task = Literal["separation", "enhancement", "music"]
 MUSIC_SOURCES = ("drums", "bass", "other", "vocals")  # in the order of MUSDB18's stems
 
@@ -112,14 +115,17 @@ class Gates(Strict):
 
 
 class TargetSpec(Strict):
-    """One deployment target: the file format, the integer norm recipe, the ops and runtimes it has, and its gates."""
+    """One deployment target: the file format, the integer norm recipe, the ops and runtimes it has, and its gates.
+
+    In YAML it may say ``extends:``, the name or file of another target whose settings it takes over (``export_specs.inheritance``).
+    """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
     description: str = ""
     format: Literal["onnx", "tflite"]
     converter: Literal["none", "own", "onnx2tf-float32", "onnx2tf-int8"] = "own"
     norm_recipe: NormRecipe = "c25"
-    runtimes: list[str] = []
+    runtimes: list[str] = Field(description="those that the file is run in; the first of SUBJECTS among them is judged")
     allowed_ops: list[str] = []
     transposes: dict[str, str] = Field(
         default_factory=dict, description="tensor (* and ? allowed): reason why a TRANSPOSE may make it; no other tensor may be made by one"
@@ -130,3 +136,24 @@ class TargetSpec(Strict):
         description="operator or tensor (* and ? allowed): reason why it may differ by 1 LSB from ONNX Runtime and XNNPACK on more values",
     )
     gates: Gates | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> TargetSpec:
+        if (self.format == "onnx") != (self.converter == "none"):
+            raise ValueError(f"format {self.format} with converter {self.converter}: none makes onnx, the others make tflite")
+        unknown = [name for name in self.runtimes if name not in RUNTIMES]
+        if unknown:
+            raise ValueError(f"unknown runtimes {', '.join(unknown)}; there are {', '.join(RUNTIMES)}")
+        runs_onnx, runs_tflite = "onnxruntime" in self.runtimes, bool({"litert-ref", "litert-xnnpack"} & set(self.runtimes))
+        if self.format == "onnx" and self.runtimes != ["onnxruntime"]:
+            raise ValueError(f"runtimes {self.runtimes}: an ONNX file runs in onnxruntime alone")
+        if self.format == "tflite" and not runs_tflite:
+            raise ValueError(f"runtimes {self.runtimes}: the file is judged on litert-ref or litert-xnnpack, name one of them")
+        if runs_onnx and self.converter not in ("none", "own"):
+            raise ValueError(f"runtimes {self.runtimes}: {self.converter} makes no ONNX file for onnxruntime")
+        return self
+
+    @property
+    def subject(self) -> str:
+        """The runtime on which what ships is judged: the reference kernels where the target has them."""
+        return next(runtime for runtime in SUBJECTS if runtime in self.runtimes)

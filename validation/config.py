@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from export_specs.foundation.errors import UserError
+from export_specs.inheritance import is_file_name
 
 DEFAULT_LEVELS_DB = (6, 12, 20, 40)
 
@@ -63,7 +64,7 @@ class JudgeConfig(_Strict):
     """A whole judgement. ``reference`` is the float stage, ``subject`` the one that ships; ``profile`` chooses the task threshold."""
 
     model: str
-    target: str
+    target: str = Field(description="name of a target, or a YAML file")
     profile: Literal["ptq", "quick", "full"]
     tflite: Path | None = None
     onnx: Path | None = None
@@ -135,6 +136,7 @@ def _absolute(config: JudgeConfig, base: Path) -> JudgeConfig:
 
     return config.model_copy(
         update={
+            "target": str(base / config.target) if is_file_name(config.target) else config.target,
             "tflite": fix(config.tflite),
             "onnx": fix(config.onnx),
             "float_onnx": fix(config.float_onnx),

@@ -66,7 +66,7 @@ def judge(config: JudgeConfig, out: Path, console: Console) -> Parity:
         verdict=verdict(gates, target),
         subject=Subject(
             model=config.model,
-            target=config.target,
+            target=target.name,
             profile=config.profile,
             parameters=parameters,
             sample_rate=test.manifest.sample_rate,

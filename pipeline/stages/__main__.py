@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,7 +12,8 @@ import typer
 from export_specs.foundation.errors import UserError, choice_error, run_command_line
 from export_specs.load import spec_sha256
 from pipeline.package.distribution import check_place, write_distribution
-from pipeline.stages.deployment import Choice, Deployment
+from pipeline.stages.choice import Choice
+from pipeline.stages.deployment import Deployment
 from pipeline.stages.graph import Stage, StageRunner
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -30,7 +30,7 @@ UNTIL: dict[str, Callable[[Deployment], Stage | None]] = {
 def run(
     stage: Annotated[str, typer.Argument(help="train, qat, export, convert, validate, or deploy for all of it.")],
     model: Annotated[str, typer.Option(help="Model that ships with the product.")] = "convtasnet",
-    target: Annotated[str, typer.Option(help="What to make.")] = "tflite-int8",
+    target: Annotated[str, typer.Option(help="What to make: a target that ships, or your own (YAML).")] = "tflite-int8",
     profile: Annotated[str, typer.Option(help="ptq, quick or full.")] = "quick",
     data: Annotated[str, typer.Option(help="By default embedded, or for music rendered-stems; README.md has all.")] = "",
     checkpoint: Annotated[str, typer.Option(help="Your own float weights.")] = "",
@@ -42,6 +42,8 @@ def run(
         raise choice_error("stage", stage, ["deploy", *UNTIL])
     choice = Choice.of(model, target, profile, data, checkpoint, spec)
     deployment, runner = Deployment(choice), StageRunner(Path("build"), typer.echo)
+    if stage != "train":  # a float network is for any target
+        runner.run(deployment.dry_conversion)
     if stage != "deploy":
         wanted = UNTIL[stage](deployment)
         if wanted is None:
@@ -61,12 +63,11 @@ def _deploy(choice: Choice, deployment: Deployment, runner: StageRunner, out: Pa
         for name, stage in {"model.tflite": deployment.tflite, "model.qdq.onnx": deployment.onnx}.items()
         if stage is not None
     }
-    settings = {"MODEL": choice.spec.name, "TARGET": choice.target.name, "PROFILE": choice.profile, "DATA": choice.data}
     parents = {"float weights": runner.digests(deployment.teacher), "evaluation data": _manifests(runner.digests(deployment.evaluation))}
     if deployment.quantized is not None:
         parents["quantized weights"] = runner.digests(deployment.quantized)
     facts: dict[str, Any] = {
-        "command": "make deploy " + " ".join(f"{name}={shlex.quote(value)}" for name, value in settings.items()),
+        "command": choice.command,
         "spec_sha256": spec_sha256(choice.spec),
         "target_sha256": spec_sha256(choice.target),
         "parents": parents,

@@ -3,63 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from export_specs.foundation.errors import UserError, choice_error
-from export_specs.load import load_model, load_target, model_names, target_names
-from export_specs.schema import ModelSpec, TargetSpec, TrainingSpec
+from export_specs.load import load_model, model_names
+from export_specs.schema import ModelSpec, TrainingSpec
 from pipeline.data.sources import data_for
+from pipeline.stages.choice import Choice
 from pipeline.stages.code_version import ROOT
 from pipeline.stages.data_choice import data_identity
 from pipeline.stages.graph import Stage
 
-ProfileName = Literal["ptq", "quick", "full"]
 WEIGHTS = ROOT / "pipeline" / "weights"
-PROFILES: tuple[ProfileName, ...] = ("ptq", "quick", "full")
 BASELINES = {"ptq": (), "quick": ("ptq",), "full": ("ptq", "vanilla")}  # shown beside ours in the report
 EVALUATION_SETS = ("test", "sweep", "dev", "calibration")
 MUSIC_SETS = (*EVALUATION_SETS, "tracks")
+ONNX2TF_PROGRAM = {"program": ROOT / "pipeline" / "convert" / "onnx2tf_program.py"}
 VALIDATION_FILES = {
     f"validation/{path.name}": path for pattern in ("*.json", "templates/*") for path in (ROOT / "validation").glob(pattern)
 }
-
-
-@dataclass(frozen=True)
-class Choice:
-    """What the user asked for, checked: names that exist, and the specs behind them."""
-
-    spec: ModelSpec
-    target: TargetSpec
-    profile: ProfileName
-    data: str
-    checkpoint: Path | None
-
-    @classmethod
-    def of(cls, model: str, target: str, profile: str, data: str, checkpoint: str, spec_file: str) -> Choice:
-        """Check the settings as the command line gives them; "" stands for not given.
-
-        Raises:
-            UserError: an unknown name, with the right ones; a missing file; a spec that breaks the schema.
-        """
-        if target not in target_names():
-            raise choice_error("target", target, target_names())
-        if profile not in PROFILES:
-            raise choice_error("profile", profile, list(PROFILES))
-        if not spec_file and model not in model_names():
-            raise choice_error("model", model, model_names())
-        if checkpoint and not Path(checkpoint).exists():
-            raise UserError(
-                f"the checkpoint {checkpoint} does not exist; CHECKPOINT names a .safetensors, .pth, .ckpt or .onnx file of float weights, "
-                "or SpeechBrain's folder of encoder.ckpt, masknet.ckpt and decoder.ckpt"
-            )
-        spec = load_model(spec_file or model)
-        if profile not in spec.profiles:
-            raise UserError(f"the spec of {spec.name} has no profile '{profile}'. It has: {', '.join(sorted(spec.profiles))}.")
-        data = data_for(spec.task, data)
-        data_identity(data)
-        return cls(spec, load_target(target), profile, data, Path(checkpoint) if checkpoint else None)
 
 
 class Deployment:
@@ -69,6 +32,7 @@ class Deployment:
         self.choice = choice
         self._data = {"name": choice.data, "fingerprint": data_identity(choice.data)}
         self._spec = choice.spec.model_dump(mode="json")
+        self.dry_conversion = self._dry_conversion()
         self.teacher = self._teacher()
         self.float_export = self._stage("float-onnx", "float_export", ("float.onnx",), {"spec": self._spec}, teacher=self.teacher)
         self.evaluation = self._evaluation()
@@ -87,6 +51,19 @@ class Deployment:
 
     def _stage(self, name: str, module: str, results: tuple[str, ...], settings: Mapping[str, Any], **parents: Stage) -> Stage:
         return Stage(f"{self.choice.spec.name}/{name}", f"pipeline.stages.{module}", results, settings, parents)
+
+    def _dry_conversion(self) -> Stage:
+        """To be run before all others: it refuses a network that the target cannot take."""
+        target = self.choice.target
+        settings = {
+            "spec": self._without_training(self.choice.spec),
+            "recipe": self._recipe("fqss"),
+            "target": target.name,
+            "converter": target.converter,
+            "allowed_ops": list(target.allowed_ops),
+        }
+        stage = self._stage("dry-conversion", "dry_conversion", ("operators.json",), settings)
+        return replace(stage, files=ONNX2TF_PROGRAM) if target.converter.startswith("onnx2tf") else stage
 
     def _teacher(self) -> Stage:
         settings = {"spec": self._without_training(self.choice.spec), "data": self._data}
@@ -149,7 +126,7 @@ class Deployment:
         settings = {"int8": int8, "segment_samples": self.choice.spec.segment_samples}
         parents = {"float": self.float_export, **({"evaluation": self.evaluation} if int8 else {})}
         stage = self._stage(f"onnx2tf-{'int8' if int8 else 'float32'}", module, (result,), settings, **parents)
-        return replace(stage, files={"program": ROOT / "pipeline/convert/onnx2tf_program.py"})
+        return replace(stage, files=ONNX2TF_PROGRAM)
 
     def _report(self) -> Stage:
         choice = self.choice
@@ -167,7 +144,7 @@ class Deployment:
         if self.tflite is not None:
             parents["tflite"] = self.tflite
         target = choice.target.model_dump(mode="json")
-        settings = {"target": target, "model": choice.spec.name, "profile": choice.profile, "spec": self._spec}
+        settings = {"target": target, "profile": choice.profile, "spec": self._spec, "command": choice.command}
         stage = self._stage(f"report-{choice.target.name}-{choice.profile}", "report", ("report",), settings, **parents)
         return replace(stage, files=VALIDATION_FILES, code=("validation.__main__",))
 

@@ -8,16 +8,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from export_specs.foundation.atomic import write_text
 from export_specs.foundation.child_process import run_child
 from export_specs.foundation.errors import UserError
 from export_specs.schema import ModelSpec, TargetSpec
-from pipeline.networks.build import build_network
+from pipeline.models.build import build_network
 from pipeline.stages.graph import RECORD
 from pipeline.stages.onnx2tf_beside import REFUSAL
 from pipeline.stages.simulation import EVERY_ITEM
 
-SUBJECTS = ("litert-ref", "litert-xnnpack", "onnxruntime")  # what ships is judged on the first of these that the target has
+TARGET_FILE = "target.yaml"  # beside judge.json: what the target says now, whatever becomes of the file that it was read from
 # fast ones for softer mixtures, because the change is small beside what it varies by and needs them all, and for whole tracks
 FAST_RUNTIMES = ("litert-xnnpack", "onnxruntime")
 TFLM_ITEMS = 4  # it is slow, and every one of its tensors is compared with LiteRT's on other clips anyway
@@ -27,12 +29,14 @@ BESIDE = {"vanilla": "vanilla QAT", "ptq": "ptq", "onnx2tf": "onnx2tf int8"}
 def run(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, Path]) -> None:
     """``inputs``: evaluation, float, and those of fake, onnx, tflite and beside-* that there are. Makes the folder ``report``.
 
-    ``settings``: spec, model, target, profile. A failed gate is no failure of this stage: the verdict stands in ``report/parity.json``.
+    ``settings``: spec, target, profile, command (which makes it again). A failed gate is no failure of this stage: the verdict stands in
+    ``report/parity.json``.
 
     Raises:
         UserError: no report was made.
     """
     config = judge_config(settings, inputs)
+    write_text(folder / TARGET_FILE, yaml.safe_dump(settings["target"]))
     write_text(folder / "judge.json", json.dumps(config, indent=1))
     command = [sys.executable, "-m", "validation", "judge", "--config", str(folder / "judge.json"), "--out", str(folder / "report")]
     code = run_child(command).returncode
@@ -60,31 +64,30 @@ def judge_config(settings: Mapping[str, Any], inputs: Mapping[str, Path]) -> dic
     onnx = f"{files['onnx']}/model.qdq.onnx" if "onnx" in files else None
     tflite = f"{files['tflite']}/model.tflite" if "tflite" in files else None
     stages += [_model(runtime, onnx if runtime == "onnxruntime" else tflite, runtime) for runtime in target.runtimes]
-    subject = next(runtime for runtime in SUBJECTS if runtime in target.runtimes)
     beside = ["float", *(stage["name"] for stage in stages if stage.get("beside"))]
-    fast_runtime = next(runtime for runtime in FAST_RUNTIMES if runtime in target.runtimes)
+    fast_runtime = next((runtime for runtime in FAST_RUNTIMES if runtime in target.runtimes), target.subject)
     sets = [
         {"path": f"{files['evaluation']}/test", "role": "test"},
-        {"path": f"{files['evaluation']}/sweep", "role": "sweep", "stages": [*beside, subject]},
+        {"path": f"{files['evaluation']}/sweep", "role": "sweep", "stages": [*beside, target.subject]},
     ]
     if settings["spec"]["task"] == "music":
         sets.append({"path": f"{files['evaluation']}/tracks", "role": "extra", "stages": [*beside, fast_runtime]})
     return {
-        "model": settings["model"],
-        "target": target.name,
+        "model": settings["spec"]["name"],
+        "target": TARGET_FILE,
         "profile": settings["profile"],
         "tflite": tflite,
         "onnx": onnx,
         "float_onnx": float_onnx,
         "parameters": parameters,
         "layer_noise": f"{files['fake']}/layers.json" if "fake" in files else None,
-        "subject": subject,
+        "subject": target.subject,
         "level_runtime": fast_runtime,
         "level_items": EVERY_ITEM,
         "stages": stages,
         "refused": refused,
         "sets": sets,
-        "reproduce": f"make deploy MODEL={settings['model']} TARGET={target.name} PROFILE={settings['profile']}",
+        "reproduce": settings["command"],
         "provenance": {"digests": _digests(inputs)},
     }
 

@@ -20,8 +20,8 @@ from export_specs.foundation.errors import run_command_line
 from export_specs.load import load_model, load_target
 from export_specs.schema import ModelSpec, NormRecipe
 from pipeline.losses.objective import objective_of
-from pipeline.networks.build import build_network
-from pipeline.quantization.quantize import Recipe, observe, quantize
+from pipeline.models.build import build_network
+from pipeline.quantization.attach import Recipe, observe, quantize
 from pipeline.training.qat import QuantizedTask
 from pipeline.training.teacher import segment_samples
 

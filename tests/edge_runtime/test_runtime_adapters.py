@@ -13,10 +13,11 @@ from ai_edge_litert import schema_py_generated as schema
 from edge_runtime import tflm
 from edge_runtime.model_file import ModelFile, TensorInfo, read_model
 from edge_runtime.onnxruntime_adapter import _filter_as_channels
-from edge_runtime.runtime import RUNTIMES, open_runtime
+from edge_runtime.runtime import open_runtime
 from edge_runtime.signature import fit_signature
 from edge_runtime.tflite_file import channels_first
 from export_specs.foundation.errors import UserError
+from export_specs.schema import RUNTIMES
 from tests.edge_runtime.conftest import LOOP_STEPS, TfliteGraph, write_loop_model
 
 

@@ -1,3 +1,4 @@
+import shlex
 from pathlib import Path
 
 import pytest
@@ -7,9 +8,10 @@ from safetensors.torch import load_file
 
 from export_specs.foundation.errors import UserError
 from export_specs.load import load_model
-from pipeline.networks.build import build_network
+from pipeline.models.build import build_network
 from pipeline.stages import teacher_weights
-from pipeline.stages.deployment import Choice, Deployment
+from pipeline.stages.choice import Choice
+from pipeline.stages.deployment import Deployment
 from pipeline.stages.graph import Stage
 
 MODEL = Path(__file__).parents[2] / "export_specs" / "models" / "convtasnet.yaml"
@@ -38,6 +40,27 @@ def ancestors(stage: Stage) -> set[str]:
 def test_wrong_setting_lists_the_right_ones(arguments: tuple[str, ...], listed: str) -> None:
     with pytest.raises(UserError, match=listed):
         Choice.of(*arguments)
+
+
+def test_the_command_chooses_the_same_again(tmp_path: Path) -> None:
+    """A user's own spec, target and checkpoint are named by where they are, and not by the name that stands in them."""
+    spec, target, checkpoint = tmp_path / "my spec.yaml", tmp_path / "board.yaml", tmp_path / "weights.safetensors"
+    spec.write_text(MODEL.read_text().replace("name: convtasnet", "name: mine"))
+    target.write_text("{name: board, extends: tflite-int8}")
+    checkpoint.touch()
+    choice = Choice.of("convtasnet", str(target), "ptq", "", str(checkpoint), str(spec))
+    words = dict(word.split("=", 1) for word in shlex.split(choice.command)[2:])
+    assert choice.command.startswith("make deploy SPEC=") and "MODEL" not in words
+    assert Choice.of("", words["TARGET"], words["PROFILE"], words["DATA"], words["CHECKPOINT"], words["SPEC"]) == choice
+    assert Choice.of("dptnet", "tflite-int8", "full", "", "", "").command == (
+        "make deploy MODEL=dptnet TARGET=tflite-int8 PROFILE=full DATA=embedded"
+    )
+
+
+def test_a_target_of_the_users_own_has_a_name_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("{name: tflite-int8, extends: tflite-int8, allowed_ops: [ADD]}")
+    with pytest.raises(UserError, match=r"mine\.yaml has the name of one that ships, tflite-int8"):
+        Choice.of("convtasnet", str(tmp_path / "mine.yaml"), "ptq", "", "", "")
 
 
 def test_the_model_chooses_the_kind_of_data(tmp_path: Path) -> None:

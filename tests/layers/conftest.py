@@ -1,3 +1,0 @@
-from tests.eager import eager
-
-__all__ = ["eager"]
