@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 from onnx import NodeProto
 
+from pipeline.convert.builtin_operators import BuiltinOperator
+
 if TYPE_CHECKING:
     from pipeline.convert.lowering import Lowering
 
@@ -25,7 +27,7 @@ class Declaration:
 
     Attributes:
         op: the ONNX op type.
-        emits: names of the TFLite builtin operators that it may add; any other is refused when it is added.
+        emits: the TFLite builtin operators that it may add; any other is refused when it is added.
         lower: adds them for a node.
         in_graph: whether the op may stand outside of loops.
         in_loop: whether it may stand in the body of a Scan.
@@ -34,7 +36,7 @@ class Declaration:
     """
 
     op: str
-    emits: frozenset[str]
+    emits: tuple[BuiltinOperator, ...]
     lower: LoweringFunction
     in_graph: bool = True
     in_loop: bool = False
@@ -45,7 +47,7 @@ class Declaration:
 def lowers(
     op: str,
     *,
-    emits: Iterable[str],
+    emits: Iterable[BuiltinOperator],
     in_graph: bool = True,
     in_loop: bool = False,
     moves_codes: bool = False,
@@ -54,7 +56,7 @@ def lowers(
     """Make a function of the conversion's state and a node the :class:`Declaration` of how ``op`` is lowered."""
 
     def declare(lower: LoweringFunction) -> Declaration:
-        return Declaration(op, frozenset(emits), lower, in_graph, in_loop, moves_codes, elementwise)
+        return Declaration(op, tuple(emits), lower, in_graph, in_loop, moves_codes, elementwise)
 
     return declare
 

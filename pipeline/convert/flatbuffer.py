@@ -13,9 +13,11 @@ import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from pipeline.convert.reshaped import overwriting
+from pipeline.convert.builtin_operators import SLICE, BuiltinOperator, TensorKind
+from pipeline.convert.reshaped import Wired, overwriting
 from pipeline.convert.sharing import Once, SharingBuilder
 
+TYPE_NAMES = {value: name.lower() for name, value in vars(schema.TensorType).items() if isinstance(value, int)}
 TENSOR_TYPES: dict[np.dtype[Any], int] = {
     np.dtype(np.int8): schema.TensorType.INT8,
     np.dtype(np.int16): schema.TensorType.INT16,
@@ -43,16 +45,6 @@ class _AlignedBuffer(schema.BufferT):  # type: ignore[misc]
         return int(schema.BufferEnd(builder))
 
 
-def options(name: str, **values: Any) -> Any:
-    """The options table ``name`` (as in the schema, say ``Conv2DOptions``) with ``values``; an unknown field is a KeyError."""
-    table = getattr(schema, f"{name}T")()
-    for field, value in values.items():
-        if not hasattr(table, field):
-            raise KeyError(f"{name} has no field {field}")
-        setattr(table, field, value)
-    return table
-
-
 class FlatbufferBuilder:
     """Collects tensors and operators of the main subgraph. Tensors are integers, or the condition of a loop: a float one cannot be made."""
 
@@ -74,6 +66,7 @@ class FlatbufferBuilder:
         self._graph.tensors = []
         self._graph.operators = []
         self._model.subgraphs.append(self._graph)
+        self._operators: list[BuiltinOperator] = []  # what each operator of the graph is
         self._names: set[str] = set()
         self._constants: dict[Hashable, int] = {}
 
@@ -132,8 +125,19 @@ class FlatbufferBuilder:
         self._graph.tensors.append(tensor)
         return len(self._graph.tensors) - 1
 
-    def operator(self, name: str, inputs: Sequence[int], outputs: Sequence[int], version: int, table: Any = None) -> None:
-        """Add a builtin operator; its operator code keeps the highest version asked for. Input -1 is an absent optional one."""
+    def operator(self, builtin: BuiltinOperator, inputs: Sequence[int], outputs: Sequence[int], options: Mapping[str, Any]) -> None:
+        """Add a builtin operator. Its operator code keeps the highest version that any of its operators needs.
+
+        Args:
+            inputs, outputs: tensor indices; input -1 is an absent optional one.
+            options: fields of the operator's table of options; those left out keep the schema's default.
+
+        Raises:
+            IllegalOperatorError: its kernels do not take these tensors.
+            KeyError: its options have no such field.
+        """
+        version = builtin.version([self._kind(index) for index in inputs if index >= 0], [self._kind(index) for index in outputs])
+        name = builtin.name
         if name not in self._codes:
             code = schema.OperatorCodeT()
             code.builtinCode = getattr(schema.BuiltinOperator, name)
@@ -146,10 +150,12 @@ class FlatbufferBuilder:
         operator.opcodeIndex = self._codes[name]
         operator.inputs = np.array(inputs, np.int32)
         operator.outputs = np.array(outputs, np.int32)
+        table = _options_table(builtin, options)
         if table is not None and vars(table):  # one without fields tells a reader nothing
             operator.builtinOptions = Once(table)
-            operator.builtinOptionsType = getattr(schema.BuiltinOptions, type(table).__name__.removesuffix("T"))
+            operator.builtinOptionsType = getattr(schema.BuiltinOptions, builtin.options)
         self._graph.operators.append(operator)
+        self._operators.append(builtin)
         self.op_counts[name] += 1
 
     def finish(self, inputs: Mapping[str, int], outputs: Mapping[str, int], description: str, metadata: Mapping[str, str]) -> bytes:
@@ -173,8 +179,11 @@ class FlatbufferBuilder:
 
     def _copy_where_overwritten(self) -> None:
         """Put a SLICE of the whole, which is a copy, before each read that :func:`overwriting` names."""
-        graph, names = self._graph, {index: name for name, index in self._codes.items()}
-        wired = [(names[operator.opcodeIndex], list(operator.inputs), list(operator.outputs)) for operator in graph.operators]
+        graph = self._graph
+        wired = [
+            Wired(builtin, list(operator.inputs), list(operator.outputs))
+            for builtin, operator in zip(self._operators, graph.operators, strict=True)
+        ]
         for position, slot in reversed(overwriting(wired, list(graph.outputs))):
             reader = graph.operators[position]
             original = graph.tensors[reader.inputs[slot]]
@@ -185,8 +194,7 @@ class FlatbufferBuilder:
                 self.tensor(name, value.shape, np.int32, data=value)
                 for name, value in (("begin", np.zeros_like(original.shape)), ("size", original.shape))
             )
-            version = 2 if original.type == schema.TensorType.INT8 else 4
-            self.operator("SLICE", [reader.inputs[slot], begin, size], [copied], version)
+            self.operator(SLICE, [reader.inputs[slot], begin, size], [copied], {})
             graph.operators.insert(position, graph.operators.pop())
             reader.inputs[slot] = copied
 
@@ -197,6 +205,12 @@ class FlatbufferBuilder:
         self._model.operatorCodes = [self._model.operatorCodes[index] for index in order]
         for operator in operators:
             operator.opcodeIndex = order.index(operator.opcodeIndex)
+
+    def _kind(self, index: int) -> TensorKind:
+        tensor = self._graph.tensors[index]
+        grid = None if tensor.quantization is None else tensor.quantization.table
+        scales, zero_points = (0, ()) if grid is None else (len(grid.scale), tuple(int(value) for value in grid.zeroPoint))
+        return TensorKind(tensor.name, TYPE_NAMES[tensor.type], tuple(tensor.shape), scales, zero_points)
 
     def _buffer(self, content: bytes) -> int:
         """The buffer of this content, which all constants of the same bytes share."""
@@ -214,6 +228,16 @@ class FlatbufferBuilder:
             candidate = f"{name}.{number}"
         self._names.add(candidate)
         return candidate
+
+
+def _options_table(builtin: BuiltinOperator, options: Mapping[str, Any]) -> Any:
+    """The table of an operator's options; None for an operator that has none."""
+    table = getattr(schema, f"{builtin.options}T")() if builtin.options else None
+    for field, value in options.items():
+        if not hasattr(table, field):
+            raise KeyError(f"{builtin.options or builtin.name} has no field {field}")
+        setattr(table, field, value)
+    return table
 
 
 def _tensor_map(name: str, index: int) -> Any:

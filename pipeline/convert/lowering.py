@@ -10,6 +10,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from onnx import NodeProto
 
+from pipeline.convert.builtin_operators import BuiltinOperator, IllegalOperatorError
 from pipeline.convert.declaration import Declaration
 from pipeline.convert.errors import ConversionError
 from pipeline.convert.flatbuffer import FlatbufferBuilder
@@ -118,7 +119,7 @@ class Lowering:
             )
         return self._tensors[name, layout]
 
-    def same(self, name: str, source: str) -> bool:
+    def alias(self, name: str, source: str) -> bool:
         """Let the tensor ``name`` be that of ``source``, if shape and grid in the file are the same and neither is at the graph's edge."""
         name, source = self._body_of_rows(name), self._body_of_rows(source)
         edges = {*self.graph.inputs, *self.graph.outputs} & {name, source}
@@ -149,17 +150,22 @@ class Lowering:
             self._derived[key] = make()
         return self._derived[key]
 
-    def emit(self, node: NodeProto, op: str, inputs: list[int], outputs: list[int], version: int = 1, table: Any = None) -> None:
-        """Add a TFLite op for ``node``; one that its lowering did not declare, or that the target does not allow, is refused."""
-        declared = self._emitter is not None and op in self._emitter.emits
-        self.require(node, declared, f"its lowering emits {op}, which it does not declare", f"add {op} to what it declares")
-        if self._allowed is not None and op not in self._allowed:
-            self.refuse(
-                node,
-                f"it needs the TFLite op {op}, which the target does not allow",
-                f"the target allows {', '.join(sorted(self._allowed))}",
-            )
-        self.builder.operator(op, inputs, outputs, version, table)
+    def emit(self, node: NodeProto, builtin: BuiltinOperator, inputs: list[int], outputs: list[int], **options: Any) -> None:
+        """Add a TFLite operator for ``node``, with fields of its table of options.
+
+        Refused are an operator that the node's lowering did not declare, one that the target does not allow, and operands that its kernels
+        do not take.
+        """
+        name, emitter = builtin.name, self._emitter
+        declared = emitter is not None and builtin in emitter.emits
+        self.require(node, declared, f"its lowering emits {name}, which it does not declare", f"add {name} to what it declares")
+        if self._allowed is not None and name not in self._allowed:
+            allowed = f"the target allows {', '.join(sorted(self._allowed))}"
+            self.refuse(node, f"it needs the TFLite op {name}, which the target does not allow", allowed)
+        try:
+            self.builder.operator(builtin, inputs, outputs, options)
+        except IllegalOperatorError as fault:
+            self.refuse(node, fault.reason, fault.help_text)
 
     def dequantized(self, node: NodeProto, position: int) -> Operand:
         """Input ``position`` of a float op: the raw tensor behind its DequantizeLinear. Anything else would be a float tensor."""
@@ -195,23 +201,9 @@ class Lowering:
         self.absorbed.add(raw)
         grid = self.graph.grid_of(readers[0])
         self.graph.grid(raw)  # refuses a disagreeing reader
-        self.require(readers[0], grid.per_tensor, "its output has one scale a channel", "one scale for each activation")
         if activation == RELU and self.graph.dtype(raw) == np.int8 and grid.zero_point[0] == INT8_MINIMUM:
             activation = NONE  # saturation at -128 already is the clamp
         return Result(raw, grid, self.graph.dtype(raw), activation)
-
-    def require_types(self, node: NodeProto, allowed: tuple[type, ...], *operands: Operand) -> None:
-        """All operands have the same type, one of ``allowed``; int16 has zero point 0; activations have one scale."""
-        names = " or ".join(np.dtype(item).name for item in allowed)
-        types = {item.dtype for item in operands}
-        given = ", ".join(f"'{item.name}' {item.dtype.name}" for item in operands)
-        self.require(node, len(types) == 1 and types <= {np.dtype(item) for item in allowed}, f"types {given}", f"{names} throughout")
-        for item in operands:
-            self.require(node, item.grid.per_tensor, f"activation '{item.name}' has one scale a channel", "one scale for each activation")
-            if item.dtype == np.int16:
-                self.require(
-                    node, item.grid.zero_point[0] == 0, f"int16 '{item.name}' has zero point {item.grid.zero_point[0]}", "zero point 0"
-                )
 
     def require_grid(self, node: NodeProto, result: Operand, scale: float, zero_point: int) -> None:
         """An output lies on the one grid that the kernel has; ``scale`` is one over a whole number."""

@@ -9,10 +9,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import NamedTuple
 
-IN_PLACE = frozenset({"ADD", "SUB", "MUL", "DIV", "SOFTMAX"})  # operators that may write where they read
+from pipeline.convert.builtin_operators import RESHAPE, BuiltinOperator
 
-Wired = tuple[str, Sequence[int], Sequence[int]]  # an operator's name, inputs and outputs
+
+class Wired(NamedTuple):
+    """An operator and the indices of its tensors."""
+
+    builtin: BuiltinOperator
+    inputs: Sequence[int]
+    outputs: Sequence[int]
 
 
 def overwriting(operators: Sequence[Wired], kept: Sequence[int]) -> list[tuple[int, int]]:
@@ -23,10 +30,10 @@ def overwriting(operators: Sequence[Wired], kept: Sequence[int]) -> list[tuple[i
         kept: tensors that are read after the last operator.
     """
     readers = Counter([*kept, *(index for _, inputs, _ in operators for index in inputs)])
-    source = {outputs[0]: inputs[0] for name, inputs, outputs in operators if name == "RESHAPE"}
+    source = {outputs[0]: inputs[0] for builtin, inputs, outputs in operators if builtin is RESHAPE}
     found = []
-    for position, (name, inputs, _) in enumerate(operators):
-        for slot, index in enumerate(inputs if name in IN_PLACE else ()):
+    for position, (builtin, inputs, _) in enumerate(operators):
+        for slot, index in enumerate(inputs if builtin.overwrites else ()):
             shared = index
             while shared in source and readers[index] == 1:
                 shared = source[shared]

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from pipeline.convert.reshaped import overwriting
+from pipeline.convert.builtin_operators import ADD, CONV_2D, RESHAPE, SUB
+from pipeline.convert.reshaped import Wired, overwriting
 
 
 def test_a_read_that_would_overwrite_is_found() -> None:
-    reshape, add = ("RESHAPE", [0], [1]), ("ADD", [1, 9], [2])
-    later = ("ADD", [0, 2], [3])
+    reshape, add = Wired(RESHAPE, [0], [1]), Wired(ADD, [1, 9], [2])
+    later = Wired(ADD, [0, 2], [3])
     assert overwriting([reshape, add, later], [3]) == [(1, 0)]
-    assert overwriting([reshape, ("RESHAPE", [1], [4]), ("ADD", [9, 4], [2]), later], [3]) == [(2, 1)]
+    assert overwriting([reshape, Wired(RESHAPE, [1], [4]), Wired(ADD, [9, 4], [2]), later], [3]) == [(2, 1)]
 
 
 def test_what_nobody_else_reads_may_be_overwritten() -> None:
-    reshape = ("RESHAPE", [0], [1])
-    assert overwriting([reshape, ("ADD", [1, 9], [2])], [2]) == []
-    assert overwriting([reshape, ("CONV_2D", [1, 9], [2]), ("ADD", [0, 2], [3])], [3]) == []  # writes elsewhere
-    assert overwriting([reshape, ("ADD", [1, 9], [2]), ("ADD", [0, 2], [3]), ("SUB", [1, 3], [4])], [4]) == []  # LiteRT sees two readers
-    assert overwriting([reshape, ("ADD", [1, 9], [2])], [0, 2]) == [(1, 0)]  # the graph's output is read last
+    reshape = Wired(RESHAPE, [0], [1])
+    assert overwriting([reshape, Wired(ADD, [1, 9], [2])], [2]) == []
+    assert overwriting([reshape, Wired(CONV_2D, [1, 9], [2]), Wired(ADD, [0, 2], [3])], [3]) == []  # writes elsewhere
+    assert (
+        overwriting([reshape, Wired(ADD, [1, 9], [2]), Wired(ADD, [0, 2], [3]), Wired(SUB, [1, 3], [4])], [4]) == []
+    )  # LiteRT sees two readers
+    assert overwriting([reshape, Wired(ADD, [1, 9], [2])], [0, 2]) == [(1, 0)]  # the graph's output is read last

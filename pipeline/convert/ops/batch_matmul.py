@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from onnx import NodeProto
 
+from pipeline.convert.builtin_operators import BATCH_MATMUL, RESHAPE
 from pipeline.convert.declaration import lowers
-from pipeline.convert.flatbuffer import options
 from pipeline.convert.layout import Layout
 from pipeline.convert.lowering import Lowering, Operand
 from pipeline.convert.ops.reduction import reduction_axes
@@ -16,12 +16,11 @@ LARGEST_SUM = 2**31 - 1  # int32 accumulator
 MAXIMUM_CHANNELS = LARGEST_SUM // 255**2  # no sum of squares of 9-bit differences may pass it
 
 
-@lowers("ReduceSumSquare", emits=("BATCH_MATMUL", "RESHAPE"))
+@lowers("ReduceSumSquare", emits=(BATCH_MATMUL, RESHAPE))
 def lower_reduce_sum_square(lowering: Lowering, node: NodeProto) -> None:
     """Lower ReduceSumSquare(keepdims=1) on int8: over the channels of the body, x [1, T, 1, C] times its transpose gives [1, T, 1, 1]; over
     places and channels of sequences [1, N, L, C] outside the body it gives [1, N, 1, 1]."""
     source, result = lowering.dequantized(node, 0), lowering.quantized(node)
-    lowering.require_types(node, (np.int8,), source, result)
     axes, keep = reduction_axes(lowering, node)
     layout, shape = lowering.layout(source.name), lowering.graph.shape(source.name)
     frames, sequences = layout is Layout.BODY and axes == [CHANNEL_AXIS], layout is Layout.PLAIN and axes == [2, 3]
@@ -37,8 +36,7 @@ def lower_reduce_sum_square(lowering: Lowering, node: NodeProto) -> None:
         node, values <= limit, f"{values} squares of up to {largest} codes overflow int32", f"at most {limit} channels, or a coarser grid"
     )
     rows = lowering.tensor(source.name) if frames else _as_rows(lowering, node, source, values)
-    table = options("BatchMatMulOptions", adjX=False, adjY=True)
-    lowering.emit(node, "BATCH_MATMUL", [rows, rows], [lowering.tensor(result.name)], 2, table)
+    lowering.emit(node, BATCH_MATMUL, [rows, rows], [lowering.tensor(result.name)], adjX=False, adjY=True)
 
 
 def _as_rows(lowering: Lowering, node: NodeProto, source: Operand, values: int) -> int:
@@ -49,7 +47,7 @@ def _as_rows(lowering: Lowering, node: NodeProto, source: Operand, values: int) 
         name, grid = f"{source.name}/rows_of_values", source.grid
         rows = lowering.builder.tensor(name, shape.tolist(), source.dtype, grid.scales(), grid.zero_points())
         target = lowering.constant(f"{name}/shape", shape)
-        lowering.emit(node, "RESHAPE", [lowering.tensor(source.name), target], [rows], table=options("ReshapeOptions", newShape=shape))
+        lowering.emit(node, RESHAPE, [lowering.tensor(source.name), target], [rows], newShape=shape)
         return rows
 
     return lowering.derived(("rows", source.name), make)

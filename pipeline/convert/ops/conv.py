@@ -11,15 +11,15 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from onnx import NodeProto
 
+from pipeline.convert.builtin_operators import CONV_2D, DEPTHWISE_CONV_2D, PAD, RESHAPE
 from pipeline.convert.declaration import lowers
-from pipeline.convert.flatbuffer import options
 from pipeline.convert.lowering import Lowering, Operand
 from pipeline.convert.ops.convolution import Window, bias_tensor, padded_input, read_window, static_weight, weight_operand
 from pipeline.convert.ops.depthwise_conv import lower_depthwise_conv
 from pipeline.convert.ops.plane_conv import is_plane, lower_plane_conv
 
 
-@lowers("Conv", emits=("CONV_2D", "DEPTHWISE_CONV_2D", "PAD", "RESHAPE"))
+@lowers("Conv", emits=(CONV_2D, DEPTHWISE_CONV_2D, PAD, RESHAPE))
 def lower_conv(lowering: Lowering, node: NodeProto) -> None:
     """Lower a two-dimensional int8 Conv, or a one-dimensional one with its optional Relu; the kernel [O, I, k] becomes [O, k, 1, I]."""
     if is_plane(lowering, node):
@@ -32,7 +32,6 @@ def lower_conv(lowering: Lowering, node: NodeProto) -> None:
     source = lowering.dequantized(node, 0)
     weight = weight_operand(lowering, node, channel_axis=0)
     result = lowering.quantized(node, fuse_relu=True)
-    lowering.require_types(node, (np.int8,), source, result)
     value = static_weight(lowering, node, weight)
     channels = value.shape[0]
     window = read_window(lowering, node, value.shape[2])
@@ -46,8 +45,11 @@ def lower_conv(lowering: Lowering, node: NodeProto) -> None:
     grid = weight.grid.expanded(channels)
     kernel = lowering.derived(("conv", weight.name, value.shape), lambda: lowering.constant(weight.name, value, grid, 0))
     bias = bias_tensor(lowering, node, source, weight, channels)
-    table = options(
-        "Conv2DOptions",
+    lowering.emit(
+        node,
+        CONV_2D,
+        [inputs, kernel, bias],
+        [lowering.tensor(result.name)],
         padding=padding,
         strideH=stride,
         strideW=1,
@@ -55,7 +57,6 @@ def lower_conv(lowering: Lowering, node: NodeProto) -> None:
         dilationWFactor=1,
         fusedActivationFunction=result.activation,
     )
-    lowering.emit(node, "CONV_2D", [inputs, kernel, bias], [lowering.tensor(result.name)], 3, table)
 
 
 def _is_framed(window: Window, time: int) -> bool:
@@ -72,7 +73,7 @@ def _frames(lowering: Lowering, node: NodeProto, source: Operand, stride: int) -
         name, grid = f"{source.name}/frames_{stride}", source.grid
         frames = lowering.builder.tensor(name, shape.tolist(), source.dtype, grid.scales(), grid.zero_points())
         target = lowering.constant(f"{name}/shape", shape)
-        lowering.emit(node, "RESHAPE", [lowering.tensor(source.name), target], [frames], table=options("ReshapeOptions", newShape=shape))
+        lowering.emit(node, RESHAPE, [lowering.tensor(source.name), target], [frames], newShape=shape)
         return frames
 
     return lowering.derived(("frames", source.name, stride), make)

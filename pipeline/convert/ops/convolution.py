@@ -8,10 +8,11 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from onnx import NodeProto
 
-from pipeline.convert.flatbuffer import options
+from pipeline.convert.builtin_operators import PAD
 from pipeline.convert.lowering import Lowering, Operand
 from pipeline.convert.quantization import Quantization
 
+PLAIN_WINDOW = {"padding": schema.Padding.VALID, "strideH": 1, "strideW": 1, "dilationHFactor": 1, "dilationWFactor": 1}  # of CONV_2D
 BIAS_SCALE_TOLERANCE = 1e-6  # relative; the kernels themselves allow 2 % of the output's step
 
 
@@ -43,7 +44,6 @@ def weight_operand(lowering: Lowering, node: NodeProto, channel_axis: int, rank:
     lowering.require(
         node, found == rank, f"its weight has rank {found}", f"a weight of rank {rank}: [O, I, k] over time, [O, I, k, l] over a plane"
     )
-    lowering.require(node, weight.dtype == np.int8, f"its weight is {weight.dtype.name}", "int8 weights")
     lowering.require(node, not any(weight.grid.zero_point), "its weight has a zero point", "symmetric weights (zero point 0)")
     along = weight.grid.per_tensor or weight.grid.axis == channel_axis
     lowering.require(node, along, f"its weight has scales along axis {weight.grid.axis}", f"scales along axis {channel_axis}")
@@ -72,7 +72,6 @@ def bias_tensor(lowering: Lowering, node: NodeProto, source: Operand, weight: Op
     if len(node.input) < 3 or not node.input[2]:
         return lowering.constant(f"{weight.name}/zero_bias", np.zeros(channels, np.int32), accumulator_grid(channels))
     bias = lowering.dequantized(node, 2)
-    lowering.require(node, bias.dtype == np.int32, f"its bias is {bias.dtype.name}", "an int32 bias")
     shape = lowering.graph.shape(bias.name)
     lowering.require(node, shape == (channels,), f"its bias has shape {list(shape)}", f"shape [{channels}]")
     lowering.require(node, not any(bias.grid.zero_point), "its bias has a zero point", "zero point 0")
@@ -109,7 +108,7 @@ def pad_time(lowering: Lowering, node: NodeProto, source: Operand, before: int, 
             name, (batch, before + time + after, width, channels), source.dtype, grid.scales(), grid.zero_points()
         )
         amounts = lowering.constant(f"{name}/amounts", np.array([[0, 0], [before, after], [0, 0], [0, 0]], np.int32))
-        lowering.emit(node, "PAD", [lowering.tensor(source.name), amounts], [padded], 2, options("PadOptions"))
+        lowering.emit(node, PAD, [lowering.tensor(source.name), amounts], [padded])
         return padded
 
     return lowering.derived(("pad", source.name, before, after), make)

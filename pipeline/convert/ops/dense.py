@@ -6,18 +6,17 @@ Not FULLY_CONNECTED: there TFLM and LiteRT's reference differ by 1 LSB.
 from __future__ import annotations
 
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
 from onnx import NodeProto
 
+from pipeline.convert.builtin_operators import CONV_2D
 from pipeline.convert.declaration import lowers
-from pipeline.convert.flatbuffer import options
 from pipeline.convert.lowering import Lowering, Operand
-from pipeline.convert.ops.convolution import BIAS_SCALE_TOLERANCE, accumulator_grid
+from pipeline.convert.ops.convolution import BIAS_SCALE_TOLERANCE, PLAIN_WINDOW, accumulator_grid
 
 INT16_VERSION = 4
 
 
-@lowers("MatMul", emits=("CONV_2D",), in_graph=False, in_loop=True)
+@lowers("MatMul", emits=(CONV_2D,), in_graph=False, in_loop=True)
 def lower_dense(lowering: Lowering, node: NodeProto) -> None:
     """Lower MatMul(x [1, N, I], W [I, O]) + b [O] in a loop body: x int16, W int8 with scales along O, b int32 at s_x * s_w."""
     source, weight = lowering.dequantized(node, 0), lowering.dequantized(node, 1)
@@ -30,12 +29,10 @@ def lower_dense(lowering: Lowering, node: NodeProto) -> None:
     grid = weight.grid.expanded(codes.shape[1])
     bias, last = _bias(lowering, node, source.grid.scales() * grid.scales())
     result = lowering.quantized(last)
-    lowering.require_types(node, (np.int16,), source, result)
     kernel = lowering.constant(weight.name, codes.T[:, None, None, :], grid)
     addend = lowering.constant(f"{weight.name}/bias", bias, accumulator_grid(len(bias)))
-    table = options("Conv2DOptions", padding=schema.Padding.VALID, strideH=1, strideW=1, dilationHFactor=1, dilationWFactor=1)
     inputs = [lowering.tensor(source.name), kernel, addend]
-    lowering.emit(node, "CONV_2D", inputs, [lowering.tensor(result.name)], INT16_VERSION, table)
+    lowering.emit(node, CONV_2D, inputs, [lowering.tensor(result.name)], **PLAIN_WINDOW)
 
 
 def _bias(lowering: Lowering, node: NodeProto, step: np.ndarray) -> tuple[np.ndarray, NodeProto]:

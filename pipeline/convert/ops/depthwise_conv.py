@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
 from onnx import NodeProto
 
-from pipeline.convert.flatbuffer import options
+from pipeline.convert.builtin_operators import DEPTHWISE_CONV_2D
 from pipeline.convert.lowering import Lowering
 from pipeline.convert.ops.convolution import bias_tensor, padded_input, read_window, weight_operand
 
@@ -20,7 +19,6 @@ def lower_depthwise_conv(lowering: Lowering, node: NodeProto, groups: int) -> No
     channels = lowering.graph.shape(source.name)[1]
     weight = weight_operand(lowering, node, channel_axis=0)
     result = lowering.quantized(node, fuse_relu=True)
-    lowering.require_types(node, (np.int8,), source, result)
     shape = lowering.graph.shape(weight.name)
     depthwise = groups == channels and shape[0] == channels
     lowering.require(
@@ -40,8 +38,11 @@ def lower_depthwise_conv(lowering: Lowering, node: NodeProto, groups: int) -> No
         lowering.require(node, not weight.grid.per_tensor or channels == 1, "its run-time weight has one scale", "one scale a channel")
         kernel = lowering.tensor(weight.name)
     bias = bias_tensor(lowering, node, source, weight, channels)
-    table = options(
-        "DepthwiseConv2DOptions",
+    lowering.emit(
+        node,
+        DEPTHWISE_CONV_2D,
+        [inputs, kernel, bias],
+        [lowering.tensor(result.name)],
         padding=padding,
         strideH=window.stride,
         strideW=window.stride,  # some kernels want equal strides; the width is 1, so this one has no effect
@@ -50,4 +51,3 @@ def lower_depthwise_conv(lowering: Lowering, node: NodeProto, groups: int) -> No
         depthMultiplier=1,
         fusedActivationFunction=result.activation,
     )
-    lowering.emit(node, "DEPTHWISE_CONV_2D", [inputs, kernel, bias], [lowering.tensor(result.name)], 3, table)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from onnx import NodeProto
 
+from pipeline.convert.builtin_operators import LEAKY_RELU, MAXIMUM, MUL
 from pipeline.convert.declaration import lowers
-from pipeline.convert.flatbuffer import options
 from pipeline.convert.lowering import Lowering
 from pipeline.convert.quantization import Quantization
 
@@ -15,7 +15,7 @@ CODES = (127, -128)
 OFF_TIES = 1 - 2.0**-17  # a product that is a tie of the first rounding would depend on the precision of the multiplier
 
 
-@lowers("LeakyRelu", emits=("LEAKY_RELU", "MUL", "MAXIMUM"))
+@lowers("LeakyRelu", emits=(LEAKY_RELU, MUL, MAXIMUM))
 def lower_leaky_relu(lowering: Lowering, node: NodeProto) -> None:
     """Lower a LeakyRelu on int8.
 
@@ -24,15 +24,14 @@ def lower_leaky_relu(lowering: Lowering, node: NodeProto) -> None:
     multiplier of a product with 127 is small (docs/adr/0017-steep-prelus.md).
     """
     source, result = lowering.dequantized(node, 0), lowering.quantized(node)
-    lowering.require_types(node, (np.int8,), source, result)
     alpha = float(lowering.graph.attributes(node).get("alpha", 0.01))
     x, y = lowering.tensor(source.name), lowering.tensor(result.name)
     if source.grid != result.grid or not STEEP <= abs(alpha) < ONCE:
-        lowering.emit(node, "LEAKY_RELU", [x], [y], 2, options("LeakyReluOptions", alpha=alpha))
+        lowering.emit(node, LEAKY_RELU, [x], [y], alpha=alpha)
         return
     code = CODES[alpha < 0]
     slope = lowering.constant("slope", np.array([code], np.int8), Quantization((alpha / code * OFF_TIES,), (0,)))
     grid = result.grid
     scaled = lowering.builder.tensor("scaled", lowering.shape(result.name), np.int8, grid.scales(), grid.zero_points())
-    lowering.emit(node, "MUL", [x, slope], [scaled], 2, options("MulOptions"))
-    lowering.emit(node, "MAXIMUM", [x, scaled], [y], 2, options("MaximumMinimumOptions"))
+    lowering.emit(node, MUL, [x, slope], [scaled])
+    lowering.emit(node, MAXIMUM, [x, scaled], [y])

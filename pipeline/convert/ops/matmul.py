@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import numpy as np
 from onnx import NodeProto
 
+from pipeline.convert.builtin_operators import BATCH_MATMUL
 from pipeline.convert.declaration import lowers
-from pipeline.convert.flatbuffer import options
 from pipeline.convert.layout import Layout
 from pipeline.convert.lowering import Lowering
 from pipeline.convert.ops.batch_matmul import MAXIMUM_CHANNELS
 
 
-@lowers("MatMul", emits=("BATCH_MATMUL",))
+@lowers("MatMul", emits=(BATCH_MATMUL,))
 def lower_matmul(lowering: Lowering, node: NodeProto) -> None:
     """Lower a MatMul on int8, [..., L, D] by [..., D, M], or by the Transpose of [..., M, D], which the kernel reads as it lies."""
     left, result = lowering.dequantized(node, 0), lowering.quantized(node)
     transpose = lowering.graph.producer(node.input[1])
     turned = transpose is not None and transpose.op_type == "Transpose"
     right = lowering.dequantized(transpose, 0) if turned and transpose is not None else lowering.dequantized(node, 1)
-    lowering.require_types(node, (np.int8,), left, right, result)
     shape, rank = lowering.graph.shape(left.name), len(lowering.graph.shape(right.name))
     if turned and transpose is not None:
         order = list(lowering.graph.attributes(transpose).get("perm", []))
@@ -28,9 +26,9 @@ def lower_matmul(lowering: Lowering, node: NodeProto) -> None:
     for operand in (left, right):
         run_time = operand.name not in lowering.graph.constants and lowering.layout(operand.name) is Layout.PLAIN
         lowering.require(node, run_time, f"'{operand.name}' is a constant or of the body", "Conv for weights; rank 4 for activations")
-    same = lowering.graph.shape(right.name)[:-2] == shape[:-2]
-    lowering.require(node, same, "its operands have other leading axes", "equal leading axes")
+    lowering.require(
+        node, lowering.graph.shape(right.name)[:-2] == shape[:-2], "its operands have other leading axes", "equal leading axes"
+    )
     lowering.require(node, shape[-1] <= MAXIMUM_CHANNELS, f"sums of {shape[-1]} overflow int32", f"at most {MAXIMUM_CHANNELS}")
     inputs = [lowering.tensor(left.name), lowering.tensor(right.name)]
-    table = options("BatchMatMulOptions", adjX=False, adjY=turned)
-    lowering.emit(node, "BATCH_MATMUL", inputs, [lowering.tensor(result.name)], 2, table)
+    lowering.emit(node, BATCH_MATMUL, inputs, [lowering.tensor(result.name)], adjX=False, adjY=turned)

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from onnx import NodeProto
 
+from pipeline.convert.builtin_operators import MUL
 from pipeline.convert.declaration import lowers
 from pipeline.convert.lowering import Lowering
 from pipeline.convert.ops.elementwise import lower_elementwise
 
-INT16_VERSION = 4
 
-
-@lowers("Mul", emits=("MUL",), in_loop=True, elementwise=True)
+@lowers("Mul", emits=(MUL,), in_loop=True, elementwise=True)
 def lower_mul(lowering: Lowering, node: NodeProto) -> None:
     """Lower a Mul on int8, int16 or plain int32."""
-    lower_elementwise(lowering, node, INT16_VERSION)
+    lower_elementwise(lowering, node, MUL)

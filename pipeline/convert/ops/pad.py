@@ -5,17 +5,16 @@ from __future__ import annotations
 import numpy as np
 from onnx import NodeProto
 
+from pipeline.convert.builtin_operators import PAD
 from pipeline.convert.declaration import lowers
-from pipeline.convert.flatbuffer import options
 from pipeline.convert.lowering import Lowering
 
 
-@lowers("Pad", emits=("PAD",), moves_codes=True)
+@lowers("Pad", emits=(PAD,), moves_codes=True)
 def lower_pad(lowering: Lowering, node: NodeProto) -> None:
     """Lower a Pad of raw int8 by constant amounts with the code of real 0, the only one that the kernel knows."""
     source, output = node.input[0], node.output[0]
-    dtype, grid = lowering.graph.dtype(source), lowering.graph.grid(output)
-    lowering.require(node, dtype == np.int8, f"it pads {dtype.name}", "pad int8 tensors")
+    grid = lowering.graph.grid(output)
     for name in node.input[1:]:
         lowering.require(node, not name or name in lowering.graph.constants, f"'{name}' is computed at run time", "make it an initializer")
     plain = lowering.graph.attributes(node).get("mode", b"constant") == b"constant" and len(node.input) in (2, 3)
@@ -29,4 +28,4 @@ def lower_pad(lowering: Lowering, node: NodeProto) -> None:
     for axis, pair in enumerate(pads):
         amounts[lowering.axis(source, axis)] = pair
     inputs = [lowering.tensor(source), lowering.constant(f"{output}/amounts", amounts)]
-    lowering.emit(node, "PAD", inputs, [lowering.tensor(output)], 2, options("PadOptions"))
+    lowering.emit(node, PAD, inputs, [lowering.tensor(output)])

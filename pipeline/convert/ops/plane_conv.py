@@ -6,7 +6,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from onnx import NodeProto
 
-from pipeline.convert.flatbuffer import options
+from pipeline.convert.builtin_operators import CONV_2D, PAD
 from pipeline.convert.lowering import Lowering, Operand
 from pipeline.convert.ops.convolution import bias_tensor, static_weight, weight_operand
 
@@ -21,7 +21,6 @@ def lower_plane_conv(lowering: Lowering, node: NodeProto) -> None:
     source = lowering.dequantized(node, 0)
     weight = weight_operand(lowering, node, channel_axis=0, rank=4)
     result = lowering.quantized(node, fuse_relu=True)
-    lowering.require_types(node, (np.int8,), source, result)
     attributes = lowering.graph.attributes(node)
     plain = attributes.get("group", 1) == 1 and attributes.get("auto_pad", b"NOTSET") == b"NOTSET"
     lowering.require(node, plain, "groups or auto_pad", "one group, and stated pads")
@@ -38,8 +37,11 @@ def lower_plane_conv(lowering: Lowering, node: NodeProto) -> None:
     grid = weight.grid.expanded(channels)
     kernel = lowering.derived(("conv", weight.name), lambda: lowering.constant(weight.name, value.transpose(0, 2, 3, 1), grid, 0))
     bias = bias_tensor(lowering, node, source, weight, channels)
-    table = options(
-        "Conv2DOptions",
+    lowering.emit(
+        node,
+        CONV_2D,
+        [inputs, kernel, bias],
+        [lowering.tensor(result.name)],
         padding=padding,
         strideH=strides[0],
         strideW=strides[1],
@@ -47,7 +49,6 @@ def lower_plane_conv(lowering: Lowering, node: NodeProto) -> None:
         dilationWFactor=dilations[1],
         fusedActivationFunction=result.activation,
     )
-    lowering.emit(node, "CONV_2D", [inputs, kernel, bias], [lowering.tensor(result.name)], 3, table)
 
 
 def pad_plane(lowering: Lowering, node: NodeProto, source: Operand, pads: list[list[int]]) -> int:
@@ -60,7 +61,7 @@ def pad_plane(lowering: Lowering, node: NodeProto, source: Operand, pads: list[l
         shape = (batch, height + sum(pads[0]), width + sum(pads[1]), channels)
         padded = lowering.builder.tensor(name, shape, source.dtype, source.grid.scales(), source.grid.zero_points())
         amounts = lowering.constant(f"{name}/amounts", np.array([[0, 0], *pads, [0, 0]], np.int32))
-        lowering.emit(node, "PAD", [lowering.tensor(source.name), amounts], [padded], 2, options("PadOptions"))
+        lowering.emit(node, PAD, [lowering.tensor(source.name), amounts], [padded])
         return padded
 
     return lowering.derived(("pad", source.name, *map(tuple, pads)), make)

@@ -8,12 +8,11 @@ TRANSPOSE_CONV.
 from __future__ import annotations
 
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
 from onnx import NodeProto
 
-from pipeline.convert.flatbuffer import options
+from pipeline.convert.builtin_operators import CONCATENATION, CONV_2D, RESHAPE
 from pipeline.convert.lowering import Lowering
-from pipeline.convert.ops.convolution import bias_tensor, static_weight, weight_operand
+from pipeline.convert.ops.convolution import PLAIN_WINDOW, bias_tensor, static_weight, weight_operand
 from pipeline.convert.ops.plane_conv import pad_plane
 
 
@@ -22,7 +21,6 @@ def lower_plane_transpose_conv(lowering: Lowering, node: NodeProto) -> None:
     source = lowering.dequantized(node, 0)
     weight = weight_operand(lowering, node, channel_axis=1, rank=4)
     result = lowering.quantized(node)
-    lowering.require_types(node, (np.int8,), source, result)
     value = static_weight(lowering, node, weight)
     attributes = lowering.graph.attributes(node)
     stride, across = attributes.get("strides", [1, 1])
@@ -48,10 +46,9 @@ def lower_plane_transpose_conv(lowering: Lowering, node: NodeProto) -> None:
         filters = lowering.constant(f"{weight.name}/{phase}", kernel, grid, 0)
         shape = (batch, height // stride, width, outputs)
         phases.append(lowering.builder.tensor(f"{result.name}/phase_{phase}", shape, result.dtype, *scales))
-        table = options("Conv2DOptions", padding=schema.Padding.VALID, strideH=1, strideW=1, dilationHFactor=1, dilationWFactor=1)
-        lowering.emit(node, "CONV_2D", [padded, filters, bias], [phases[-1]], 3, table)
+        lowering.emit(node, CONV_2D, [padded, filters, bias], [phases[-1]], **PLAIN_WINDOW)
     joined = lowering.builder.tensor(f"{result.name}/phases", (batch, height // stride, stride * width, outputs), result.dtype, *scales)
-    lowering.emit(node, "CONCATENATION", phases, [joined], 2, options("ConcatenationOptions", axis=2))
+    lowering.emit(node, CONCATENATION, phases, [joined], axis=2)
     target = np.array(lowering.shape(result.name), np.int32)
     constant = lowering.constant(f"{result.name}/shape", target)
-    lowering.emit(node, "RESHAPE", [joined, constant], [lowering.tensor(result.name)], table=options("ReshapeOptions", newShape=target))
+    lowering.emit(node, RESHAPE, [joined, constant], [lowering.tensor(result.name)], newShape=target)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 from onnx import NodeProto
 
+from pipeline.convert.builtin_operators import QUANTIZE
 from pipeline.convert.declaration import lowers
-from pipeline.convert.flatbuffer import options
-from pipeline.convert.lowering import Lowering, Operand
+from pipeline.convert.lowering import Lowering
 
 
-@lowers("QuantizeLinear", emits=("QUANTIZE",), in_loop=True)
+@lowers("QuantizeLinear", emits=(QUANTIZE,), in_loop=True)
 def lower_quantize(lowering: Lowering, node: NodeProto) -> None:
     """Lower a change of grid between int8, int16 and (as a source) int32.
 
@@ -18,14 +18,9 @@ def lower_quantize(lowering: Lowering, node: NodeProto) -> None:
     """
     output = node.output[0]
     source = lowering.dequantized(node, 0)
-    result = Operand(output, lowering.graph.grid_of(node), lowering.graph.dtype(output))
-    lowering.graph.grid(output)
-    single = source.grid.per_tensor and result.grid.per_tensor
-    lowering.require(node, single, "one scale a channel", "one scale for each activation")
-    lowering.require(node, result.dtype in (np.int8, np.int16), f"it makes {result.dtype.name}", "quantize to int8 or int16")
     if source.dtype == np.int32:
         producer = lowering.graph.producer(source.name)
         made_by_max = producer is not None and producer.op_type == "Max"
         lowering.require(node, made_by_max, f"its int32 source '{source.name}' is not made by Max", "put Max(x, lowest value) before it")
     lowering.require(node, source.name not in lowering.graph.constants, "it quantizes a constant", "fold it into an initializer")
-    lowering.emit(node, "QUANTIZE", [lowering.tensor(source.name)], [lowering.tensor(output)], 3, options("QuantizeOptions"))
+    lowering.emit(node, QUANTIZE, [lowering.tensor(source.name)], [lowering.tensor(output)])

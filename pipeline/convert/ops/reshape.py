@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 from onnx import NodeProto
 
+from pipeline.convert.builtin_operators import RESHAPE
 from pipeline.convert.declaration import lowers
-from pipeline.convert.flatbuffer import options
 from pipeline.convert.layout import Layout
 from pipeline.convert.lowering import Lowering
 
 
-@lowers("Reshape", emits=("RESHAPE",), moves_codes=True)
+@lowers("Reshape", emits=(RESHAPE,), moves_codes=True)
 def lower_reshape(lowering: Lowering, node: NodeProto) -> None:
     """Lower a Reshape into or out of the body, which is possible only where both orders of the axes mean the same memory.
 
@@ -29,8 +29,8 @@ def lower_reshape(lowering: Lowering, node: NodeProto) -> None:
         lowering.require(
             node, lowering.layout(name) is not Layout.FILTER, "it reshapes a run-time filter", "compute the filter as [C, 1, 1]"
         )
-    if lowering.same(output, source):
+    if lowering.alias(output, source):
         return
     shape = np.array(lowering.shape(output), np.int32)
     inputs = [lowering.tensor(source), lowering.constant(f"{output}/shape", shape)]
-    lowering.emit(node, "RESHAPE", inputs, [lowering.tensor(output)], table=options("ReshapeOptions", newShape=shape))
+    lowering.emit(node, RESHAPE, inputs, [lowering.tensor(output)], newShape=shape)

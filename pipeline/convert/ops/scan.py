@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from onnx import NodeProto
 
+from pipeline.convert.builtin_operators import ADD, BROADCAST_TO, DYNAMIC_UPDATE_SLICE, LESS, SLICE, SUB, WHILE
 from pipeline.convert.declaration import lowers
-from pipeline.convert.flatbuffer import FlatbufferBuilder, options
+from pipeline.convert.flatbuffer import FlatbufferBuilder
 from pipeline.convert.graph import OnnxGraph
 from pipeline.convert.layout import STEP_AXIS, arrange_shape
 from pipeline.convert.lowering import Lowering
@@ -52,7 +53,7 @@ class _Variable:
         return builder.tensor(self.name + suffix, self.shape, self.dtype, scale, zero)
 
 
-@lowers("Scan", emits=("WHILE", "SLICE", "SUB", "ADD", "LESS", "DYNAMIC_UPDATE_SLICE", "BROADCAST_TO"))
+@lowers("Scan", emits=(WHILE, SLICE, SUB, ADD, LESS, DYNAMIC_UPDATE_SLICE, BROADCAST_TO))
 def lower_scan(lowering: Lowering, node: NodeProto) -> None:
     """Lower a Scan over int8 chunks [1, S, K, C] along S or K, whose states begin at 0 and whose body has ops that may stand in a loop."""
     loop = _read(lowering, node)
@@ -64,8 +65,7 @@ def lower_scan(lowering: Lowering, node: NodeProto) -> None:
     begin += [_zeros(lowering, node, variable) for variable in variables[len(begin) :]]
     end = [variable.add(lowering.builder, "/end") for variable in variables[: -len(written)]]
     end += [lowering.tensor(name) for name in written]
-    table = options("WhileOptions", condSubgraphIndex=condition, bodySubgraphIndex=body)
-    lowering.emit(node, "WHILE", begin, end, table=table)
+    lowering.emit(node, WHILE, begin, end, condSubgraphIndex=condition, bodySubgraphIndex=body)
 
 
 def _read(lowering: Lowering, node: NodeProto) -> _Loop:
@@ -77,8 +77,6 @@ def _read(lowering: Lowering, node: NodeProto) -> _Loop:
     axes = {*attributes.get("scan_input_axes", [0] * count), *attributes.get("scan_output_axes", [0] * outputs)}
     chunks = {len(graph.shape(name)) for name in (*sources, *node.output[states:])} == {4}
     lowering.require(node, chunks and axes in ({1}, {2}), f"it runs along axes {sorted(axes)}", "one axis, 1 or 2, of chunks [1, S, K, C]")
-    for name in (*sources, *node.output[states:]):
-        lowering.require(node, graph.dtype(name) == np.int8, f"'{name}' is {graph.dtype(name).name}", "carry chunks as int8")
     for name in node.input[:states]:
         zero = name in graph.constants and not graph.constants[name].any()
         lowering.require(node, zero, f"the state '{name}' does not begin at 0", "make its first value an initializer of zeros")
@@ -87,8 +85,8 @@ def _read(lowering: Lowering, node: NodeProto) -> _Loop:
         lowering.require(node, unread, f"the last state '{name}' is read", "read the outputs of the steps instead")
     body = graph.body(node)
     for before, after in zip(body.inputs[:states], body.outputs[:states], strict=True):
-        same = body.grid(before) == body.grid(after)
-        lowering.require(node, same, f"'{before}' and '{after}' do not share scale and zero point", "one grid for each state")
+        on_one_grid = body.grid(before) == body.grid(after)
+        lowering.require(node, on_one_grid, f"'{before}' and '{after}' do not share scale and zero point", "one grid for each state")
     axis = int(axes.pop())
     return _Loop(
         node,
@@ -119,7 +117,7 @@ def _zeros(lowering: Lowering, node: NodeProto, variable: _Variable) -> int:
     result = variable.add(lowering.builder, "/begin")
     zero = lowering.constant(f"{variable.name}/zero", np.zeros((1, 1, 1, 1), variable.dtype), variable.grid)
     shape = lowering.constant(f"{variable.name}/shape", np.array(variable.shape, np.int32))
-    lowering.emit(node, "BROADCAST_TO", [zero, shape], [result], 2, options("BroadcastToOptions"))
+    lowering.emit(node, BROADCAST_TO, [zero, shape], [result])
     return result
 
 
@@ -130,8 +128,8 @@ def _condition(lowering: Lowering, loop: _Loop, variables: list[_Variable]) -> i
     inputs = [variable.add(builder, "") for variable in variables]
     step, more = builder.tensor("step", (1,), np.int32), builder.tensor("more", (1,), np.bool_)
     begin, size, limit = (inner.constant("limit", np.array([value], np.int32)) for value in (loop.axis, 1, loop.steps))
-    inner.emit(loop.node, "SLICE", [inputs[0], begin, size], [step], 1, options("SliceOptions"))
-    inner.emit(loop.node, "LESS", [step, limit], [more], 1, options("LessOptions"))
+    inner.emit(loop.node, SLICE, [inputs[0], begin, size], [step])
+    inner.emit(loop.node, LESS, [step, limit], [more])
     builder.close(inputs, [more])
     return index
 
@@ -149,10 +147,10 @@ def _body(lowering: Lowering, loop: _Loop, variables: list[_Variable]) -> int:
     places = [step]
     if 1 in (*loop.input_directions, *loop.output_directions):
         places.append(builder.tensor("u", (4,), np.int32))
-        inner.emit(node, "SUB", [inner.constant("last", unit * (loop.steps - 1)), step], [places[1]], 1, options("SubOptions"))
+        inner.emit(node, SUB, [inner.constant("last", unit * (loop.steps - 1)), step], [places[1]])
     for outer, name, direction in zip(node.input[loop.states :], body.inputs[loop.states :], loop.input_directions, strict=True):
         size = inner.constant("size", np.array(inner.shape(name), np.int32))
-        inner.emit(node, "SLICE", [sources[outer], places[direction], size], [inner.tensor(name)], 2, options("SliceOptions"))
+        inner.emit(node, SLICE, [sources[outer], places[direction], size], [inner.tensor(name)])
     inner.lower()
     results = []
     for before, variable, name, direction in zip(
@@ -160,9 +158,9 @@ def _body(lowering: Lowering, loop: _Loop, variables: list[_Variable]) -> int:
     ):
         results.append(variable.add(builder, ""))
         inputs = [before, inner.tensor(name), places[direction]]
-        inner.emit(node, "DYNAMIC_UPDATE_SLICE", inputs, [results[-1]], 1, options("DynamicUpdateSliceOptions"))
+        inner.emit(node, DYNAMIC_UPDATE_SLICE, inputs, [results[-1]])
     following = builder.tensor("t", (4,), np.int32)
-    inner.emit(node, "ADD", [step, inner.constant("unit", unit)], [following], 1, options("AddOptions"))
+    inner.emit(node, ADD, [step, inner.constant("unit", unit)], [following])
     states_after = [inner.tensor(name) for name in body.outputs[: loop.states]]
     builder.close([step, *sources.values(), *states, *written], [following, *sources.values(), *states_after, *results])
     return index

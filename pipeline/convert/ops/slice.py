@@ -5,17 +5,15 @@ from __future__ import annotations
 import numpy as np
 from onnx import NodeProto
 
+from pipeline.convert.builtin_operators import SLICE, STRIDED_SLICE
 from pipeline.convert.declaration import lowers
-from pipeline.convert.flatbuffer import options
 from pipeline.convert.lowering import Lowering
 
 
-@lowers("Slice", emits=("SLICE", "STRIDED_SLICE"), moves_codes=True)
+@lowers("Slice", emits=(SLICE, STRIDED_SLICE), moves_codes=True)
 def lower_slice(lowering: Lowering, node: NodeProto) -> None:
     """Lower a Slice of a raw int8 or int16 tensor with constant bounds and positive steps."""
     source, output = node.input[0], node.output[0]
-    dtype = lowering.graph.dtype(output)
-    lowering.require(node, dtype in (np.int8, np.int16), f"it slices {dtype.name}", "slice int8 or int16 tensors")
     for name in node.input[1:]:
         lowering.require(node, not name or name in lowering.graph.constants, f"'{name}' is computed at run time", "make it an initializer")
     shape = lowering.graph.shape(source)
@@ -33,9 +31,9 @@ def lower_slice(lowering: Lowering, node: NodeProto) -> None:
     inputs = [lowering.tensor(source), lowering.constant(f"{output}/begin", np.array(begin, np.int32))]
     if all(step == 1 for step in steps):
         inputs.append(lowering.constant(f"{output}/size", np.array(size, np.int32)))
-        lowering.emit(node, "SLICE", inputs, [lowering.tensor(output)], 2 if dtype == np.int8 else 4, options("SliceOptions"))
+        lowering.emit(node, SLICE, inputs, [lowering.tensor(output)])
         return
     end_of = [first + (count - 1) * step + 1 for first, count, step in zip(begin, size, step_of, strict=True)]
     inputs.append(lowering.constant(f"{output}/end", np.array(end_of, np.int32)))
     inputs.append(lowering.constant(f"{output}/strides", np.array(step_of, np.int32)))
-    lowering.emit(node, "STRIDED_SLICE", inputs, [lowering.tensor(output)], 2 if dtype == np.int8 else 4, options("StridedSliceOptions"))
+    lowering.emit(node, STRIDED_SLICE, inputs, [lowering.tensor(output)])

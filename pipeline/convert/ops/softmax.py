@@ -5,22 +5,20 @@ from __future__ import annotations
 import numpy as np
 from onnx import NodeProto
 
+from pipeline.convert.builtin_operators import SOFTMAX
 from pipeline.convert.declaration import lowers
-from pipeline.convert.flatbuffer import options
 from pipeline.convert.layout import Layout
 from pipeline.convert.lowering import Lowering
 
-VERSIONS = {np.dtype(np.int8): 2, np.dtype(np.int16): 3}
 GRIDS = {np.dtype(np.int8): (1 / 256, -128), np.dtype(np.int16): (2.0**-16, -32768)}  # of the output: the kernels accept nothing else
 # the int8 kernels stop the process where 512 exponentials, each 1 at most, sum to 512; the sums hold less than 4096 in any case
 LONGEST = {np.dtype(np.int8): 511, np.dtype(np.int16): 4095}
 
 
-@lowers("Softmax", emits=("SOFTMAX",))
+@lowers("Softmax", emits=(SOFTMAX,))
 def lower_softmax(lowering: Lowering, node: NodeProto) -> None:
     """Lower a Softmax of int8 over the last axis, whose output is int8 or, of the same kernels, int16."""
     source, result = lowering.dequantized(node, 0), lowering.quantized(node)
-    lowering.require_types(node, (np.int8,), source)
     shape = lowering.graph.shape(source.name)
     axis = int(lowering.graph.attributes(node).get("axis", -1)) % len(shape)
     last = lowering.layout(source.name) is Layout.PLAIN and axis == len(shape) - 1
@@ -30,4 +28,4 @@ def lower_softmax(lowering: Lowering, node: NodeProto) -> None:
     longest, help_ = LONGEST[result.dtype], ", or quantize to int16" if result.dtype == np.int8 else ""
     lowering.require(node, shape[-1] <= longest, f"{shape[-1]} places to {result.dtype.name}", f"at most {longest} places{help_}")
     inputs, outputs = [lowering.tensor(source.name)], [lowering.tensor(result.name)]
-    lowering.emit(node, "SOFTMAX", inputs, outputs, VERSIONS[result.dtype], options("SoftmaxOptions", beta=1.0))
+    lowering.emit(node, SOFTMAX, inputs, outputs, beta=1.0)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 from onnx import NodeProto
 
+from pipeline.convert.builtin_operators import TRANSPOSE
 from pipeline.convert.declaration import lowers
-from pipeline.convert.flatbuffer import options
 from pipeline.convert.layout import Layout, is_rows_transpose
 from pipeline.convert.lowering import Lowering
 
 
-@lowers("Transpose", emits=("TRANSPOSE",), moves_codes=True)
+@lowers("Transpose", emits=(TRANSPOSE,), moves_codes=True)
 def lower_transpose(lowering: Lowering, node: NodeProto) -> None:
     """Lower a Transpose of int8 outside the body with a constant order of the axes, or one between channels and time in second place."""
     source, output = node.input[0], node.output[0]
@@ -26,9 +26,8 @@ def lower_transpose(lowering: Lowering, node: NodeProto) -> None:
         alone = is_rows_transpose(lowering.graph, node) and single
         lowering.require(node, alone, "it is not the only one of its input, or not of [0, 2, 1]", "one Transpose of [0, 2, 1]")
         return
-    dtype, plain = lowering.graph.dtype(source), lowering.layout(source) is lowering.layout(output) is Layout.PLAIN
-    lowering.require(node, dtype == np.int8, f"it transposes {dtype.name}", "transpose int8 tensors")
+    plain = lowering.layout(source) is lowering.layout(output) is Layout.PLAIN
     lowering.require(node, plain, "it transposes a tensor of the body", "Reshape it to rank 4 first")
     order = lowering.graph.attributes(node).get("perm", range(len(lowering.shape(source)))[::-1])
     inputs = [lowering.tensor(source), lowering.constant(f"{output}/order", np.array(order, np.int32))]
-    lowering.emit(node, "TRANSPOSE", inputs, [lowering.tensor(output)], 2, options("TransposeOptions"))
+    lowering.emit(node, TRANSPOSE, inputs, [lowering.tensor(output)])

@@ -11,17 +11,26 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from onnx import NodeProto
 
+from pipeline.convert.builtin_operators import CONCATENATION, CONV_2D, PAD, RESHAPE, TRANSPOSE_CONV
 from pipeline.convert.declaration import lowers
-from pipeline.convert.flatbuffer import options
 from pipeline.convert.layout import Layout
 from pipeline.convert.lowering import Lowering, Operand, Result
-from pipeline.convert.ops.convolution import Window, accumulator_grid, bias_tensor, pad_time, read_window, static_weight, weight_operand
+from pipeline.convert.ops.convolution import (
+    PLAIN_WINDOW,
+    Window,
+    accumulator_grid,
+    bias_tensor,
+    pad_time,
+    read_window,
+    static_weight,
+    weight_operand,
+)
 from pipeline.convert.ops.plane_conv import is_plane
 from pipeline.convert.ops.plane_transpose_conv import lower_plane_transpose_conv
 from pipeline.convert.quantization import Quantization
 
 
-@lowers("ConvTranspose", emits=("CONV_2D", "PAD", "RESHAPE", "CONCATENATION", "TRANSPOSE_CONV"))
+@lowers("ConvTranspose", emits=(CONV_2D, PAD, RESHAPE, CONCATENATION, TRANSPOSE_CONV))
 def lower_conv_transpose(lowering: Lowering, node: NodeProto) -> None:
     """Lower an int8 ConvTranspose without padding, over time or a plane's height; the kernel is [I, O, k(, 1)] with scales along axis 1."""
     if is_plane(lowering, node):
@@ -30,7 +39,6 @@ def lower_conv_transpose(lowering: Lowering, node: NodeProto) -> None:
     source = lowering.dequantized(node, 0)
     weight = weight_operand(lowering, node, channel_axis=1)
     result = lowering.quantized(node)
-    lowering.require_types(node, (np.int8,), source, result)
     value = static_weight(lowering, node, weight)
     window = read_window(lowering, node, value.shape[2])
     attributes = lowering.graph.attributes(node)
@@ -65,11 +73,10 @@ def _as_convolution(
         result.grid.scales(),
         result.grid.zero_points(),
     )
-    table = options("Conv2DOptions", padding=schema.Padding.VALID, strideH=1, strideW=1, dilationHFactor=1, dilationWFactor=1)
-    lowering.emit(node, "CONV_2D", [padded, filters, bias], [frames], 3, table)
+    lowering.emit(node, CONV_2D, [padded, filters, bias], [frames], **PLAIN_WINDOW)
     shape = np.array(lowering.shape(result.name), np.int32)
     target = lowering.constant(f"{result.name}/shape", shape)
-    lowering.emit(node, "RESHAPE", [frames, target], [lowering.tensor(result.name)], table=options("ReshapeOptions", newShape=shape))
+    lowering.emit(node, RESHAPE, [frames, target], [lowering.tensor(result.name)], newShape=shape)
 
 
 def _frame_bias(lowering: Lowering, node: NodeProto, source: Operand, weight: Operand, outputs: int, stride: int) -> int:
@@ -92,5 +99,6 @@ def _as_transpose_conv(
     )
     shape = lowering.constant(f"{result.name}/shape", np.array(lowering.shape(result.name), np.int32))
     bias = bias_tensor(lowering, node, source, weight, outputs)
-    table = options("TransposeConvOptions", padding=schema.Padding.VALID, strideH=window.stride, strideW=1)
-    lowering.emit(node, "TRANSPOSE_CONV", [shape, filters, lowering.tensor(source.name), bias], [lowering.tensor(result.name)], 3, table)
+    inputs = [shape, filters, lowering.tensor(source.name), bias]
+    options = {"padding": schema.Padding.VALID, "strideH": window.stride, "strideW": 1}
+    lowering.emit(node, TRANSPOSE_CONV, inputs, [lowering.tensor(result.name)], **options)
