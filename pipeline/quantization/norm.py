@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,6 +20,40 @@ from pipeline.quantization.layers import QuantizedLayer
 
 HEADROOM = 1.2
 FORGET = 0.02
+LEAST_VARIANCE = 1e-12
+
+
+@dataclass(frozen=True)
+class Moments:
+    """What a norm takes from its input x [B, T, C], without gradient.
+
+    ``mean`` and ``variance``: over the norm's axes, [B, 1, 1] or [B, T, 1]. ``energy``: mean square of each frame, [B, T, 1].
+    """
+
+    mean: Tensor
+    variance: Tensor
+    energy: Tensor
+
+
+class _FloatStatistics(torch.autograd.Function):
+    """The mean and the reciprocal standard deviation of x, from moments that are known already.
+
+    Both gradients together take one pass over x: with n values in each mean, d mean / dx = 1 / n and
+    d rstd / dx = -rstd^3 (x - mean) / n, or 0 where the variance is held at its least value.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
+        rstd = torch.rsqrt(variance)
+        ctx.save_for_backward(x, mean, torch.where(variance > LEAST_VARIANCE, rstd, 0.0))
+        return mean.clone(), rstd
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
+        x, mean, rstd = ctx.saved_tensors
+        values = x.numel() // mean.numel()
+        slope = gradients[1] * rstd**3 / values
+        return torch.addcmul(gradients[0] / values + slope * mean, x, slope, value=-1), None, None
 
 
 class QuantizedNorm(QuantizedLayer, ABC):
@@ -43,23 +79,39 @@ class QuantizedNorm(QuantizedLayer, ABC):
 
     def forward(self, x: Tensor) -> Tensor:
         shape, x = x.shape, x.flatten(1, -2)
-        mean = x.mean(self.axes, keepdim=True)
-        variance = (x.square().mean(self.axes, keepdim=True) - mean.square()).clamp(min=1e-12)
-        rstd = torch.rsqrt(variance)
         observing = bool(getattr(self.output_quantizer, "observing", False))
-        if self.training and not self.frozen:
-            self._observe(x, mean, variance)
-        y = self.float_norm(x, mean, rstd) if observing else self.integer_norm(x, mean, rstd)
+        with torch.no_grad():
+            moments = self.float_moments(x) if observing else self.moments(x)
+            if self.training and not self.frozen:
+                self._observe(x, moments)
+        mean, rstd = _FloatStatistics.apply(x, moments.mean, moments.variance)
+        y = self.float_norm(x, mean, rstd) if observing else self.integer_norm(x, mean, rstd, moments)
         result: Tensor = self.output_quantizer(y.view(shape))
         return result
+
+    def moments(self, x: Tensor) -> Moments:
+        """The moments of an input on its grid; a recipe may take them from the codes, which it needs anyway."""
+        return self.float_moments(x)
+
+    def float_moments(self, x: Tensor) -> Moments:
+        """The moments of any input."""
+        square, mean = x.square(), x.mean(self.axes, keepdim=True)
+        energy = square.mean(2, keepdim=True)
+        variance = (energy if self.axes == (2,) else square.mean(self.axes, keepdim=True)) - mean.square()
+        return Moments(mean, variance.clamp(min=LEAST_VARIANCE), energy)
 
     def float_norm(self, x: Tensor, mean: Tensor, rstd: Tensor) -> Tensor:
         """The same in float, while ranges are being observed."""
         return (x - mean) * (rstd * self.gamma) + self.beta
 
     @abstractmethod
-    def integer_norm(self, x: Tensor, mean: Tensor, rstd: Tensor) -> Tensor:
-        """The normalised tensor before its output quantizer, computed as the integer ops do."""
+    def integer_norm(self, x: Tensor, mean: Tensor, rstd: Tensor, moments: Moments) -> Tensor:
+        """The normalised tensor before its output quantizer, computed as the integer ops do.
+
+        Args:
+            mean: the float mean, and ``rstd`` the float reciprocal deviation, for their gradients.
+            moments: what :meth:`moments` gave for x.
+        """
 
     def input_scale(self) -> Tensor:
         """Scale of the input's grid."""
@@ -73,15 +125,16 @@ class QuantizedNorm(QuantizedLayer, ABC):
         """+1 or -1 for each channel."""
         return torch.where(self.gamma.detach() < 0, -1.0, 1.0)
 
-    def _observe(self, x: Tensor, mean: Tensor, variance: Tensor) -> None:
-        with torch.no_grad():
-            deviation = (x - mean).abs().amax((1, 2)) * torch.rsqrt(variance.flatten())
-            follow(self.variance_max, variance.max(), torch.maximum)
-            follow(self.energy_max, x.square().mean(2).max(), torch.maximum)
-            follow(self.normalised_max, deviation.max(), torch.maximum)
-            if self.variance_min == 0:
-                self.variance_min.copy_(variance.min())
-            follow(self.variance_min, variance.min(), torch.minimum)
+    def _observe(self, x: Tensor, moments: Moments) -> None:
+        """Move the running extremes; called without gradient."""
+        low, high = x.amin((1, 2), keepdim=True), x.amax((1, 2), keepdim=True)
+        deviation = torch.maximum(high - moments.mean, moments.mean - low) * torch.rsqrt(moments.variance)
+        follow(self.variance_max, moments.variance.max(), torch.maximum)
+        follow(self.energy_max, moments.energy.max(), torch.maximum)
+        follow(self.normalised_max, deviation.max(), torch.maximum)
+        if self.variance_min == 0:
+            self.variance_min.copy_(moments.variance.min())
+        follow(self.variance_min, moments.variance.min(), torch.minimum)
 
 
 def follow(extreme: Tensor, value: Tensor, choose: Callable[[Tensor, Tensor], Tensor]) -> None:

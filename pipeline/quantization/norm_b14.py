@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pipeline.quantization.norm import HEADROOM, QuantizedNorm, corrected
+from pipeline.quantization.norm import HEADROOM, Moments, QuantizedNorm, corrected
 
 INT16_MAX = 32767
 OUTPUT_STEPS = 120.7  # int16 steps in one step of the int8 output: not a power of two, so that ties are rare
@@ -70,7 +70,7 @@ class NormB14(QuantizedNorm):
                 output16_scale=self.output_quantizer.grid()[0] / OUTPUT_STEPS,
             )
 
-    def integer_norm(self, x: Tensor, mean: Tensor, rstd: Tensor) -> Tensor:
+    def integer_norm(self, x: Tensor, mean: Tensor, rstd: Tensor, moments: Moments) -> Tensor:
         with torch.no_grad():
             c = self.constants()
             codes = x / c.step

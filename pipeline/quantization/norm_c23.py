@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pipeline.quantization.norm import HEADROOM, QuantizedNorm, corrected
+from pipeline.quantization.norm import HEADROOM, LEAST_VARIANCE, Moments, QuantizedNorm, corrected
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,17 @@ class C23Constants:
     variance_floor: Tensor
     gain_scale: Tensor  # [C]: scale of the run-time filter
     beta_codes: Tensor  # [C]: int32
+
+
+@dataclass(frozen=True)
+class CodeMoments(Moments):
+    """Means of the codes of x less the zero point, which are whole numbers: their sums are exact, and so are ties.
+
+    ``channel_codes`` [B, 1, C]: mean code of each channel. ``energy_codes`` [B, T, 1]: mean square of each frame.
+    """
+
+    channel_codes: Tensor
+    energy_codes: Tensor
 
 
 class NormC23(QuantizedNorm):
@@ -58,21 +69,29 @@ class NormC23(QuantizedNorm):
         c = self.constants()
         return c.rstd_scale / c.x_scale
 
-    def statistics(self, x: Tensor, c: C23Constants) -> tuple[Tensor, Tensor]:
+    def moments(self, x: Tensor) -> CodeMoments:
+        scale = self.input_scale()
+        codes = x / scale
+        channels = codes.mean(1, keepdim=True)
+        energies = codes.square_().mean(2, keepdim=True)
+        mean, mean_energy = scale * channels.mean(2, keepdim=True), scale.square() * energies.mean(1, keepdim=True)
+        variance = (mean_energy - mean.square()).clamp(min=LEAST_VARIANCE)
+        return CodeMoments(mean, variance, scale.square() * energies, channels, energies)
+
+    def statistics(self, moments: CodeMoments, c: C23Constants) -> tuple[Tensor, Tensor]:
         """(M, A): 128 * mean in codes of x, and the int8 code of the reciprocal deviation; [B, 1, 1]."""
-        codes = x / c.x_scale
-        channel_mean = torch.round(codes.mean(1, keepdim=True))
-        mean = torch.round(128 * channel_mean.mean(2, keepdim=True))
-        energy = torch.round(codes.square().mean(2, keepdim=True) * 128 / c.energy_divisor).clamp(0, 255)
+        mean = torch.round(128 * torch.round(moments.channel_codes).mean(2, keepdim=True))
+        energy = torch.round(moments.energy_codes * 128 / c.energy_divisor).clamp(0, 255)
         energy = torch.round(128 * energy.mean(1, keepdim=True))
         variance = (energy - torch.trunc(mean.square() / c.energy_divisor)).maximum(c.variance_floor)
         code = torch.round(variance * c.energy_divisor / 16384 / c.variance_scale).clamp(1, 255)
         return mean, torch.round(torch.rsqrt(code * c.variance_scale) / c.rstd_scale).clamp(max=127)
 
-    def integer_norm(self, x: Tensor, mean: Tensor, rstd: Tensor) -> Tensor:
+    def integer_norm(self, x: Tensor, mean: Tensor, rstd: Tensor, moments: Moments) -> Tensor:
+        assert isinstance(moments, CodeMoments)
         with torch.no_grad():
             c = self.constants()
-            mean_code, rstd_code = self.statistics(x, c)
+            mean_code, rstd_code = self.statistics(moments, c)
             sign = self.gamma_sign()
             offset = (c.beta_codes - torch.trunc(mean_code * rstd_code / 128) * sign) * c.x_scale * c.gain_scale
             gain_code = rstd_code * c.rstd_scale / c.x_scale

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from pipeline.models import layers as float_layers
 from pipeline.quantization.grid import QMAX, QMIN, ActivationQuantizer, agreed_factor
-from pipeline.quantization.norm import HEADROOM, corrected, follow
-from pipeline.quantization.norm_c23 import C23Constants, NormC23
+from pipeline.quantization.norm import HEADROOM, Moments, corrected, follow
+from pipeline.quantization.norm_c23 import C23Constants, CodeMoments, NormC23
 
 
 class NormC25(NormC23):
@@ -35,14 +35,18 @@ class NormC25(NormC23):
 
     def rstd_grid(self) -> Tensor:
         """As of C23, a trifle larger: the product with it is the same on every runtime."""
+        return self._constants_and_rstd_grid()[1]
+
+    def constants(self) -> C23Constants:
+        return self._constants_and_rstd_grid()[0]
+
+    def _constants_and_rstd_grid(self) -> tuple[C23Constants, Tensor]:
+        """Both at once: the search for the grid takes part of a training step."""
         with torch.no_grad():
             c = super().constants()
             assert isinstance(self.output_quantizer, ActivationQuantizer)
-            return agreed_factor(c.rstd_scale / c.x_scale, self.centred_quantizer.grid()[0], self.output_quantizer.grid()[0])
-
-    def constants(self) -> C23Constants:
-        c = super().constants()
-        return replace(c, rstd_scale=self.rstd_grid() * c.x_scale)
+            rstd_grid = agreed_factor(c.rstd_scale / c.x_scale, self.centred_quantizer.grid()[0], self.output_quantizer.grid()[0])
+            return replace(c, rstd_scale=rstd_grid * c.x_scale), rstd_grid
 
     def mean_grid(self) -> tuple[Tensor, Tensor]:
         """(scale, zero_point) of the int8 mean."""
@@ -54,19 +58,19 @@ class NormC25(NormC23):
         centred: Tensor = self.centred_quantizer(x - mean)
         return centred * rstd
 
-    def integer_norm(self, x: Tensor, mean: Tensor, rstd: Tensor) -> Tensor:
+    def integer_norm(self, x: Tensor, mean: Tensor, rstd: Tensor, moments: Moments) -> Tensor:
+        assert isinstance(moments, CodeMoments)
         with torch.no_grad():
-            c = self.constants()
-            mean_code, rstd_code = self.statistics(x, c)
+            c, rstd_grid = self._constants_and_rstd_grid()
+            mean_code, rstd_code = self.statistics(moments, c)
             scale, zero_point = self.mean_grid()
             centre = torch.round(mean_code * (c.x_scale / 128) / scale) + zero_point
             centre = (centre.clamp(QMIN, QMAX) - zero_point) * scale
-            gain = rstd_code * self.rstd_grid()
+            gain = rstd_code * rstd_grid
         centred: Tensor = self.centred_quantizer(x - corrected(mean, centre))
         return centred * corrected(rstd, gain)
 
-    def _observe(self, x: Tensor, mean: Tensor, variance: Tensor) -> None:
-        super()._observe(x, mean, variance)
-        with torch.no_grad():
-            follow(self.mean_low, mean.min().clamp(max=0), torch.minimum)
-            follow(self.mean_high, mean.max().clamp(min=0), torch.maximum)
+    def _observe(self, x: Tensor, moments: Moments) -> None:
+        super()._observe(x, moments)
+        follow(self.mean_low, moments.mean.min().clamp(max=0), torch.minimum)
+        follow(self.mean_high, moments.mean.max().clamp(min=0), torch.maximum)

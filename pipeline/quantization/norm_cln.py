@@ -20,7 +20,7 @@ from torch import Tensor
 
 from pipeline.models import layers as float_layers
 from pipeline.quantization.grid import QMAX, QMIN, WEIGHT_QMAX, ActivationQuantizer, agreed_factor
-from pipeline.quantization.norm import QuantizedNorm, corrected, follow
+from pipeline.quantization.norm import Moments, QuantizedNorm, corrected, follow
 
 STEPS = QMAX - QMIN
 RATIO = 16  # of the coarse to the fine energy step: where the fine code saturates, the coarse one still has STEPS / RATIO steps
@@ -119,7 +119,7 @@ class NormCln(QuantizedNorm):
         """Codes [B, T, C] (less their zero_point) less the whole number next to each frame's mean, on an int8 grid of the same scale."""
         return subtract_mean(codes, codes, zero_point, new_zero_point)
 
-    def integer_norm(self, x: Tensor, mean: Tensor, rstd: Tensor) -> Tensor:
+    def integer_norm(self, x: Tensor, mean: Tensor, rstd: Tensor, moments: Moments) -> Tensor:
         with torch.no_grad():
             c = self.constants(x.shape[2])
             _, amplified, gain = self.amplify(x, c)
@@ -127,10 +127,10 @@ class NormCln(QuantizedNorm):
             largest = QMAX * STEPS * c.gain_scale  # a silent frame has no gradient beyond what its gain can be
         return corrected((x - mean) * rstd.clamp(max=largest), exact)
 
-    def _observe(self, x: Tensor, mean: Tensor, variance: Tensor) -> None:
-        with torch.no_grad():
-            follow(self.deviation_low, (x - mean).min(), torch.minimum)
-            follow(self.deviation_high, (x - mean).max(), torch.maximum)
+    def _observe(self, x: Tensor, moments: Moments) -> None:
+        low, high = x.amin(2, keepdim=True) - moments.mean, x.amax(2, keepdim=True) - moments.mean
+        follow(self.deviation_low, low.min(), torch.minimum)
+        follow(self.deviation_high, high.max(), torch.maximum)
 
 
 def subtract_mean(codes: Tensor, averaged: Tensor, zero_point: Tensor, new_zero_point: Tensor) -> Tensor:

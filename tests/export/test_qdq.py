@@ -211,8 +211,8 @@ def test_norm_statistics_equal_those_of_torch(exported: Exported) -> None:
     recorded: dict[str, tuple[float, float]] = {}
     for name, norm in norms.items():
 
-        def record(x: torch.Tensor, c: object, norm: NormC23 = norm, name: str = name) -> tuple[torch.Tensor, torch.Tensor]:
-            result = type(norm).statistics(norm, x, c)  # type: ignore[arg-type]
+        def record(moments: object, c: object, norm: NormC23 = norm, name: str = name) -> tuple[torch.Tensor, torch.Tensor]:
+            result = type(norm).statistics(norm, moments, c)  # type: ignore[arg-type]
             recorded[name] = (float(result[0]), float(result[1]))
             return result
 

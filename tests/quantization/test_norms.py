@@ -10,7 +10,7 @@ from torch import nn
 from pipeline.models.layers import GlobalLayerNorm
 from pipeline.quantization.attach import set_observing
 from pipeline.quantization.grid import ActivationQuantizer
-from pipeline.quantization.norm import QuantizedNorm
+from pipeline.quantization.norm import QuantizedNorm, _FloatStatistics
 from pipeline.quantization.norm_b14 import NormB14
 from pipeline.quantization.norm_c23 import NormC23
 from pipeline.quantization.norm_c25 import NormC25
@@ -216,6 +216,35 @@ def test_gradients_are_those_of_the_float_norm(kind: str) -> None:
         gradients.append(leaf.grad.flatten())
     assert float(torch.cosine_similarity(*gradients, dim=0)) > 0.999
     assert float(gradients[0].norm() / gradients[1].norm()) == pytest.approx(1, abs=0.02)
+
+
+@pytest.mark.parametrize("axes", [(1, 2), (2,)])
+def test_gradients_of_the_statistics_are_those_of_their_formulas(axes: tuple[int, ...]) -> None:
+    """In float64 against torch's own derivatives; the last example is constant, so that its variance is held at the least value."""
+    x = torch.from_numpy(np.random.default_rng(4).normal(0.3, 2, (3, 11, 5)))
+    x[2] = 0.25
+    shape = [3, 1 if 1 in axes else 11, 1]
+    upstream = [torch.from_numpy(np.random.default_rng(seed).normal(size=shape)) for seed in (5, 6)]
+    leaf, plain = x.clone().requires_grad_(), x.clone().requires_grad_()
+    mean = plain.mean(axes, keepdim=True)
+    variance = (plain.square().mean(axes, keepdim=True) - mean.square()).clamp(min=1e-12)
+    expected = mean, torch.rsqrt(variance)
+    actual = _FloatStatistics.apply(leaf, mean.detach(), variance.detach())
+    for one, other in zip(actual, expected, strict=True):
+        assert torch.equal(one, other)
+    for statistics in (actual, expected):
+        torch.autograd.backward(statistics, upstream)
+    assert leaf.grad is not None and plain.grad is not None
+    torch.testing.assert_close(leaf.grad, plain.grad, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("offset", [0.0, 1.5])
+def test_moments_of_codes_are_those_of_the_values(offset: float) -> None:
+    norm, before = observed_norm("c23", offset)
+    x = before(activations(100, offset)).detach()
+    of_codes, of_values = norm.moments(x), norm.float_moments(x)
+    for name in ("mean", "variance", "energy"):
+        torch.testing.assert_close(getattr(of_codes, name), getattr(of_values, name), rtol=1e-5, atol=1e-6)
 
 
 class _PassWithGrid(ActivationQuantizer):
