@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from export_specs.schema import ModelSpec, QatProfile, TrainingSpec
+from pipeline.compiler import compiler_available
 from pipeline.data.examples import training_examples
 from pipeline.losses.objective import SPEECH, Objective, objective_of
 from pipeline.losses.si_sdr import best_permutation, level_factor, reorder
@@ -30,13 +31,19 @@ FITTED_BATCHES = 8  # of those observed; the others change the ranges little
 
 
 class QuantizedTask(SeparationTask):
-    """Trains the quantized network; with a ``teacher`` by SAKD, without one on the task alone (vanilla QAT)."""
+    """Trains the quantized network; with a ``teacher`` by SAKD, without one on the task alone (vanilla QAT).
+
+    Where ``compiled``, torch.compile takes the teacher's forward pass. The student's fake quantizers are compiled one by one: a whole
+    network of them takes minutes to compile.
+    """
 
     def __init__(
         self, network: nn.Module, training: TrainingSpec, compiled: bool, teacher: nn.Module | None, objective: Objective = SPEECH
     ) -> None:
-        super().__init__(network, training, compiled, objective)
-        self.teacher = None if teacher is None else [teacher.eval().requires_grad_(False)]  # in a list: not a part of the checkpoint
+        super().__init__(network, training, False, objective)
+        if teacher is not None:
+            teacher = teacher.eval().requires_grad_(False)
+        self.teacher = None if teacher is None else [torch.compile(teacher) if compiled else teacher]  # in a list: no part of a checkpoint
         self.groups = grouped_by_rate(network, training.learning_rate)  # now: a resumed run restores the ranges before it asks for them
 
     def loss(self, mixture: Tensor, sources: Tensor) -> Tensor:
@@ -139,8 +146,8 @@ def train_quantized(
     if profile.steps:
         train = training_examples(spec, train_files, samples, training.epoch_steps * profile.batch_size * devices, training.seed, True)
         validation = training_examples(spec, dev_files, samples, VALIDATION_MIXTURES, training.seed + 1, False)
-        # not compiled as a whole, which takes minutes: the fake quantizers are, one by one
-        task = QuantizedTask(student, training, False, teacher if recipe.variant == "fqss" else None, objective)
+        compiled = spec.training.compiled and compiler_available()
+        task = QuantizedTask(student, training, compiled, teacher if recipe.variant == "fqss" else None, objective)
         fit(task, Mixtures(train, validation, profile.batch_size, workers), folder, training.epoch_steps, training.precision, devices)
         if objective.open_level:
             decoder = next(layer for layer in student.modules() if isinstance(layer, ReconstructingDecoder | ByteDecoder))
