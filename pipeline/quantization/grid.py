@@ -93,10 +93,10 @@ if compiler_available():  # fused into one pass each, for vectors of any length;
     _gradient_kernel = torch.compile(_gradient_kernel, dynamic=True)
 
 
-def _flat(x: Tensor) -> Tensor:
+def flat(x: Tensor) -> Tensor:
     """All values as a vector of its own: of a view the compiler guards what it is a view of, and compiles anew for each rank."""
-    flat: Tensor = torch.empty(0, dtype=x.dtype).set_(x.detach().reshape(-1))  # type: ignore[call-overload]
-    return flat
+    values: Tensor = torch.empty(0, dtype=x.dtype).set_(x.detach().reshape(-1))  # type: ignore[call-overload]
+    return values
 
 
 class _FakeQuantize(torch.autograd.Function):
@@ -105,12 +105,12 @@ class _FakeQuantize(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, minimum: Tensor, maximum: Tensor, scale: Tensor, zero_point: Tensor) -> Tensor:
         ctx.save_for_backward(x, scale, zero_point)
-        return _quantize_kernel(_flat(x), scale, zero_point).view(x.shape)
+        return _quantize_kernel(flat(x), scale, zero_point).view(x.shape)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
         x, scale, zero_point = ctx.saved_tensors
-        inside, to_minimum, to_maximum = _gradient_kernel(_flat(gradients[0]), _flat(x), scale, zero_point)
+        inside, to_minimum, to_maximum = _gradient_kernel(flat(gradients[0]), flat(x), scale, zero_point)
         return inside.view(x.shape), to_minimum, to_maximum, None, None
 
 
@@ -144,8 +144,12 @@ class ActivationQuantizer(nn.Module):
         if self.observing:
             self.observe(x)
             return x
-        quantized: Tensor = _FakeQuantize.apply(x, self.minimum.clamp(max=0), self.maximum.clamp(min=0), *self.grid())
+        quantized: Tensor = _FakeQuantize.apply(x, *self.ends(), *self.grid())
         return quantized
+
+    def ends(self) -> tuple[Tensor, Tensor]:
+        """(minimum, maximum) of the range with 0 in it, with gradient."""
+        return self.minimum.clamp(max=0), self.maximum.clamp(min=0)
 
 
 class ProductQuantizer(ActivationQuantizer):
@@ -170,11 +174,8 @@ class SymmetricQuantizer(ActivationQuantizer):
             scale = round_mantissa((self._end() / QMAX).clamp(min=1e-7))
             return scale, torch.zeros_like(scale)
 
-    def forward(self, x: Tensor) -> Tensor:
-        if self.observing:
-            return super().forward(x)
-        quantized: Tensor = _FakeQuantize.apply(x, -self._end(), self._end(), *self.grid())
-        return quantized
+    def ends(self) -> tuple[Tensor, Tensor]:
+        return -self._end(), self._end()
 
     def _end(self) -> Tensor:
         """The range's end farther from 0."""

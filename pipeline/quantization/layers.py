@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from pipeline.models import layers as float_layers
 from pipeline.quantization.grid import ActivationQuantizer, FixedQuantizer, WeightQuantizer, straight_through
+from pipeline.quantization.prelu_kernel import quantized_prelu
 
 Quantizer = ActivationQuantizer | FixedQuantizer
 TIE_BREAK = 2.0**-9
@@ -145,6 +146,8 @@ class Prelu(QuantizedLayer):
         if quantizer.observing:
             observed: Tensor = quantizer(torch.stack([x, functional.prelu(x, self.weight)]))[1]
             return observed
+        if self.training and isinstance(quantizer, ActivationQuantizer):  # in eval mode hooks see what each quantizer gives
+            return quantized_prelu(x, quantizer.ends(), quantizer.grid(), self.weight, self.slope())
         result: Tensor = quantizer(functional.prelu(quantizer(x), straight_through(self.slope(), self.weight)))
         return result
 

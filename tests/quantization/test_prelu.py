@@ -1,5 +1,6 @@
 """PReLU on one grid: positive codes stay, the slope is an odd multiple of 1/256 less a trifle that breaks the tie."""
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -54,6 +55,47 @@ def test_every_code_is_that_of_the_formula_in_whole_numbers(span: tuple[float, f
         wanted = q if q >= 0 else min(127 - zero_point, max(-128 - zero_point, round(q * shipped)))
         ratio = value / scale
         assert abs(code - wanted) < 1e-3 or abs(ratio - int(ratio // 1) - 0.5) < 1e-4  # the float32 quotient may round a tie otherwise
+
+
+def values_and_gradients(layer: Prelu, values: torch.Tensor) -> list[torch.Tensor]:
+    """y, and the gradients of x, slope, minimum and maximum."""
+    x = values.clone().requires_grad_()
+    quantizer = layer.grid_quantizer()
+    assert isinstance(quantizer, ActivationQuantizer)
+    layer.zero_grad()
+    y = layer(x)
+    y.backward(torch.randn(y.shape, generator=torch.Generator().manual_seed(1)))
+    parameters = x, layer.weight, quantizer.minimum, quantizer.maximum
+    return [y.detach(), *(parameter.grad.clone() for parameter in parameters if parameter.grad is not None)]
+
+
+@settings(derandomize=True, deadline=None, max_examples=60)
+@given(ends, slopes, st.integers(0, 2**32 - 1))
+def test_one_pass_equals_the_three_operations(span: tuple[float, float], slope: float, seed: int) -> None:
+    """As in eval mode. Outputs to the bit; gradients inside the range, where the input saturates and where the output alone does."""
+    layer = prelu(*span, slope)
+    x = torch.empty(3, 40, 5).uniform_(2 * span[0], 2 * span[1], generator=torch.Generator().manual_seed(seed))
+    x[0, 0] = 0
+    fused, plain = values_and_gradients(layer.train(), x), values_and_gradients(layer.eval(), x)
+    assert len(fused) == len(plain) == 5
+    assert torch.equal(fused[0], plain[0])
+    assert torch.equal(fused[1], plain[1])
+    for one, other in zip(fused[2:], plain[2:], strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4 * max(map(abs, span)))
+
+
+@pytest.mark.slow
+def test_the_compiled_pass_equals_the_plain_one() -> None:
+    """Training may run it compiled; the forward pass must not differ by a bit from what is exported."""
+    layer = prelu(-1.3, 2.1, 0.3)
+    x = 1.5 * torch.randn(2, 50, 7, generator=torch.Generator().manual_seed(0))
+    plain = values_and_gradients(layer, x)
+    torch.compiler.set_stance("default")
+    compiled = values_and_gradients(layer, x)
+    assert torch.equal(plain[0], compiled[0])
+    assert torch.equal(plain[1], compiled[1])
+    for one, other in zip(plain[2:], compiled[2:], strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
 
 
 def test_ranges_hold_inputs_and_outputs() -> None:
