@@ -31,10 +31,10 @@ from export_specs.schema import ModelSpec, TargetSpec
 from pipeline.convert.convert import convert
 from pipeline.export.float_onnx import export_float
 from pipeline.export.qdq import export_qdq
-from pipeline.models.build import build_network
-from pipeline.models.checkpoint import load_network
-from pipeline.quantization.attach import Recipe, Variant, freeze_statistics, observe, quantize
+from pipeline.networks.build import build_network
+from pipeline.networks.checkpoint import load_network
 from pipeline.quantization.clipping import fit_ranges
+from pipeline.quantization.quantize import Recipe, Variant, freeze_statistics, observe, quantize
 from pipeline.quantization.ties import avoid_ties
 from tests import tiny
 

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from export_specs.schema import MUSIC_SOURCES, ModelSpec
-from pipeline.models.build import build_network
-from pipeline.models.cross_transformer import LayerScale
-from pipeline.models.filterbanks import MonoDecoder, MonoFrameDecoder
-from pipeline.models.layers import GlobalLayerNorm
-from pipeline.quantization.attach import Recipe, Variant, observe, quantize
+from pipeline.layers.elementwise.float import GlobalLayerNorm
+from pipeline.layers.encoder.float import MonoDecoder, MonoFrameDecoder
+from pipeline.networks.build import build_network
+from pipeline.networks.htdemucs.cross_transformer import LayerScale
+from pipeline.quantization.quantize import Recipe, Variant, observe, quantize
 
 SAMPLE_RATE = 8000
 NORMS: tuple[str, ...] = get_args(get_type_hints(Recipe)["norm"])

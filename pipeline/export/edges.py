@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import onnx
 from torch import nn
 
-from pipeline.export.graph import INT16, GraphBuilder, Value, tensor_info
-from pipeline.models.htdemucs import HTDemucs
-from pipeline.quantization.branch_ends import BYTE, ByteUpsampling, InputConvolution
-from pipeline.quantization.splitter import QuantizedEncoder
+from pipeline.export.qdq_graph import INT16, GraphBuilder, Value, tensor_info
+from pipeline.layers.branch_ends.quantized import BYTE, ByteUpsampling, InputConvolution
+from pipeline.layers.encoder.quantized import QuantizedEncoder
+from pipeline.networks.htdemucs.model import HTDemucs
 
 Infos = list[onnx.ValueInfoProto]
 

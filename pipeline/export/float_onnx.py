@@ -24,14 +24,16 @@ from torch.fx.passes.shape_prop import ShapeProp
 from export_specs.foundation.atomic import atomic_path, sha256
 from export_specs.load import spec_sha256
 from export_specs.schema import ModelSpec
-from pipeline.export.float_planes import FLOAT_PLANES
-from pipeline.models import chunks, layers, sequence_layers
-from pipeline.models.build import build_network
-from pipeline.models.checkpoint import load_network
-from pipeline.models.filterbanks import FrameDecoder, RectifiedEncoder
-from pipeline.models.htdemucs import HTDemucs
-from pipeline.quantization.attach import trace
+from pipeline.layers.attention import float as sequence_layers
+from pipeline.layers.chunks import float as chunks
+from pipeline.layers.convolution.to_float_onnx import FLOAT_PLANES
+from pipeline.layers.elementwise import float as layers
+from pipeline.layers.encoder.float import FrameDecoder, RectifiedEncoder
+from pipeline.networks.build import build_network
+from pipeline.networks.checkpoint import load_network
+from pipeline.networks.htdemucs.model import HTDemucs
 from pipeline.quantization.plain_layers import to_plain_layers
+from pipeline.quantization.quantize import trace
 
 OPSET = 17  # the newest that onnx2tf 1.29 reads without loss: axes are attributes up to here
 

@@ -17,34 +17,37 @@ from torch import fx, nn
 from export_specs.foundation.atomic import atomic_path
 from export_specs.foundation.errors import UserError
 from pipeline.export.edges import BranchEdges, PcmEdges
-from pipeline.export.graph import GraphBuilder, Value
-from pipeline.export.ops import branch_ends as ends
-from pipeline.export.ops import planes as plane_ops
-from pipeline.export.ops.attention_heads import emit_attention_heads, emit_cross_heads
-from pipeline.export.ops.chunks import emit_merge_chunks, emit_split_chunks, emit_transpose_chunks
-from pipeline.export.ops.convolution import emit_depthwise, emit_pointwise
-from pipeline.export.ops.decoder import emit_byte_decoder, emit_reconstructing_decoder
-from pipeline.export.ops.elementwise import emit_add, emit_multiply, emit_prelu, emit_select_source, emit_stack_sources
-from pipeline.export.ops.encoder import emit_byte_encoder, emit_split_encoder
-from pipeline.export.ops.lstm import emit_bi_lstm
-from pipeline.export.ops.norm_b14 import emit_norm_b14
-from pipeline.export.ops.norm_c23 import emit_norm_c23
-from pipeline.export.ops.norm_c25 import emit_norm_c25
-from pipeline.export.ops.norm_cln import emit_norm_cln
-from pipeline.export.ops.norm_sequences import emit_norm_sequences
-from pipeline.export.ops.position_table import emit_position_table
-from pipeline.models.htdemucs import HTDemucs
-from pipeline.quantization import branch_ends, chunks, layers, planes
-from pipeline.quantization.attach import trace
-from pipeline.quantization.lstm import BiLstm
-from pipeline.quantization.norm_b14 import NormB14
-from pipeline.quantization.norm_c23 import NormC23
-from pipeline.quantization.norm_c25 import NormC25
-from pipeline.quantization.norm_cln import NormCln
-from pipeline.quantization.norm_sequences import NormSequences
-from pipeline.quantization.reconstructor import ByteDecoder, ReconstructingDecoder
-from pipeline.quantization.sequence_layers import AttentionHeads, PositionTable
-from pipeline.quantization.splitter import ByteEncoder, SplitEncoder
+from pipeline.export.qdq_graph import GraphBuilder, Value
+from pipeline.layers.attention.quantized import AttentionHeads, PositionTable
+from pipeline.layers.attention.to_onnx import emit_attention_heads, emit_cross_heads
+from pipeline.layers.branch_ends import quantized as branch_ends
+from pipeline.layers.branch_ends import to_onnx as ends
+from pipeline.layers.chunks import quantized as chunks
+from pipeline.layers.chunks.to_onnx import emit_merge_chunks, emit_split_chunks, emit_transpose_chunks
+from pipeline.layers.convolution import quantized as planes
+from pipeline.layers.convolution import to_onnx as plane_ops
+from pipeline.layers.decoder.quantized import ByteDecoder, ReconstructingDecoder
+from pipeline.layers.decoder.to_onnx import emit_byte_decoder, emit_reconstructing_decoder
+from pipeline.layers.elementwise import quantized as layers
+from pipeline.layers.elementwise.to_onnx import emit_add, emit_multiply, emit_prelu, emit_select_source, emit_stack_sources
+from pipeline.layers.encoder.quantized import ByteEncoder, SplitEncoder
+from pipeline.layers.encoder.to_onnx import emit_byte_encoder, emit_split_encoder
+from pipeline.layers.lstm.quantized import BiLstm
+from pipeline.layers.lstm.to_onnx import emit_bi_lstm
+from pipeline.layers.norms.channel_norm import NormCln
+from pipeline.layers.norms.channel_norm_to_onnx import emit_norm_cln
+from pipeline.layers.norms.int16_elementwise import NormB14
+from pipeline.layers.norms.int16_elementwise_to_onnx import emit_norm_b14
+from pipeline.layers.norms.runtime_filter import NormC23
+from pipeline.layers.norms.runtime_filter_to_onnx import emit_norm_c23
+from pipeline.layers.norms.scalar_gain import NormC25
+from pipeline.layers.norms.scalar_gain_to_onnx import emit_norm_c25
+from pipeline.layers.norms.sequences_norm import NormSequences
+from pipeline.layers.norms.sequences_norm_to_onnx import emit_norm_sequences
+from pipeline.layers.pointwise.to_onnx import emit_depthwise, emit_pointwise
+from pipeline.layers.tables.to_onnx import emit_position_table
+from pipeline.networks.htdemucs.model import HTDemucs
+from pipeline.quantization.quantize import trace
 
 Emitter = Callable[[GraphBuilder, Any, list[Value], str], Value]
 
@@ -145,7 +148,7 @@ def export_qdq(network: nn.Module, segment_samples: int, metadata: dict[str, str
     """Write a quantized network as QDQ ONNX, after asserting that onnxsim leaves its behaviour alone.
 
     Args:
-        network: a trained quantized network (``pipeline.quantization.attach.quantize``).
+        network: a trained quantized network (``pipeline.quantization.quantize.quantize``).
         segment_samples: T of the graph.
         metadata: stored in the file (model, sample_rate, digests of spec and checkpoint, ...).
     """

@@ -10,8 +10,8 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from pipeline.quantization.attach import set_observing
 from pipeline.quantization.grid import QMAX, QMIN, ActivationQuantizer
+from pipeline.quantization.quantize import set_observing
 
 SHARES = (1.0, 0.85, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2)
 SUBSAMPLE = 7  # every seventh value of a tensor; odd, so that no channel is left out
@@ -20,7 +20,7 @@ SUBSAMPLE = 7  # every seventh value of a tensor; odd, so that no channel is lef
 def fit_ranges(twin: nn.Module, batches: list[Tensor]) -> dict[str, float]:
     """Narrow each observed range to the share of it with the least squared error on mixtures [B, T].
 
-    Both ends are multiplied by the share. Call it after :func:`pipeline.quantization.attach.observe`.
+    Both ends are multiplied by the share. Call it after :func:`pipeline.quantization.quantize.observe`.
 
     Returns:
         The share of each quantizer, by name.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import fx, nn
 
-from pipeline.models import layers as float_layers
-from pipeline.models.naming import named
+from pipeline.layers.elementwise import float as float_layers
+from pipeline.layers.named import named
 
 
 def fold_affine(network: nn.Module, graph: fx.Graph, kind: type[nn.Module]) -> bool:

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pipeline.quantization.attach import trace
+from pipeline.layers.elementwise.quantized import QuantizedLayer
 from pipeline.quantization.grid import ActivationQuantizer, FixedQuantizer, WeightQuantizer
-from pipeline.quantization.layers import QuantizedLayer
+from pipeline.quantization.quantize import trace
 
 QUANTIZERS = (ActivationQuantizer, FixedQuantizer, WeightQuantizer)
 

@@ -1,4 +1,4 @@
-"""Published networks by the layers of ``pipeline/models/layers.py``, which have quantized twins: other names of the same arithmetic.
+"""Published networks by the layers that have quantized twins: other names of the same arithmetic.
 
 Linear maps are 1x1 convolutions, the norms of torch are gLN and cLN, and an attention is a convolution to queries, keys and values, the
 heads, and another convolution.
@@ -12,10 +12,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from pipeline.models.filterbanks import MonoDecoder, MonoEncoder, MonoFrameDecoder
-from pipeline.models.layers import ChannelLayerNorm, Decoder, Encoder, GlobalLayerNorm
-from pipeline.models.naming import named
-from pipeline.models.sequence_layers import Attention, AttentionHeads, GroupNorm, LayerNorm, Linear
+from pipeline.layers.attention.float import Attention, AttentionHeads, GroupNorm, LayerNorm, Linear
+from pipeline.layers.elementwise.float import ChannelLayerNorm, Decoder, Encoder, GlobalLayerNorm
+from pipeline.layers.encoder.float import MonoDecoder, MonoEncoder, MonoFrameDecoder
+from pipeline.layers.named import named
 from pipeline.quantization.plain_planes import FOLDED, PLAIN_PLANES, plain_linear, pointwise, with_activation
 
 

@@ -11,12 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pipeline.models.convolutions import FirstSpectrumConv, FirstTimeConv, SpectrumConv, TimeConv
-from pipeline.models.cross_transformer import CrossLayer, LayerScale, SelfLayer
-from pipeline.models.htdemucs import DConvBranch
-from pipeline.models.layers import Activation, Depthwise, GateProduct, GlobalLayerNorm, Pointwise, SelectSource, SequencesNorm
-from pipeline.models.naming import named
-from pipeline.models.sequence_layers import Attention, CrossHeads, GroupNorm, Linear, SequenceNorm
+from pipeline.layers.attention.float import Attention, CrossHeads, GroupNorm, Linear, SequenceNorm
+from pipeline.layers.convolution.float import FirstSpectrumConv, FirstTimeConv, SpectrumConv, TimeConv
+from pipeline.layers.elementwise.float import Activation, Depthwise, GateProduct, GlobalLayerNorm, Pointwise, SelectSource, SequencesNorm
+from pipeline.layers.named import named
+from pipeline.networks.htdemucs.cross_transformer import CrossLayer, LayerScale, SelfLayer
+from pipeline.networks.htdemucs.model import DConvBranch
 
 
 class Gated(nn.Module):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from pipeline.layers.convolution.quantized import GELU_SLOPE, Activation
+from pipeline.layers.elementwise.quantized import Pointwise, Quantizer
 from pipeline.quantization.grid import QMAX, QMIN, ActivationQuantizer
-from pipeline.quantization.layers import Pointwise, Quantizer
-from pipeline.quantization.planes import GELU_SLOPE, Activation
 
 MARGIN = 2.0**-13  # of a step; tables in float32 were seen to be off by 2^-17.8
 WIDENING = 1 + 2.0**-10

@@ -8,7 +8,7 @@ from typing import Any
 
 from export_specs.schema import ModelSpec
 from pipeline.data.sources import training_files
-from pipeline.quantization.attach import Recipe
+from pipeline.quantization.quantize import Recipe
 from pipeline.training.qat import train_quantized
 
 

@@ -14,7 +14,7 @@ from export_specs.foundation.atomic import write_text
 from export_specs.foundation.child_process import run_child
 from export_specs.foundation.errors import UserError
 from export_specs.schema import ModelSpec, TargetSpec
-from pipeline.models.build import build_network
+from pipeline.networks.build import build_network
 from pipeline.stages.graph import RECORD
 from pipeline.stages.onnx2tf_beside import REFUSAL
 from pipeline.stages.simulation import EVERY_ITEM

@@ -13,8 +13,8 @@ from export_specs.schema import ModelSpec
 from pipeline.data.examples import training_examples
 from pipeline.data.sources import training_files
 from pipeline.losses.objective import objective_of
-from pipeline.models.build import build_network
-from pipeline.models.checkpoint import load_network, save_network
+from pipeline.networks.build import build_network
+from pipeline.networks.checkpoint import load_network, save_network
 from pipeline.training.qat import match_output_level
 
 MIXTURES = 32

@@ -13,14 +13,14 @@ from torch import Tensor, nn
 from export_specs.schema import ModelSpec, QatProfile, TrainingSpec
 from pipeline.compiler import compiler_available
 from pipeline.data.examples import training_examples
+from pipeline.layers.decoder.quantized import ByteDecoder, ReconstructingDecoder
 from pipeline.losses.objective import SPEECH, Objective, objective_of
 from pipeline.losses.si_sdr import best_permutation, level_factor, reorder
-from pipeline.models.build import build_network
-from pipeline.models.checkpoint import load_network, save_network
-from pipeline.quantization.attach import Recipe, freeze_statistics, observe, quantize, range_parameters
+from pipeline.networks.build import build_network
+from pipeline.networks.checkpoint import load_network, save_network
 from pipeline.quantization.clipping import fit_ranges
 from pipeline.quantization.grid import OBSERVED_BATCHES
-from pipeline.quantization.reconstructor import ByteDecoder, ReconstructingDecoder
+from pipeline.quantization.quantize import Recipe, freeze_statistics, observe, quantize, range_parameters
 from pipeline.quantization.ties import avoid_ties
 from pipeline.training.loop import Mixtures, SeparationTask, fit
 from pipeline.training.teacher import VALIDATION_MIXTURES, segment_samples

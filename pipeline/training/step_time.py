@@ -21,8 +21,8 @@ from export_specs.load import load_model, load_target
 from export_specs.schema import ModelSpec, NormRecipe
 from pipeline.compiler import compiler_available
 from pipeline.losses.objective import objective_of
-from pipeline.models.build import build_network
-from pipeline.quantization.attach import Recipe, observe, quantize
+from pipeline.networks.build import build_network
+from pipeline.quantization.quantize import Recipe, observe, quantize
 from pipeline.training.qat import QuantizedTask
 from pipeline.training.teacher import segment_samples
 

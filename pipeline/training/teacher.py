@@ -10,8 +10,8 @@ from export_specs.schema import ModelSpec
 from pipeline.compiler import compiler_available
 from pipeline.data.examples import training_examples
 from pipeline.losses.objective import objective_of
-from pipeline.models.build import build_network
-from pipeline.models.checkpoint import load_network, save_network
+from pipeline.networks.build import build_network
+from pipeline.networks.checkpoint import load_network, save_network
 from pipeline.training.loop import Mixtures, SeparationTask, fit
 
 VALIDATION_MIXTURES = 64

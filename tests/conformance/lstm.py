@@ -10,11 +10,11 @@ import onnx
 import torch
 
 from pipeline.convert.convert import ConversionSummary, convert
-from pipeline.export.graph import INT8, GraphBuilder, Value, tensor_info
-from pipeline.export.ops.lstm import WITHIN, emit_scan
-from pipeline.models.sequence_layers import BiLstm as FloatBiLstm
+from pipeline.export.qdq_graph import INT8, GraphBuilder, Value, tensor_info
+from pipeline.layers.attention.float import BiLstm as FloatBiLstm
+from pipeline.layers.lstm.quantized import BiLstm
+from pipeline.layers.lstm.to_onnx import WITHIN, emit_scan
 from pipeline.quantization.grid import QMAX, QMIN, ActivationQuantizer
-from pipeline.quantization.lstm import BiLstm
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,13 @@ from edge_runtime.onnxruntime_adapter import OnnxRuntimeEngine
 from edge_runtime.runtime import RUNTIMES, open_runtime
 from export_specs.load import load_target
 from pipeline.convert.convert import convert
-from pipeline.export.graph import INT8, GraphBuilder, Value, tensor_info
-from pipeline.export.ops.norm_cln import emit_norm_cln
 from pipeline.export.qdq import export_qdq
-from pipeline.models.layers import ChannelLayerNorm
-from pipeline.quantization.attach import Recipe
+from pipeline.export.qdq_graph import INT8, GraphBuilder, Value, tensor_info
+from pipeline.layers.elementwise.float import ChannelLayerNorm
+from pipeline.layers.norms.channel_norm import NormCln
+from pipeline.layers.norms.channel_norm_to_onnx import emit_norm_cln
 from pipeline.quantization.grid import QMAX, QMIN, ActivationQuantizer
-from pipeline.quantization.norm_cln import NormCln
+from pipeline.quantization.quantize import Recipe
 from tests.conformance import runtimes
 from tests.conformance.case import scale, zero
 from tests.conformance.runtimes import exact_on_device

@@ -21,8 +21,8 @@ from pipeline.convert.convert import ConversionSummary, convert
 from pipeline.data.examples import training_examples
 from pipeline.data.sources import training_files
 from pipeline.export.qdq import export_qdq
-from pipeline.models.build import build_network
-from pipeline.quantization.attach import Recipe, observe, quantize
+from pipeline.networks.build import build_network
+from pipeline.quantization.quantize import Recipe, observe, quantize
 from tests.conformance.networks import TARGET, deployed
 from tests.conformance.runtimes import exact_on_device
 from tests.tiny import quantized_network, tiny_dptnet, tiny_sepformer, waveforms

@@ -10,7 +10,7 @@ import pytest
 from edge_runtime.runtime import RUNTIMES, open_runtime
 from pipeline.convert.convert import convert
 from pipeline.export.qdq import export_qdq
-from pipeline.quantization.attach import Recipe
+from pipeline.quantization.quantize import Recipe
 from tests.tiny import quantized_network, tiny_spec, waveforms
 
 

@@ -14,8 +14,8 @@ from edge_runtime.segments import separate
 from export_specs.load import load_target
 from pipeline.convert.convert import ConversionSummary, convert
 from pipeline.export.qdq import export_qdq
-from pipeline.quantization.attach import Recipe
-from pipeline.quantization.planes import CrossHeads
+from pipeline.layers.convolution.quantized import CrossHeads
+from pipeline.quantization.quantize import Recipe
 from tests.conformance.networks import deployed
 from tests.conformance.runtimes import exact_on_device
 from tests.tiny import mixtures, quantized_network, tiny_htdemucs

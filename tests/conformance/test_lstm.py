@@ -16,7 +16,7 @@ from onnx import numpy_helper
 from export_specs.load import load_target
 from pipeline.convert.convert import convert
 from pipeline.convert.errors import ConversionError
-from pipeline.export.ops.lstm import ACROSS, WITHIN
+from pipeline.layers.lstm.to_onnx import ACROSS, WITHIN
 from tests.conformance.lstm import LstmCase, lstm_case
 from tests.conformance.runtimes import RUNTIMES, exact_on_device, run_onnx, run_tflite
 from validation.structure import audit

@@ -10,8 +10,8 @@ import torch
 
 from edge_runtime.runtime import open_runtime
 from export_specs.load import load_model
-from pipeline.models.build import build_network
-from pipeline.quantization.attach import Recipe, observe, quantize
+from pipeline.networks.build import build_network
+from pipeline.quantization.quantize import Recipe, observe, quantize
 from tests.conformance.networks import TARGET, deployed
 from tests.conformance.runtimes import exact_on_device
 from tests.tiny import mixtures

@@ -10,8 +10,8 @@ import torch
 
 from pipeline.convert.convert import convert
 from pipeline.convert.ops.leaky_relu import ONCE, STEEP
-from pipeline.models.layers import Prelu as FloatPrelu
-from pipeline.quantization.layers import Prelu
+from pipeline.layers.elementwise.float import Prelu as FloatPrelu
+from pipeline.layers.elementwise.quantized import Prelu
 from tests.conformance.qdq_graph import QdqGraph
 from tests.conformance.runtimes import RUNTIMES, run_onnx, run_tflite
 

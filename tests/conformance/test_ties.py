@@ -10,8 +10,8 @@ import torch
 from scipy.special import expit, logit
 
 from pipeline.convert.convert import convert
-from pipeline.models.layers import Pointwise as FloatPointwise
-from pipeline.quantization.layers import Pointwise
+from pipeline.layers.elementwise.float import Pointwise as FloatPointwise
+from pipeline.layers.elementwise.quantized import Pointwise
 from pipeline.quantization.ties import MARGIN, avoid_ties, tie_distance
 from tests.conformance.qdq_graph import QdqGraph
 from tests.conformance.runtimes import RUNTIMES, run_onnx, run_tflite

@@ -13,8 +13,8 @@ from ai_edge_litert.interpreter import Interpreter
 from export_specs.load import load_model
 from pipeline.convert.convert import convert
 from pipeline.export.qdq import export_qdq
-from pipeline.models.build import build_network
-from pipeline.quantization.attach import Recipe
+from pipeline.networks.build import build_network
+from pipeline.quantization.quantize import Recipe
 from pipeline.stages.deployment import WEIGHTS
 from pipeline.training.qat import load_quantized
 from tests.conformance.qdq_graph import QdqGraph

@@ -14,8 +14,8 @@ from export_specs.foundation.errors import UserError
 from export_specs.load import load_model
 from pipeline.convert import onnx2tf_baseline
 from pipeline.export.float_onnx import export_float
-from pipeline.models.build import build_network
-from pipeline.models.checkpoint import save_network
+from pipeline.networks.build import build_network
+from pipeline.networks.checkpoint import save_network
 from pipeline.stages import onnx2tf_beside, onnx2tf_conversion, report
 from pipeline.stages.deployment import Choice
 

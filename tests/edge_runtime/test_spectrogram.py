@@ -8,8 +8,8 @@ import torch
 
 from edge_runtime.spectrogram import FrontEnd, to_spectrogram, to_waveform
 from export_specs.foundation.errors import UserError
-from pipeline.models import spectrogram as trained
-from pipeline.models.htdemucs import standardised
+from pipeline.networks.htdemucs import spectrogram as trained
+from pipeline.networks.htdemucs.model import standardised
 
 TOLERANCE = 1e-4
 METADATA = {"front_end": "spectrogram", "front_end_n_fft": "512", "front_end_scales": "64,16,32,8"}

@@ -17,11 +17,11 @@ from torch import nn
 
 from export_specs.foundation.errors import UserError
 from pipeline.export.qdq import build_model, export_qdq, tensor_name
-from pipeline.models import layers as float_layers
-from pipeline.quantization import layers
-from pipeline.quantization.attach import Recipe, quantize
+from pipeline.layers.elementwise import float as float_layers
+from pipeline.layers.elementwise import quantized as layers
+from pipeline.layers.norms.runtime_filter import NormC23
 from pipeline.quantization.grid import ActivationQuantizer, FixedQuantizer, WeightQuantizer
-from pipeline.quantization.norm_c23 import NormC23
+from pipeline.quantization.quantize import Recipe, quantize
 from tests.tiny import (
     RECIPES,
     mixtures,

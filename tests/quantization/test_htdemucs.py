@@ -11,15 +11,17 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.models import convolutions, layers, sequence_layers
-from pipeline.models.cross_transformer import LayerScale
-from pipeline.quantization.attach import Recipe, observe, quantize, set_observing
-from pipeline.quantization.branch_ends import ReconstructingUpsampling, SplitConvolution
+from pipeline.layers.attention import float as sequence_layers
+from pipeline.layers.branch_ends.quantized import ReconstructingUpsampling, SplitConvolution
+from pipeline.layers.convolution import float as convolutions
+from pipeline.layers.convolution.quantized import Activation, CrossHeads
+from pipeline.layers.elementwise import float as layers
+from pipeline.layers.norms.channel_norm import energy_coarseness
+from pipeline.layers.norms.sequences_norm import NormSequences
+from pipeline.networks.htdemucs.cross_transformer import LayerScale
 from pipeline.quantization.grid import ActivationQuantizer, FixedQuantizer, ProductQuantizer, agreed_output, round_mantissa
-from pipeline.quantization.norm_cln import energy_coarseness
-from pipeline.quantization.norm_sequences import NormSequences
 from pipeline.quantization.plain_layers import to_plain_layers
-from pipeline.quantization.planes import Activation, CrossHeads
+from pipeline.quantization.quantize import Recipe, observe, quantize, set_observing
 from tests.tiny import RECIPES, mixtures, quantized_network, recipe_name, tiny_htdemucs, tiny_network
 
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from export_specs.schema import ModelSpec
-from pipeline.quantization.attach import Recipe
-from pipeline.quantization.layers import Add, Pointwise
+from pipeline.layers.elementwise.quantized import Add, Pointwise
 from pipeline.quantization.noise import layer_noise
+from pipeline.quantization.quantize import Recipe
 from tests.tiny import mixtures, quantized_network, tiny_dptnet, tiny_htdemucs, tiny_sepformer, tiny_spec, waveforms
 
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from export_specs.schema import ModelSpec
-from pipeline.quantization.attach import Recipe, quantize, trace
-from pipeline.quantization.layers import QuantizedLayer
+from pipeline.layers.elementwise.quantized import QuantizedLayer
 from pipeline.quantization.plain_layers import to_plain_layers
+from pipeline.quantization.quantize import Recipe, quantize, trace
 from tests.tiny import tiny_dptnet, tiny_network, tiny_sepformer, waveforms
 
 NETWORKS = pytest.mark.parametrize("spec", [tiny_sepformer, tiny_dptnet], ids=["sepformer", "dptnet"])

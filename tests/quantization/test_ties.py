@@ -8,10 +8,10 @@ import torch
 from scipy.special import expit
 
 from export_specs.schema import ModelSpec
-from pipeline.models.layers import Pointwise as FloatPointwise
+from pipeline.layers.elementwise.float import Pointwise as FloatPointwise
+from pipeline.layers.elementwise.quantized import Pointwise
 from pipeline.quantization import ties
-from pipeline.quantization.attach import Recipe
-from pipeline.quantization.layers import Pointwise
+from pipeline.quantization.quantize import Recipe
 from pipeline.quantization.ties import MARGIN, avoid_ties, tie_distance
 from tests.tiny import quantized_network, tiny_dptnet, tiny_htdemucs
 

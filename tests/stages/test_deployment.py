@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 
 from export_specs.foundation.errors import UserError
 from export_specs.load import load_model
-from pipeline.models.build import build_network
+from pipeline.networks.build import build_network
 from pipeline.stages import teacher_weights
 from pipeline.stages.choice import Choice
 from pipeline.stages.deployment import Deployment

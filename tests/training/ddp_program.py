@@ -9,8 +9,8 @@ import lightning
 import torch
 
 from pipeline.data.training_set import TrainingMixtures
-from pipeline.models import checkpoint
-from pipeline.quantization.attach import Recipe
+from pipeline.networks import checkpoint
+from pipeline.quantization.quantize import Recipe
 from pipeline.training import loop, qat, teacher
 from tests.tiny import tiny_spec
 

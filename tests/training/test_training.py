@@ -19,8 +19,8 @@ from safetensors.torch import load_file
 
 from export_specs.foundation.errors import TERMINATED, UserError
 from pipeline.data import utterances
-from pipeline.models.build import build_network
-from pipeline.models.checkpoint import save_network
+from pipeline.networks.build import build_network
+from pipeline.networks.checkpoint import save_network
 from pipeline.training import loop
 from pipeline.training.loop import SeparationTask
 from pipeline.training.teacher import train_teacher

@@ -1,0 +1,134 @@
+"""Conv-TasNet for speech (Luo and Mesgarani 2019), as Asteroid's LibriMix recipe and the FQSS paper have it.
+
+Module names follow Asteroid 0.7, so that its checkpoints load by key. Tensors are channels-last: [B, T, C].
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from export_specs.networks import ConvTasNetSpec
+from export_specs.schema import ModelSpec
+from pipeline.layers.elementwise.float import (
+    Add,
+    ChannelLayerNorm,
+    Decoder,
+    Depthwise,
+    Encoder,
+    GlobalLayerNorm,
+    Multiply,
+    Pointwise,
+    Prelu,
+    SelectSource,
+    StackSources,
+)
+
+
+class ConvBlock(nn.Module):
+    """One block of the temporal network: x [B, F, B_c] to (x + residual, skip [B, F, Sc])."""
+
+    def __init__(self, bn_chan: int, hid_chan: int, skip_chan: int, kernel_size: int, dilation: int, causal: bool, last: bool) -> None:
+        super().__init__()
+        norm = ChannelLayerNorm if causal else GlobalLayerNorm
+        self.shared_block = nn.Sequential(
+            Pointwise(bn_chan, hid_chan),
+            Prelu(),
+            norm(hid_chan),
+            Depthwise(hid_chan, kernel_size, dilation, causal),
+            Prelu(),
+            norm(hid_chan),
+        )
+        self.res_conv = Pointwise(hid_chan, bn_chan)
+        self.skip_conv = Pointwise(hid_chan, skip_chan)
+        self.residual_add = Add()
+        self.last = last
+        if last:  # the published networks carry these weights, but nothing uses their result
+            self.res_conv.requires_grad_(False)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        shared = self.shared_block(x)
+        skip = self.skip_conv(shared)
+        return (x if self.last else self.residual_add(x, self.res_conv(shared))), skip
+
+
+class Masker(nn.Module):
+    """Features [B, F, N] to masks [B, F, S * N]."""
+
+    def __init__(self, net: ConvTasNetSpec, n_src: int) -> None:
+        super().__init__()
+        norm = ChannelLayerNorm if net.causal else GlobalLayerNorm
+        self.bottleneck = nn.Sequential(norm(net.n_filters), Pointwise(net.n_filters, net.bn_chan))
+        count = net.n_repeats * net.n_blocks
+        self.TCN = nn.ModuleList(
+            ConvBlock(
+                net.bn_chan, net.hid_chan, net.skip_chan, net.conv_kernel_size, 2 ** (index % net.n_blocks), net.causal, index == count - 1
+            )
+            for index in range(count)
+        )
+        self.skip_add = nn.ModuleList(Add() for _ in range(count - 1))
+        self.mask_net = nn.Sequential(Prelu(), Pointwise(net.skip_chan, n_src * net.n_filters, activation=net.mask_act))
+
+    def forward(self, features: Tensor) -> Tensor:
+        x = self.bottleneck(features)
+        skip_sum: Tensor | None = None
+        for index, block in enumerate(self.TCN):
+            x, skip = block(x)
+            skip_sum = skip if skip_sum is None else self.skip_add[index - 1](skip_sum, skip)
+        masks: Tensor = self.mask_net(skip_sum)
+        return masks
+
+
+class ConvTasNet(nn.Module):
+    """Mixture [B, T] to sources [B, S, T]; 1.0 is full scale. T must be kernel_size + a multiple of stride."""
+
+    def __init__(self, spec: ModelSpec) -> None:
+        super().__init__()
+        net = cast(ConvTasNetSpec, spec.network)
+        self.encoder = Encoder(net.n_filters, net.kernel_size, net.stride, net.encoder_act)
+        self.masker = Masker(net, spec.n_src)
+        self.select = nn.ModuleList(SelectSource(source, net.n_filters) for source in range(spec.n_src))
+        self.mask_product = Multiply()
+        self.decoder = Decoder(net.n_filters, net.kernel_size, net.stride)
+        self.stack = StackSources()
+        self.spec = spec
+
+    def gather_biases(self) -> None:
+        """Move the biases of residual and skip convolutions to where their streams are read: the same function, fewer constants.
+
+        Both streams are sums up to the next 1x1 convolution (residual) and to the first skip tensor.
+        """
+        blocks = [cast(ConvBlock, block) for block in self.masker.TCN]
+        first_skip = cast(Tensor, blocks[0].skip_conv.bias)
+        carried = torch.zeros(blocks[0].res_conv.out_channels)
+        with torch.no_grad():
+            for block in blocks:
+                expand = cast(Pointwise, block.shared_block[0])
+                cast(Tensor, expand.bias).add_(expand.weight[:, :, 0] @ carried)
+                if block is not blocks[0]:
+                    first_skip.add_(cast(Tensor, block.skip_conv.bias))
+                    block.skip_conv.bias = None
+                carried += cast(Tensor, block.res_conv.bias)
+                block.res_conv.bias = None
+
+    def asteroid_arguments(self) -> dict[str, Any]:
+        """Settings that no weight's shape tells, by the names of Asteroid's ``model_args``."""
+        net = cast(ConvTasNetSpec, self.spec.network)
+        return {
+            "n_src": self.spec.n_src,
+            "stride": net.stride,
+            "n_repeats": net.n_repeats,
+            "n_blocks": net.n_blocks,
+            "norm_type": "cLN" if net.causal else "gLN",
+            "causal": net.causal,
+            "mask_act": net.mask_act,
+            "encoder_activation": None if net.encoder_act == "linear" else net.encoder_act,
+        }
+
+    def forward(self, mixture: Tensor) -> Tensor:
+        features = self.encoder(mixture)
+        masks = self.masker(features)
+        sources: Tensor = self.stack(*[self.decoder(self.mask_product(select(masks), features)) for select in self.select])
+        return sources
