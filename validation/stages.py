@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,14 +12,15 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-import edge_runtime
 from edge_runtime.parallel import separate_many
 from export_specs.foundation.atomic import atomic_path, sha256
+from export_specs.foundation.code_version import code_digest, library_versions
 from export_specs.foundation.errors import UserError
 from validation.config import StageConfig
 from validation.evaluation_set import EvaluationSet, Item
 
 FULL_SCALE = 32768.0
+RUNNER = separate_many.__module__
 Estimates = npt.NDArray[np.float64]
 
 
@@ -40,7 +42,8 @@ def stage_outputs(
     """The stage's estimates for the items of a set (the first ``stage.items`` of them).
 
     Args:
-        cache: a folder that keeps what models gave, keyed by the model, the runtime, the data and edge_runtime's code.
+        cache: a folder that keeps what models gave, keyed by the model, the runtime, the data, the code that runs it and the versions of
+            the libraries that this code imports, the runtimes among them.
         on_item: called after each item.
 
     Raises:
@@ -101,9 +104,8 @@ def _checked(array: npt.NDArray[np.generic], path: Path, stage: str, item: Item)
 
 def _key(stage: StageConfig, data: EvaluationSet, items: tuple[Item, ...]) -> str:
     digest = hashlib.sha256()
-    for path in sorted(Path(edge_runtime.__file__).parent.glob("*.py")):
-        digest.update(path.read_bytes())
-    for part in (sha256(stage.path), str(stage.runtime), data.manifest_sha256):
+    code = code_digest(RUNNER), json.dumps(library_versions(RUNNER))
+    for part in (*code, sha256(stage.path), str(stage.runtime), data.manifest_sha256):
         digest.update(part.encode())
     for item in items:
         digest.update(item.mixture.tobytes())

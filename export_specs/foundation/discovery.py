@@ -10,8 +10,8 @@ from types import ModuleType
 def discovered_modules(package: str) -> list[ModuleType]:
     """Import every module and every package that stands directly in a package, and return them in alphabetical order.
 
-    The digests of code that stages depend on (``pipeline.stages.code_version``) know this function by its name: ``package`` must be
-    written as a string or as ``__name__``.
+    The digests of code that stages depend on (``export_specs.foundation.code_version``) know this function by its name: ``package`` must
+    be written as a string or as ``__name__``.
 
     Args:
         package: dotted name of a package; its own ``__init__`` may call this.

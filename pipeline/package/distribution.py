@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import platform
 import shutil
 import tempfile
 from collections.abc import Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,6 @@ from export_specs.foundation.atomic import sha256
 from export_specs.foundation.errors import UserError
 
 MANIFEST = "manifest.json"
-PACKAGES = ("ai-edge-litert", "numpy", "onnx", "onnxruntime", "tflite_micro", "torch")
 
 
 def check_place(out: Path) -> None:
@@ -40,7 +37,7 @@ def write_distribution(out: Path, artefacts: Mapping[str, Path], report: Path, f
     Args:
         artefacts: file name in ``out`` to its source.
         report: folder with the parity report's files, ``audio/`` and ``golden_vectors.npz``.
-        facts: what else the manifest tells (parents' digests, command).
+        facts: what else the manifest tells (parents' digests, versions of libraries, command).
 
     Returns:
         Whether anything was written.
@@ -53,7 +50,6 @@ def write_distribution(out: Path, artefacts: Mapping[str, Path], report: Path, f
     manifest = {
         **facts,
         "files": {name: sha256(path) for name, path in sorted(sources.items())},
-        "versions": {"python": platform.python_version(), **{package: version(package).split("+")[0] for package in PACKAGES}},
     }
     text = json.dumps(manifest, indent=1, sort_keys=True) + "\n"
     if (out / MANIFEST).is_file() and (out / MANIFEST).read_text() == text and all((out / name).is_file() for name in sources):

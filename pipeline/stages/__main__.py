@@ -71,6 +71,7 @@ def _deploy(choice: Choice, deployment: Deployment, runner: StageRunner, out: Pa
         "spec_sha256": spec_sha256(choice.spec),
         "target_sha256": spec_sha256(choice.target),
         "parents": parents,
+        "versions": {name: version.partition("+")[0] for name, version in runner.libraries.items()},  # without the build: +cpu
     }
     written = write_distribution(out, artefacts, report, facts)
     typer.echo(f"{'made' if written else 'up to date'}: {out}")

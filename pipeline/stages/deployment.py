@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from export_specs.foundation.code_version import ROOT, installed_versions
 from export_specs.load import load_model, model_names
 from export_specs.schema import ModelSpec, TrainingSpec
 from pipeline.data.sources import data_for
 from pipeline.stages.choice import Choice
-from pipeline.stages.code_version import ROOT
 from pipeline.stages.data_choice import data_identity
 from pipeline.stages.graph import Stage
 
@@ -19,6 +19,7 @@ WEIGHTS = ROOT / "pipeline" / "weights"
 BASELINES = {"ptq": (), "quick": ("ptq",), "full": ("ptq", "vanilla")}  # shown beside ours in the report
 EVALUATION_SETS = ("test", "sweep", "dev", "calibration")
 MUSIC_SETS = (*EVALUATION_SETS, "tracks")
+ONNX2TF = ROOT / ".venv-onnx2tf"
 ONNX2TF_PROGRAM = {"program": ROOT / "pipeline" / "convert" / "onnx2tf_program.py"}
 VALIDATION_FILES = {
     f"validation/{path.name}": path for pattern in ("*.json", "templates/*") for path in (ROOT / "validation").glob(pattern)
@@ -63,7 +64,7 @@ class Deployment:
             "allowed_ops": list(target.allowed_ops),
         }
         stage = self._stage("dry-conversion", "dry_conversion", ("operators.json",), settings)
-        return replace(stage, files=ONNX2TF_PROGRAM) if target.converter.startswith("onnx2tf") else stage
+        return _run_by_onnx2tf(stage) if target.converter.startswith("onnx2tf") else stage
 
     def _teacher(self) -> Stage:
         settings = {"spec": self._without_training(self.choice.spec), "data": self._data}
@@ -126,7 +127,7 @@ class Deployment:
         settings = {"int8": int8, "segment_samples": self.choice.spec.segment_samples}
         parents = {"float": self.float_export, **({"evaluation": self.evaluation} if int8 else {})}
         stage = self._stage(f"onnx2tf-{'int8' if int8 else 'float32'}", module, (result,), settings, **parents)
-        return replace(stage, files=ONNX2TF_PROGRAM)
+        return _run_by_onnx2tf(stage)
 
     def _report(self) -> Stage:
         choice = self.choice
@@ -160,3 +161,8 @@ class Deployment:
         spec["training"]["seed"] = self.choice.spec.training.seed
         spec["profiles"] = {profile: self._spec["profiles"][profile]}
         return spec
+
+
+def _run_by_onnx2tf(stage: Stage) -> Stage:
+    """The stage, dependent on the program that runs in onnx2tf's environment and on all that is installed there."""
+    return replace(stage, files=ONNX2TF_PROGRAM, settings={**stage.settings, "environment": installed_versions(ONNX2TF)})

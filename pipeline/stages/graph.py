@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from export_specs.foundation.atomic import sha256, write_text
-from pipeline.stages.code_version import code_digest
+from export_specs.foundation.code_version import code_digest, library_versions
 
 RECORD = "stage.json"
 LOCK = ".lock"
@@ -59,6 +59,7 @@ class StageRunner:
     def __init__(self, build: Path, tell: Callable[[str], None]) -> None:
         self._build, self._tell = build, tell
         self._finished: dict[Path, dict[str, str]] = {}
+        self.libraries: dict[str, str] = {}  # versions of all that the stages run with, done before or now
 
     def run(self, stage: Stage) -> Path:
         """The folder of the stage's result, made now if need be."""
@@ -70,15 +71,17 @@ class StageRunner:
 
     def _run(self, stage: Stage) -> tuple[Path, dict[str, str]]:
         parents = {name: self._run(parent) for name, parent in stage.parents.items()}
-        depends = {
+        depends: dict[str, Any] = {
             "settings": dict(stage.settings),
             "parents": {name: digests for name, (_, digests) in parents.items()},
             "files": {name: _content(path) for name, path in stage.files.items()},
             "code": code_digest(stage.module, *stage.code),
+            "libraries": library_versions(stage.module, *stage.code),
         }
         key = hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()[:KEY_LENGTH]
         folder = self._build / f"{stage.name}-{key}"
         if folder not in self._finished:
+            self.libraries |= depends["libraries"]
             inputs = {**{name: path for name, (path, _) in parents.items()}, **stage.files}
             self._finished[folder] = self._make(stage, folder, inputs, depends)
         return folder, self._finished[folder]

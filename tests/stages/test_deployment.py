@@ -1,4 +1,5 @@
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -6,9 +7,11 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
+from export_specs.foundation.code_version import library_versions
 from export_specs.foundation.errors import UserError
 from export_specs.load import load_model
 from pipeline.networks.build import build_network
+from pipeline.stages import deployment as deployments
 from pipeline.stages import teacher_weights
 from pipeline.stages.choice import Choice
 from pipeline.stages.deployment import Deployment
@@ -79,6 +82,32 @@ def test_float_target_needs_no_quantized_training() -> None:
     found = ancestors(deployment("tflite-float32").report)
     assert "pipeline.stages.onnx2tf_conversion" in found
     assert "pipeline.stages.quantized_weights" not in found
+
+
+def test_stages_depend_on_the_libraries_that_they_run_with() -> None:
+    """The judge runs in a process of its own: the stage of the report depends on the runtimes all the same."""
+    target = deployment()
+    found = {
+        name: set(library_versions(stage.module, *stage.code))
+        for name, stage in {"report": target.report, "tflite": target.tflite, "onnx": target.onnx, "data": target.evaluation}.items()
+        if stage is not None
+    }
+    assert {"ai-edge-litert", "tflite_micro", "onnxruntime", "onnx", "numpy", "scipy", "pystoi"} <= found["report"]
+    assert {"torch", "onnx"} <= found["onnx"]
+    assert "ai-edge-litert" in found["tflite"] and "torch" not in found["tflite"]
+    assert not {"torch", "ai-edge-litert", "onnxruntime"} & found["data"]
+
+
+def test_what_onnx2tf_makes_depends_on_its_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stages(version: str) -> list[Stage]:
+        monkeypatch.setattr(deployments, "installed_versions", lambda _: {"onnx2tf": version})
+        target = deployment("tflite-int8-ptq")
+        return [stage for stage in (target.tflite, target.dry_conversion) if stage is not None]
+
+    before, after = stages("1.29"), stages("2.0")
+    assert [stage.settings["environment"] for stage in after] == [{"onnx2tf": "2.0"}] * 2
+    assert [replace(new, settings=old.settings) for old, new in zip(before, after, strict=True)] == before
+    assert "environment" not in (deployment().tflite or after[0]).settings
 
 
 def test_onnx_target_is_not_converted() -> None:

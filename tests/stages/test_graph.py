@@ -28,6 +28,7 @@ def work(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         module.run = run  # type: ignore[attr-defined]
         monkeypatch.setitem(sys.modules, name, module)
     monkeypatch.setattr(graph, "code_digest", lambda *names: "code of " + " ".join(names))
+    monkeypatch.setattr(graph, "library_versions", lambda *names: {"python": "3.11"})
     return done
 
 
@@ -70,6 +71,22 @@ def test_changed_file_and_changed_code_redo_the_stage(tmp_path: Path, work: list
     monkeypatch.setattr(graph, "code_digest", lambda *names: "edited")
     folders.add(run(tmp_path, Stage("first", "fake_first", ("text",), {"text": "x"}, files={"weights": file})))
     assert len(folders) == len(work) == 3
+
+
+def test_a_new_version_of_a_library_redoes_what_runs_with_it(tmp_path: Path, work: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """And what runs in another process for a stage. A report cannot tell the new version of a result of the old one."""
+    second = replace(chain("abc"), code=("fake_judge",))
+    runner = StageRunner(tmp_path, lambda line: None)
+    runner.run(second)
+    monkeypatch.setattr(graph, "library_versions", lambda *names: {"litert": "3"} if "fake_judge" in names else {"torch": "2"})
+    before = run(tmp_path, second)
+    assert work == ["first", "second"] * 2
+    monkeypatch.setattr(graph, "library_versions", lambda *names: {"litert": "4"} if "fake_judge" in names else {"torch": "2"})
+    runner = StageRunner(tmp_path, lambda line: None)
+    assert runner.run(second) != before
+    assert work == ["first", "second"] * 2 + ["second"]
+    assert runner.libraries == {"litert": "4", "torch": "2"}
+    assert json.loads((runner.run(second) / RECORD).read_text())["depends_on"]["libraries"] == {"litert": "4"}
 
 
 def test_a_changed_file_of_a_folder_redoes_the_stage(tmp_path: Path, work: list[str]) -> None:

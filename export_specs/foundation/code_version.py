@@ -1,14 +1,21 @@
-"""The version of the code that a stage runs: a digest of its module and of all it imports from this project."""
+"""The version of the code that something runs: a digest of our modules, and the versions of the libraries that these import.
+
+Both follow the import statements, those in functions too, without importing anything.
+"""
 
 from __future__ import annotations
 
 import ast
 import functools
 import hashlib
+import platform
+import sys
+from importlib.metadata import distributions, packages_distributions, version
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 DISCOVERY = "discovered_modules"
+NOT_INSTALLED = "not installed"
 PACKAGES = ("pipeline", "export_specs", "edge_runtime", "validation")
 
 
@@ -27,6 +34,25 @@ def code_digest(*modules: str) -> str:
     return digest.hexdigest()
 
 
+def library_versions(*modules: str) -> dict[str, str]:
+    """Versions of Python and of every library that is imported by the modules, or by what they import of ours; by the library's name.
+
+    Libraries that these libraries use are not among them.
+    """
+    names = {name.split(".")[0] for path in imported_files(*modules) for name in _imported_names(path)}
+    found = {"python": platform.python_version()}
+    for name in sorted(names - set(PACKAGES) - sys.stdlib_module_names):
+        libraries = _libraries().get(name)
+        found |= {library: version(library) for library in libraries} if libraries else {name: NOT_INSTALLED}
+    return found
+
+
+def installed_versions(environment: Path) -> dict[str, str]:
+    """Version of every library of another virtual environment, by the library's name; empty where there is no environment."""
+    folders = [str(folder) for folder in environment.glob("lib/python*/site-packages")]
+    return {library.name: library.version for library in distributions(path=folders)} if folders else {}
+
+
 def imported_files(*modules: str) -> set[Path]:
     """The files of the modules and of everything of ours that they import, directly or not."""
     found: set[Path] = set()
@@ -35,21 +61,22 @@ def imported_files(*modules: str) -> set[Path]:
         path = waiting.pop()
         if path not in found:
             found.add(path)
-            waiting += _imported_files(path)
+            waiting += [file for name in _imported_names(path) if name.split(".")[0] in PACKAGES for file in _files_of(name)]
     return found
 
 
 @functools.cache
-def _imported_files(path: Path) -> list[Path]:
+def _imported_names(path: Path) -> list[str]:
+    """Dotted names of what a file imports and discovers: modules, and names in modules."""
     names = []
     for node in ast.walk(ast.parse(path.read_bytes())):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == DISCOVERY:
+        elif isinstance(node, ast.Call) and DISCOVERY in (getattr(node.func, "id", ""), getattr(node.func, "attr", "")):
             names += _discovered(node.args[0], path)
-    return [file for name in names if name.split(".")[0] in PACKAGES for file in _files_of(name)]
+    return names
 
 
 def _discovered(package: ast.expr, path: Path) -> list[str]:
@@ -78,3 +105,9 @@ def _tree(path: Path) -> str:
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node, clean=False) is not None:
             del node.body[0]
     return ast.dump(tree)
+
+
+@functools.cache
+def _libraries() -> dict[str, list[str]]:
+    """The libraries that an import of a name brings."""
+    return {name: sorted(set(libraries)) for name, libraries in packages_distributions().items()}

@@ -1,8 +1,10 @@
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from pipeline.stages import code_version
+from export_specs.foundation import code_version
 
 
 @pytest.fixture
@@ -14,6 +16,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "pipeline/inner/__init__.py": "",
         "pipeline/inner/tool.py": "def late():\n    import export_specs.deep\nx = 1\n",
         "pipeline/apart.py": "y = 1\n",
+        "edge_runtime/__init__.py": "",
+        "edge_runtime/runs.py": "import json, numpy.typing\ndef late():\n    from somewhere.deep import it\n",
         "export_specs/__init__.py": "",
         "export_specs/deep.py": "z = 1\n",
     }.items():
@@ -22,9 +26,19 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.fixture(autouse=True)
+def fresh() -> Iterator[None]:
+    yield
+    forget()
+
+
+def forget() -> None:
+    for cached in (code_version._tree, code_version._imported_names, code_version._libraries):
+        cached.cache_clear()
+
+
 def digest() -> str:
-    code_version._tree.cache_clear()
-    code_version._imported_files.cache_clear()
+    forget()
     return code_version.code_digest("pipeline.work")
 
 
@@ -80,3 +94,45 @@ def test_every_lowering_counts_for_the_conversion() -> None:
     lowerings = set((code_version.ROOT / "pipeline/convert/ops").glob("*.py"))
     assert len(lowerings) > 30
     assert lowerings <= files
+
+
+def test_a_discovery_by_its_module_counts(project: Path) -> None:
+    with (project / "pipeline/work.py").open("a") as stream:
+        stream.write("from export_specs.foundation import discovery\nALL = discovery.discovered_modules('pipeline.rooms')\n")
+    before = digest()
+    (project / "pipeline/rooms").mkdir()
+    (project / "pipeline/rooms/first.py").touch()
+    assert digest() != before
+
+
+def test_modules_are_found_by_that_function_alone() -> None:
+    """Any other way would hide them from the digests."""
+    users = [
+        str(path.relative_to(code_version.ROOT))
+        for package in code_version.PACKAGES
+        for path in sorted((code_version.ROOT / package).rglob("*.py"))
+        if re.search(r"^(import|from) (pkgutil|importlib)(?!\.metadata)|__import__\(", path.read_text(), re.MULTILINE)
+    ]
+    assert users == ["pipeline/stages/graph.py", "export_specs/foundation/discovery.py"]  # the former imports what it digests by name
+
+
+def test_versions_of_libraries_by_their_own_names(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those imported here or in what is imported, and in functions; not the standard library. One that is not there counts as such."""
+    forget()
+    monkeypatch.setattr(code_version, "packages_distributions", lambda: {"numpy": ["numpy"], "somewhere": ["two", "one", "two"]})
+    monkeypatch.setattr(code_version, "version", {"numpy": "1.2", "one": "3", "two": "4+cpu"}.__getitem__)
+    monkeypatch.setattr(code_version.platform, "python_version", lambda: "3.99")
+    found = code_version.library_versions("edge_runtime.runs", "pipeline.apart")
+    assert found == {"python": "3.99", "numpy": "1.2", "one": "3", "two": "4+cpu"}
+    assert code_version.library_versions("pipeline.apart") == {"python": "3.99"}
+    (project / "pipeline" / "apart.py").write_text("import edge_runtime.runs\nimport lost\n")
+    forget()
+    assert code_version.library_versions("pipeline.apart") == {**found, "lost": "not installed"}
+
+
+def test_versions_of_another_environment(tmp_path: Path) -> None:
+    assert code_version.installed_versions(tmp_path) == {}
+    folder = tmp_path / "lib" / "python3.11" / "site-packages" / "onnx2tf-9.8.dist-info"
+    folder.mkdir(parents=True)
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: onnx2tf\nVersion: 9.8\n")
+    assert code_version.installed_versions(tmp_path) == {"onnx2tf": "9.8"}
