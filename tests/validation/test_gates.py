@@ -233,7 +233,7 @@ def test_the_worst_of_few_mixtures_is_judged_by_its_interval() -> None:
 
 
 def test_verdict() -> None:
-    target = TargetSpec(name="t", format="tflite", gates=GATES)
+    target = TargetSpec(name="t", format="tflite", runtimes=["litert-ref"], gates=GATES)
     good = near_gate("r", [OpComparison(tensor="t", op="ADD", values=1, max_lsb=0, share=0)], 1, {}, GATES, {})
     bad = good.model_copy(update={"passed": False, "id": "bad"})
     assert verdict([good], target).passed is True

@@ -204,7 +204,7 @@ def test_failed_gate_fails_the_command_after_the_report_is_written(folder: Path,
 
 @pytest.mark.parametrize("gates", [LIMITS, None])
 def test_onnx_target_and_baseline(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gates: Gates | None) -> None:
-    target = TargetSpec(name="tiny-onnx", format="onnx", runtimes=["onnxruntime"], gates=gates)
+    target = TargetSpec(name="tiny-onnx", format="onnx", converter="none", runtimes=["onnxruntime"], gates=gates)
     monkeypatch.setattr(judging, "load_target", lambda name: target)
     config = read_config(folder / "judge.json")
     kept = [stage for stage in config.stages if stage.name in ("float", "onnxruntime")]
