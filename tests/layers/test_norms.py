@@ -9,7 +9,7 @@ from torch import nn
 
 from pipeline.layers.elementwise.float import GlobalLayerNorm
 from pipeline.layers.norms.int16_elementwise import NormB14
-from pipeline.layers.norms.quantized import QuantizedNorm, _FloatStatistics
+from pipeline.layers.norms.quantized import Moments, QuantizedNorm, _FloatStatistics
 from pipeline.layers.norms.runtime_filter import NormC23
 from pipeline.layers.norms.scalar_gain import NormC25
 from pipeline.quantization.grid import ActivationQuantizer
@@ -229,13 +229,59 @@ def test_gradients_of_the_statistics_are_those_of_their_formulas(axes: tuple[int
     mean = plain.mean(axes, keepdim=True)
     variance = (plain.square().mean(axes, keepdim=True) - mean.square()).clamp(min=1e-12)
     expected = mean, torch.rsqrt(variance)
-    actual = _FloatStatistics.apply(leaf, mean.detach(), variance.detach())
+    actual = _FloatStatistics.apply(leaf, Moments(mean.detach(), variance.detach(), x.square().mean(2, keepdim=True)))
     for one, other in zip(actual, expected, strict=True):
         assert torch.equal(one, other)
     for statistics in (actual, expected):
         torch.autograd.backward(statistics, upstream)
     assert leaf.grad is not None and plain.grad is not None
     torch.testing.assert_close(leaf.grad, plain.grad, rtol=1e-9, atol=1e-12)
+
+
+def values_and_gradients(norm: NormC25, values: torch.Tensor) -> list[torch.Tensor]:
+    """y, then the gradients of x and of the four ends of ranges."""
+    x = values.clone().requires_grad_()
+    assert isinstance(norm.output_quantizer, ActivationQuantizer)
+    norm.zero_grad()
+    y = norm(x)
+    y.backward(torch.randn(y.shape, generator=torch.Generator().manual_seed(1)))
+    quantizers = norm.centred_quantizer, norm.output_quantizer
+    gradients = [x.grad, *(end.grad for quantizer in quantizers for end in (quantizer.minimum, quantizer.maximum))]
+    return [y.detach(), *(gradient.clone() for gradient in gradients if gradient is not None)]
+
+
+@pytest.mark.parametrize("narrowed", [(1.0, 1.0), (0.5, 1.0), (1.0, 0.4), (0.6, 0.6)])
+@pytest.mark.parametrize("offset", [0.0, 1.5])
+def test_one_pass_equals_the_four_operations(offset: float, narrowed: tuple[float, float]) -> None:
+    """As in eval mode, also where one grid or both saturate: outputs to the bit, gradients to the order of their sums."""
+    norm, before = observed_norm("c25", offset)
+    assert isinstance(norm, NormC25) and isinstance(norm.output_quantizer, ActivationQuantizer)
+    with torch.no_grad():
+        for quantizer, share in zip((norm.centred_quantizer, norm.output_quantizer), narrowed, strict=True):
+            quantizer.minimum.mul_(share)
+            quantizer.maximum.mul_(share)
+    norm.frozen = True
+    x = before(activations(100, offset)).detach()
+    fused, plain = values_and_gradients(norm.train(), x), values_and_gradients(norm.eval(), x)
+    assert len(fused) == len(plain) == 6
+    assert torch.equal(fused[0], plain[0])
+    for one, other in zip(fused[1:], plain[1:], strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5 * float(other.abs().max()) + 1e-4)
+
+
+@pytest.mark.slow
+def test_the_compiled_pass_equals_the_plain_one() -> None:
+    """Training may run it compiled; the forward pass must not differ by a bit from what is exported."""
+    norm, before = observed_norm("c25", 0.5)
+    assert isinstance(norm, NormC25)
+    norm.train().frozen = True
+    x = before(activations(100, 0.5)).detach()
+    plain = values_and_gradients(norm, x)
+    torch.compiler.set_stance("default")
+    compiled = values_and_gradients(norm, x)
+    assert torch.equal(plain[0], compiled[0])
+    for one, other in zip(plain[1:], compiled[1:], strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-3)
 
 
 @pytest.mark.parametrize("offset", [0.0, 1.5])

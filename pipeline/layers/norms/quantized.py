@@ -34,26 +34,30 @@ class Moments:
     variance: Tensor
     energy: Tensor
 
+    def gradient(self, values: int, of_mean: Tensor, of_rstd: Tensor) -> tuple[Tensor, Tensor]:
+        """(a, b) of the gradient a - b x of x, for those of the mean and of the reciprocal standard deviation over so many values n.
+
+        d mean / dx = 1 / n, and d rstd / dx = -rstd^3 (x - mean) / n, or 0 where the variance is held at its least value.
+        """
+        cube = torch.where(self.variance > LEAST_VARIANCE, self.variance, torch.inf) ** -1.5
+        slope = of_rstd * cube / values
+        return of_mean / values + slope * self.mean, slope
+
 
 class _FloatStatistics(torch.autograd.Function):
-    """The mean and the reciprocal standard deviation of x, from moments that are known already.
-
-    Both gradients together take one pass over x: with n values in each mean, d mean / dx = 1 / n and
-    d rstd / dx = -rstd^3 (x - mean) / n, or 0 where the variance is held at its least value.
-    """
+    """The mean and the reciprocal standard deviation of x, from moments that are known already; both gradients together are one pass."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
-        rstd = torch.rsqrt(variance)
-        ctx.save_for_backward(x, mean, torch.where(variance > LEAST_VARIANCE, rstd, 0.0))
-        return mean.clone(), rstd
+    def forward(ctx: Any, x: Tensor, moments: Moments) -> tuple[Tensor, Tensor]:
+        ctx.save_for_backward(x)
+        ctx.moments = moments
+        return moments.mean.clone(), torch.rsqrt(moments.variance)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
-        x, mean, rstd = ctx.saved_tensors
-        values = x.numel() // mean.numel()
-        slope = gradients[1] * rstd**3 / values
-        return torch.addcmul(gradients[0] / values + slope * mean, x, slope, value=-1), None, None
+        (x,) = ctx.saved_tensors
+        offset, slope = ctx.moments.gradient(x.numel() // ctx.moments.mean.numel(), *gradients)
+        return torch.addcmul(offset, x, slope, value=-1), None
 
 
 class QuantizedNorm(QuantizedLayer, ABC):
@@ -84,9 +88,16 @@ class QuantizedNorm(QuantizedLayer, ABC):
             moments = self.float_moments(x) if observing else self.moments(x)
             if self.training and not self.frozen:
                 self._observe(x, moments)
-        mean, rstd = _FloatStatistics.apply(x, moments.mean, moments.variance)
-        y = self.float_norm(x, mean, rstd) if observing else self.integer_norm(x, mean, rstd, moments)
-        result: Tensor = self.output_quantizer(y.view(shape))
+        if not observing:
+            return self.quantized_norm(x, moments).view(shape)
+        mean, rstd = _FloatStatistics.apply(x, moments)
+        observed: Tensor = self.output_quantizer(self.float_norm(x, mean, rstd).view(shape))
+        return observed
+
+    def quantized_norm(self, x: Tensor, moments: Moments) -> Tensor:
+        """The normalised tensor on its output grid."""
+        mean, rstd = _FloatStatistics.apply(x, moments)
+        result: Tensor = self.output_quantizer(self.integer_norm(x, mean, rstd, moments))
         return result
 
     def moments(self, x: Tensor) -> Moments:

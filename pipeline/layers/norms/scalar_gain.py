@@ -16,6 +16,7 @@ from torch import Tensor
 from pipeline.layers.elementwise import float as float_layers
 from pipeline.layers.norms.quantized import HEADROOM, Moments, corrected, follow
 from pipeline.layers.norms.runtime_filter import C23Constants, CodeMoments, NormC23
+from pipeline.layers.norms.scalar_gain_kernel import quantized_normalisation
 from pipeline.quantization.grid import QMAX, QMIN, ActivationQuantizer, agreed_factor
 
 
@@ -59,16 +60,26 @@ class NormC25(NormC23):
         return centred * rstd
 
     def integer_norm(self, x: Tensor, mean: Tensor, rstd: Tensor, moments: Moments) -> Tensor:
+        centre, gain = self.scalars(moments)
+        centred: Tensor = self.centred_quantizer(x - corrected(mean, centre))
+        return centred * corrected(rstd, gain)
+
+    def quantized_norm(self, x: Tensor, moments: Moments) -> Tensor:
+        if not self.training:  # hooks see what each quantizer gives
+            return super().quantized_norm(x, moments)
+        inner, outer = self.centred_quantizer, self.output_quantizer
+        assert isinstance(outer, ActivationQuantizer)
+        return quantized_normalisation(x, moments, *self.scalars(moments), (inner.grid(), outer.grid()), (inner.ends(), outer.ends()))
+
+    def scalars(self, moments: Moments) -> tuple[Tensor, Tensor]:
+        """The mean and the reciprocal deviation [B, 1, 1] that the integer ops give."""
         assert isinstance(moments, CodeMoments)
         with torch.no_grad():
             c, rstd_grid = self._constants_and_rstd_grid()
             mean_code, rstd_code = self.statistics(moments, c)
             scale, zero_point = self.mean_grid()
             centre = torch.round(mean_code * (c.x_scale / 128) / scale) + zero_point
-            centre = (centre.clamp(QMIN, QMAX) - zero_point) * scale
-            gain = rstd_code * rstd_grid
-        centred: Tensor = self.centred_quantizer(x - corrected(mean, centre))
-        return centred * corrected(rstd, gain)
+            return (centre.clamp(QMIN, QMAX) - zero_point) * scale, rstd_code * rstd_grid
 
     def _observe(self, x: Tensor, moments: Moments) -> None:
         super()._observe(x, moments)
