@@ -8,12 +8,16 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.table import Table
 
 from export_specs.foundation.errors import UserError, run_command_line
+from export_specs.load import load_target
 from validation.config import read_config
+from validation.gate_registry import find_gates, gate_settings
 from validation.judge import judge
-from validation.parity import Verdict, read_parity, schema
+from validation.parity import read_parity, schema
 from validation.report import render
+from validation.verdict import Verdict
 
 app = typer.Typer(help="Judge int8 separation models against their float network.", no_args_is_help=True, add_completion=False)
 
@@ -26,7 +30,7 @@ def judge_command(
     """Judge; exit code 1 if a gate fails, after the report is written."""
     console = Console(stderr=True)
     parity = judge(read_config(config), out, console)
-    console.print(f"report: {out / 'parity.html'}")
+    console.print(f"{parity.verdict.words}; report: {out / 'parity.html'}")
     _raise_failure(parity.verdict, out)
 
 
@@ -42,6 +46,18 @@ def report_command(
     _raise_failure(found.verdict, out or folder)
 
 
+@app.command("gates")
+def gates_command(
+    target: Annotated[str, typer.Option(help="name of a target, or its YAML file")],
+) -> None:
+    """List the gates and the settings that a target gives them; exit code 1 if it names one that does not exist."""
+    gates = find_gates()
+    table = Table("gate", "settings")
+    for name, settings in gate_settings(load_target(target), gates).items():
+        table.add_row(name, "\n".join(f"{key}: {value}" for key, value in settings.model_dump().items()))
+    Console().print(table)
+
+
 @app.command("schema")
 def schema_command() -> None:
     """Print the JSON schema of parity.json."""
@@ -49,8 +65,8 @@ def schema_command() -> None:
 
 
 def _raise_failure(verdict: Verdict, out: Path) -> None:
-    if verdict.failed:
-        raise UserError(f"these gates failed: {', '.join(verdict.failed)}. The report {out / 'parity.html'} has the details.")
+    if verdict.state == "failed":
+        raise UserError(f"{verdict.words}: {', '.join(verdict.failed)}. The report {out / 'parity.html'} has the details.")
 
 
 if __name__ == "__main__":

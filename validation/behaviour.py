@@ -1,4 +1,7 @@
-"""How the shipped file behaves in each runtime: it loads and runs, silence stays silence, and streamed equals whole."""
+"""How the shipped file itself behaves in a runtime: what it puts out for silence, an impulse, a clip and full scale.
+
+The file is run, not the stitcher around it, which answers silence without running anything.
+"""
 
 from __future__ import annotations
 
@@ -6,40 +9,54 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
 from edge_runtime.runtime import open_runtime
-from edge_runtime.segments import SegmentSeparator, separate
 from export_specs.foundation.errors import UserError
 from validation.record import Record
 
-_PIECE = 1733
+ZEROS, IMPULSE, CLIP, FULL_SCALE = "zeros", "one sample", "a clip", "full scale"
+_SEED = 7
 
 
 class RuntimeBehaviour(Record):
-    """``problem`` says why the file does not run (or gives another shape); None where it does. ``silence_peak`` is the largest output code
-    for silence."""
+    """One runtime. ``problem`` says why the file does not run there, None where it does.
+
+    ``peaks``: by what went in, the largest size of an output sample, in codes of int16. ``repeatable``: the same input gives the same
+    output after other inputs have been run. ``arena_bytes`` is TFLM's.
+    """
 
     runtime: str
     problem: str | None
-    silence_peak: int | None
-    streamed_equals_whole: bool | None
-    arena_bytes: int | None
+    peaks: dict[str, int] = Field(default={})
+    repeatable: bool | None = None
+    arena_bytes: int | None = None
 
 
-def observe(path: Path, runtime: str, clip: npt.NDArray[np.int16], sample_rate: int, stream: bool) -> RuntimeBehaviour:
-    """Run a file in one runtime on a recording [N] or [A, N]: silence always, streaming in pieces of an odd length where ``stream``."""
+def stimuli(clip: npt.NDArray[np.int16]) -> dict[str, npt.NDArray[np.int16]]:
+    """The segments that every runtime is given, of the shape of ``clip``, [T] or [A, T]: nothing, one loud sample in the middle, the clip,
+    and noise that jumps between both ends of int16."""
+    impulse = np.zeros_like(clip)
+    impulse[..., clip.shape[-1] // 2] = 32767
+    square = np.where(np.random.default_rng(_SEED).integers(0, 2, clip.shape) == 1, 32767, -32768).astype(np.int16)
+    return {ZEROS: np.zeros_like(clip), IMPULSE: impulse, CLIP: clip, FULL_SCALE: square}
+
+
+def observe(path: Path | None, runtime: str, clip: npt.NDArray[np.int16], sample_rate: int) -> RuntimeBehaviour:
+    """Run a file in one runtime on the :func:`stimuli`; ``path`` None: there is no file for this runtime, which is a problem too."""
+    if path is None:
+        return RuntimeBehaviour(runtime=runtime, problem="there is no file for it: judge.json does not name one")
     try:
         opened = open_runtime(path, runtime, sample_rate=sample_rate)
-        silence = np.zeros(opened.waveform, np.int16)
-        peak = int(np.abs(separate(opened, silence).astype(np.int32)).max())
-        streamed = None
-        if stream:
-            separator = SegmentSeparator(opened)
-            pieces = [separator.push(clip[..., start : start + _PIECE]) for start in range(0, clip.shape[-1], _PIECE)]
-            joined = np.concatenate([*pieces, separator.finish()], axis=-1)
-            streamed = bool(np.array_equal(joined, separate(opened, clip)))
+        given = stimuli(clip)
+        outputs = {name: opened.run(segment) for name, segment in given.items()}
+        again = opened.run(given[IMPULSE])
     except UserError as error:
-        return RuntimeBehaviour(runtime=runtime, problem=str(error), silence_peak=None, streamed_equals_whole=None, arena_bytes=None)
+        return RuntimeBehaviour(runtime=runtime, problem=str(error))
     return RuntimeBehaviour(
-        runtime=runtime, problem=None, silence_peak=peak, streamed_equals_whole=streamed, arena_bytes=opened.arena_bytes
+        runtime=runtime,
+        problem=None,
+        peaks={name: int(np.abs(pcm.astype(np.int32)).max()) for name, pcm in outputs.items()},
+        repeatable=np.array_equal(outputs[IMPULSE], again),
+        arena_bytes=opened.arena_bytes,
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -44,6 +46,12 @@ def fifth_percentile(differences: npt.ArrayLike) -> float:
 def fifth_percentile_interval(differences: npt.ArrayLike, resamples: int = RESAMPLES, seed: int = _SEED) -> Interval:
     """As :func:`mean_interval`, of :func:`fifth_percentile`."""
     return _interval(np.percentile(_resampled(differences, resamples, seed), 5, axis=1, method="lower"))
+
+
+def of_the_size(mean: float, interval: Interval) -> Interval:
+    """The interval of a mean's size |mean|, from that of the mean: turned round where the mean is negative."""
+    low, high = sorted(math.copysign(1, mean) * end for end in (interval.low, interval.high))
+    return Interval(low=low, high=high)
 
 
 def _resampled(differences: npt.ArrayLike, resamples: int, seed: int) -> npt.NDArray[np.float64]:

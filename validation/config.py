@@ -84,6 +84,7 @@ class JudgeConfig(_Strict):
     golden_tensors: list[str] | None = Field(default=None, description="inner tensors in golden_vectors.npz; None: a spread of 16")
     workers: int | None = Field(default=None, gt=0)
     cache: Path | None = None
+    gate_files: list[Path] = Field(default=[], description="Python files with gates beside those of validation/gates")
     reproduce: str = ""
     provenance: Provenance = Provenance()
 
@@ -142,6 +143,7 @@ def _absolute(config: JudgeConfig, base: Path) -> JudgeConfig:
             "float_onnx": fix(config.float_onnx),
             "layer_noise": fix(config.layer_noise),
             "cache": fix(config.cache),
+            "gate_files": [base / path for path in config.gate_files],
             "stages": [stage.model_copy(update={"path": base / stage.path}) for stage in config.stages],
             "sets": [entry.model_copy(update={"path": base / entry.path}) for entry in config.sets],
         }

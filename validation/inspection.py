@@ -1,12 +1,13 @@
-"""Everything that is judged on the file and a few segments: structure, behaviour, inner tensors, golden inputs, costs, golden vectors."""
+"""Everything that is measured on the file and a few segments, each when first asked for, and once."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from edge_runtime.runtime import open_runtime
 from export_specs.foundation.errors import UserError
@@ -16,109 +17,123 @@ from validation.behaviour import RuntimeBehaviour, observe
 from validation.config import JudgeConfig
 from validation.evaluation_set import EvaluationSet
 from validation.golden_inputs import OpComparison, forced_onnx, forced_tflite
-from validation.golden_vectors import write_golden_vectors
-from validation.layers import RuntimeComparison, compare_runtime, first_segments, golden_taps, unlike_golden
+from validation.layers import Codes, RuntimeComparison, compare_runtime, first_segments, golden_taps
 from validation.structure import Structure, audit
 from validation.tflite_graph import TfliteGraph
 
-_STREAMED_SEGMENTS = 2.4
-_FAST = ("litert-xnnpack", "onnxruntime")
 
-
-@dataclass(frozen=True)
 class Inspection:
-    """What was found. ``ops`` names the operator of each tensor of the TFLite file, ``overwritten`` the clips (of how many: ``clips``)
-    whose output depends on whether inner tensors are kept."""
+    """The target's file, its clips and what its runtimes make of them. ``say`` is told what begins."""
 
-    structure: Structure
-    behaviour: list[RuntimeBehaviour]
-    free: list[RuntimeComparison]
-    golden_inputs: dict[str, list[OpComparison]]
-    overwritten: list[str]
-    clips: int
-    ops: dict[str, str]
-    cost: Cost | None
-    float_cost: Cost | None
-    segment_samples: int
+    def __init__(self, config: JudgeConfig, target: TargetSpec, data: EvaluationSet, say: Callable[[str], None]) -> None:
+        """Raises UserError where judge.json does not name a file of the target's format."""
+        path = config.onnx if target.format == "onnx" else config.tflite
+        if path is None:
+            raise UserError(f"the target '{target.name}' ships {target.format}: judge.json must name it as '{target.format}'")
+        self.path: Path = path
+        self.data = data
+        self.sample_rate = data.manifest.sample_rate
+        self._config, self._target, self._say = config, target, say
+
+    def file_for(self, runtime: str) -> Path | None:
+        """The file that a runtime runs; None where judge.json names none of that kind."""
+        return self._config.onnx if runtime == "onnxruntime" else self._config.tflite
+
+    @cached_property
+    def structure(self) -> Structure:
+        """The audit of the file."""
+        self._say("structure")
+        return audit(self.path, self._target.allowed_ops)
+
+    @cached_property
+    def segment_samples(self) -> int:
+        """T: the fixed length of one run."""
+        return open_runtime(self.path, sample_rate=self.sample_rate).segment_samples
+
+    @cached_property
+    def clips(self) -> list[npt.NDArray[np.int16]]:
+        """Segments at level, [T] or [A, T]."""
+        return first_segments(self.data.items, self._config.layer_clips, self.segment_samples)
+
+    def recording(self, segments: float) -> npt.NDArray[np.int16]:
+        """A recording of so many segments: the mixtures one after the other, again and again, [N] or [A, N]."""
+        joined = np.concatenate([item.mixture for item in self.data.items], axis=-1)
+        return np.take(joined, np.arange(int(segments * self.segment_samples)), axis=-1, mode="wrap")
+
+    @cached_property
+    def behaviour(self) -> list[RuntimeBehaviour]:
+        """How the file itself behaves in every runtime of the target."""
+        found = []
+        for runtime in self._target.runtimes:
+            self._say(f"behaviour in {runtime}")
+            found.append(observe(self.file_for(runtime), runtime, self.clips[0], self.sample_rate))
+        return found
 
     @property
-    def counted_parameters(self) -> int:
-        """Values in the constants of the float network, or else of the TFLite file, or else (ONNX alone) as many as its constants have
-        bytes."""
-        cost = self.float_cost or self.cost
-        return self.structure.constant_bytes if cost is None else cost.constants
+    def running(self) -> list[str]:
+        """The runtimes of the target in which the file runs."""
+        return [found.runtime for found in self.behaviour if found.problem is None]
 
     @property
     def arena_bytes(self) -> int | None:
         """TFLM's arena; None where it does not run the file."""
-        return next((b.arena_bytes for b in self.behaviour if b.arena_bytes is not None), None)
+        return next((found.arena_bytes for found in self.behaviour if found.arena_bytes is not None), None)
 
+    @cached_property
+    def golden(self) -> list[dict[str, Codes]]:
+        """Inner tensors of each clip: of LiteRT's reference kernels for a TFLite file, of ONNX Runtime for an ONNX file."""
+        self._say("golden tensors")
+        return golden_taps(self.path, self.clips, self.sample_rate)
 
-def artefact(config: JudgeConfig, target: TargetSpec) -> Path:
-    """The file that ships for the target.
+    @cached_property
+    def ops(self) -> dict[str, str]:
+        """The TFLite operator that makes each tensor, by the tensor's name; nothing for an ONNX file."""
+        if self._target.format == "onnx":
+            return {}
+        graph = TfliteGraph.read(self.path)
+        return {graph.tensors[index].name: operator.name for index, operator in graph.computed.items()}
 
-    Raises:
-        UserError: judge.json does not name a file of the target's format.
-    """
-    path = config.onnx if target.format == "onnx" else config.tflite
-    if path is None:
-        raise UserError(f"the target '{target.name}' ships {target.format}: judge.json must name it as '{target.format}'")
-    return path
+    @cached_property
+    def free(self) -> list[RuntimeComparison]:
+        """Every inner tensor of the other runtimes against the golden ones; nothing for an ONNX file, which one runtime runs."""
+        if self._target.format == "onnx":
+            return []
+        found = []
+        for runtime in self.running:
+            path = self.file_for(runtime)
+            if runtime != "litert-ref" and path is not None:
+                self._say(f"inner tensors in {runtime}")
+                found.append(compare_runtime(path, runtime, self.clips, self.golden, self.sample_rate))
+        return found
 
+    @cached_property
+    def golden_inputs(self) -> dict[str, list[OpComparison]]:
+        """Op by op with golden inputs, by runtime; nothing for a file with float tensors, which no integers reproduce."""
+        found: dict[str, list[OpComparison]] = {}
+        if self._target.format == "onnx" or self.structure.float_tensors:
+            return found
+        self._say("op by op with golden inputs")
+        if "litert-xnnpack" in self.running:
+            found["litert-xnnpack"] = forced_tflite(self.path, self.clips)
+        if "onnxruntime" in self.running and self._config.onnx is not None:
+            found["onnxruntime"] = forced_onnx(self._config.onnx, self.golden, self.clips)
+        return found
 
-def inspect(config: JudgeConfig, target: TargetSpec, data: EvaluationSet, out: Path, say: Callable[[str], None]) -> Inspection:
-    """Inspect the target's file; golden_vectors.npz is written into ``out``. ``say`` is told what begins."""
-    path = artefact(config, target)
-    rate = data.manifest.sample_rate
-    say("structure")
-    structure = audit(path, target.allowed_ops)
-    segment = open_runtime(path, sample_rate=rate).segment_samples
-    recording = _recording(data, int(_STREAMED_SEGMENTS * segment))
-    behaviour = []
-    for runtime in target.runtimes:
-        file = config.onnx if runtime == "onnxruntime" else config.tflite
-        if file is not None:
-            say(f"behaviour in {runtime}")
-            behaviour.append(observe(file, runtime, recording, rate, stream=runtime in _FAST))
-    running = [b.runtime for b in behaviour if b.problem is None]
-    clips = first_segments(data.items, config.layer_clips, segment)
-    say("golden tensors")
-    golden = golden_taps(path, clips, rate)
-    write_golden_vectors(out / "golden_vectors.npz", clips, golden, config.golden_tensors)
-    free: list[RuntimeComparison] = []
-    forced: dict[str, list[OpComparison]] = {}
-    ops: dict[str, str] = {}
-    overwritten: list[str] = []
-    if target.format == "tflite":
-        graph = TfliteGraph.read(path)
-        ops = {graph.tensors[index].name: operator.name for index, operator in graph.computed.items()}
-        overwritten = unlike_golden(path, clips, golden, rate)
-        for runtime in (r for r in running if r != "litert-ref"):
-            say(f"inner tensors in {runtime}")
-            file = config.onnx if runtime == "onnxruntime" else path
-            assert file is not None
-            free.append(compare_runtime(file, runtime, clips, golden, rate))
-        if not structure.float_tensors:
-            say("op by op with golden inputs")
-            if "litert-xnnpack" in running:
-                forced["litert-xnnpack"] = forced_tflite(path, clips)
-            if "onnxruntime" in running and config.onnx is not None:
-                forced["onnxruntime"] = forced_onnx(config.onnx, golden, clips)
-    return Inspection(
-        structure=structure,
-        behaviour=behaviour,
-        free=free,
-        golden_inputs=forced,
-        overwritten=overwritten,
-        clips=len(clips),
-        ops=ops,
-        cost=count_tflite(config.tflite, rate, segment) if config.tflite is not None else None,
-        float_cost=count_onnx_float(config.float_onnx, rate, segment) if config.float_onnx is not None else None,
-        segment_samples=segment,
-    )
+    @cached_property
+    def cost(self) -> Cost | None:
+        """Work of the TFLite file; None where there is none."""
+        path = self._config.tflite
+        return None if path is None else count_tflite(path, self.sample_rate, self.segment_samples)
 
+    @cached_property
+    def float_cost(self) -> Cost | None:
+        """Work of the float network; None where its ONNX file is not named."""
+        path = self._config.float_onnx
+        return None if path is None else count_onnx_float(path, self.sample_rate, self.segment_samples)
 
-def _recording(data: EvaluationSet, samples: int) -> np.typing.NDArray[np.int16]:
-    """The mixtures one after the other, again and again: [samples] or [A, samples]."""
-    joined = np.concatenate([item.mixture for item in data.items], axis=-1)
-    return np.take(joined, np.arange(samples), axis=-1, mode="wrap")
+    @property
+    def parameters(self) -> int:
+        """Parameters of the float network as judge.json tells them. Else values in the constants of the float network, or of the TFLite
+        file, or (ONNX alone) as many as its constants have bytes."""
+        cost = self.float_cost or self.cost
+        return self._config.parameters or (self.structure.constant_bytes if cost is None else cost.constants)

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from export_specs.foundation.errors import UserError
 from validation.bootstrap import Interval, fifth_percentile, fifth_percentile_interval, mean_interval, paired_differences
 from validation.evaluation_set import Item
 from validation.metrics import sdr, sdr_of_windows, si_sdr, sqnr, stoi
@@ -16,10 +15,11 @@ from validation.stages import FULL_SCALE, Estimates
 
 
 class ItemScore(Record):
-    """One mixture in one stage. Decibels are means over the sources; ``order`` says which estimate belongs to source 0, 1, …
-    ``sdr`` is eq. (2) of the FQSS paper of speech, museval's of music, ``stoi`` of speech alone.
+    """One mixture in one stage, in dB unless said. ``si_sdr``, ``sdr`` and ``stoi`` are means over the sources.
 
-    ``sqnr`` is the float stage's waveform against its difference from this stage's, with each stage in its own order.
+    ``order`` says which estimate belongs to source 0, 1, …; ``source_si_sdr`` and ``source_sdr`` are in the order of the sources. SDR is
+    eq. (2) of the FQSS paper for speech and museval's for music. ``stoi`` is for speech alone, None for music and where a source holds
+    too little speech for it. ``sqnr`` is the float stage's waveform against its difference from this stage's, each in its own order.
     """
 
     id: str
@@ -27,6 +27,8 @@ class ItemScore(Record):
     si_sdr: Number
     si_sdr_input: Number
     sdr: Number
+    source_si_sdr: tuple[Number, ...]
+    source_sdr: tuple[Number, ...]
     stoi: Number | None
     order: tuple[int, ...]
     sqnr: Number
@@ -38,10 +40,16 @@ class ItemScore(Record):
 
 
 class Summary(Record):
-    """Means over ``n`` mixtures. ``delta`` is this stage − float in dB SI-SDR, ``delta_p5`` its 5th percentile, ``sdr_delta`` the same
-    in dB SDR, each with its 95 % interval."""
+    """Means over ``n`` mixtures.
+
+    ``float_si_sdr`` and ``float_si_sdr_improvement`` are the float stage's over the same mixtures, so that a stage that ran on few is
+    compared with the same few. ``delta`` is this stage − float in dB SI-SDR, ``delta_p5`` its 5th percentile, ``sdr_delta`` the same in
+    dB SDR, each with its 95 % interval. ``stoi_n`` of the mixtures have a STOI.
+    """
 
     n: int
+    float_si_sdr: Number
+    float_si_sdr_improvement: Number
     si_sdr: Number
     si_sdr_improvement: Number
     sdr: Number
@@ -54,6 +62,7 @@ class Summary(Record):
     sdr_delta: Number
     sdr_delta_interval: Interval
     stoi_delta: Number | None
+    stoi_n: int
     order_agreement: Number
 
 
@@ -71,29 +80,23 @@ class StageResult(Record):
 
 
 def score_item(item: Item, estimates: Estimates, reference: Estimates, sample_rate: int) -> ItemScore:
-    """Score the [S, T] or [S, A, T] estimates of one mixture; ``reference`` holds the float stage's. Both float64, 1.0 = full scale.
-
-    Raises:
-        UserError: the mixture cannot be scored; it is named.
-    """
+    """Score the [S, T] or [S, A, T] estimates of one mixture; ``reference`` holds the float stage's. Both float64, 1.0 = full scale."""
     sources = item.sources / FULL_SCALE
     mixture = item.mixture / FULL_SCALE
     order, ratios = matched(estimates, item)
     float_order, _ = matched(reference, item)
     ordered = estimates[list(order)]
-    intelligibility = None
-    if not item.named:
-        try:
-            intelligibility = float(np.mean([stoi(e, s, sample_rate) for e, s in zip(ordered, sources, strict=True)]))
-        except UserError as error:
-            raise UserError(f"item '{item.id}': {error}") from error
+    source_sdr = sdr_of_windows(ordered, sources, sample_rate) if item.named else sdr(ordered, sources)
+    speech = [] if item.named else list(zip(ordered, sources, strict=True))
     return ItemScore(
         id=item.id,
         subset=item.subset,
         si_sdr=float(np.mean(ratios)),
         si_sdr_input=float(np.mean([si_sdr(mixture, source) for source in sources])),
-        sdr=sdr_of_windows(ordered, sources, sample_rate) if item.named else sdr(ordered, sources),
-        stoi=intelligibility,
+        sdr=float(np.mean(source_sdr)),
+        source_si_sdr=tuple(ratios),
+        source_sdr=tuple(source_sdr),
+        stoi=_mean([stoi(estimate, source, sample_rate) for estimate, source in speech]),
         order=order,
         sqnr=sqnr(reference[list(float_order)], ordered),
     )
@@ -104,12 +107,15 @@ def summarise(scores: Sequence[ItemScore], reference: Mapping[str, ItemScore]) -
     paired = [reference[score.id] for score in scores]
     delta = paired_differences([r.si_sdr for r in paired], [s.si_sdr for s in scores])
     sdr_delta = paired_differences([r.sdr for r in paired], [s.sdr for s in scores])
+    speech = [(r.stoi, s.stoi) for r, s in zip(paired, scores, strict=True) if r.stoi is not None and s.stoi is not None]
     return Summary(
         n=len(scores),
+        float_si_sdr=float(np.mean([r.si_sdr for r in paired])),
+        float_si_sdr_improvement=float(np.mean([r.si_sdr_improvement for r in paired])),
         si_sdr=float(np.mean([s.si_sdr for s in scores])),
         si_sdr_improvement=float(np.mean([s.si_sdr_improvement for s in scores])),
         sdr=float(np.mean([s.sdr for s in scores])),
-        stoi=_mean([s.stoi for s in scores]),
+        stoi=_mean([after for _, after in speech]),
         sqnr=float(np.mean([s.sqnr for s in scores])),
         delta=float(delta.mean()),
         delta_interval=mean_interval(delta),
@@ -117,15 +123,16 @@ def summarise(scores: Sequence[ItemScore], reference: Mapping[str, ItemScore]) -
         delta_p5_interval=fifth_percentile_interval(delta),
         sdr_delta=float(sdr_delta.mean()),
         sdr_delta_interval=mean_interval(sdr_delta),
-        stoi_delta=_mean([None if s.stoi is None or r.stoi is None else s.stoi - r.stoi for s, r in zip(scores, paired, strict=True)]),
+        stoi_delta=_mean([after - before for before, after in speech]),
+        stoi_n=len(speech),
         order_agreement=float(np.mean([s.order == r.order for s, r in zip(scores, paired, strict=True)])),
     )
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
-    """Their mean; None where one was not measured."""
+    """Their mean; None where there is none, or one was not measured."""
     known = [value for value in values if value is not None]
-    return float(np.mean(known)) if len(known) == len(values) else None
+    return float(np.mean(known)) if known and len(known) == len(values) else None
 
 
 def judge_stage(

@@ -17,11 +17,15 @@ from validation.theory import EstimatePoint, estimate_points
 
 @dataclass
 class LadderRun:
-    """What the stages gave. ``reference`` and ``subject`` are the estimates of the test sets by item id, ``items`` their items."""
+    """What the stages gave.
+
+    ``points`` holds the theory's figures of every estimate, by stage, over the test and sweep sets. ``reference`` and ``subject`` are the
+    estimates of the test sets by item id, ``items`` their items.
+    """
 
     results: list[StageResult] = field(default_factory=list)
     sweep: list[SweepPoint] = field(default_factory=list)
-    points: list[EstimatePoint] = field(default_factory=list)
+    points: dict[str, list[EstimatePoint]] = field(default_factory=dict)
     items: dict[str, Item] = field(default_factory=dict)
     reference: dict[str, Estimates] = field(default_factory=dict)
     subject: dict[str, Estimates] = field(default_factory=dict)
@@ -49,7 +53,7 @@ def _run_set(config: JudgeConfig, entry: SetConfig, data: EvaluationSet, run: La
     reference = _estimates(config, first, data, progress)
     reference_scores = {item.id: score for item, score in _scores(first, data, reference[0], reference[0], progress)}
     all_scores: dict[str, list[ItemScore]] = {}
-    points: list[EstimatePoint] = []
+    subject_points: list[EstimatePoint] = []
     for stage in chosen:
         if stage is first:
             (estimates, seconds), scores = reference, list(reference_scores.values())
@@ -70,18 +74,22 @@ def _run_set(config: JudgeConfig, entry: SetConfig, data: EvaluationSet, run: La
                 seconds_per_second=pace,
             )
         )
-        if stage.name == config.subject and entry.role != "extra":
-            for item in data.items:
-                if item.id in estimates:
-                    points += estimate_points(item, reference[0][item.id], estimates[item.id])
+        if stage is not first and entry.role != "extra":
+            found = [
+                point
+                for item in data.items
+                if item.id in estimates and item.id in reference[0]
+                for point in estimate_points(item, reference[0][item.id], estimates[item.id])
+            ]
+            run.points.setdefault(stage.name, []).extend(found)
+            subject_points += found if stage.name == config.subject else []
         if stage.name == config.subject and entry.role == "test":
             run.subject.update(estimates)
     if entry.role == "test":
         run.reference.update(reference[0])
         run.items.update({item.id: item for item in data.items})
     if entry.role == "sweep":
-        run.sweep += sweep(data.manifest.name, data.items, all_scores, reference_scores, config.subject, points)
-    run.points += points
+        run.sweep += sweep(data.manifest.name, data.items, all_scores, reference_scores, config.subject, subject_points)
 
 
 def _estimates(

@@ -11,8 +11,6 @@ import numpy as np
 import numpy.typing as npt
 from pystoi import stoi as pystoi_stoi
 
-from export_specs.foundation.errors import UserError
-
 Waveform = npt.NDArray[np.float64]
 
 
@@ -57,30 +55,35 @@ def split_by_projection(estimate: npt.ArrayLike, source: npt.ArrayLike) -> tuple
     return target, first - target
 
 
-def sdr(estimates: npt.ArrayLike, sources: npt.ArrayLike) -> float:
-    """Plain SDR of eq. (2) of the FQSS paper: the mean over the S sources of 10·log10(‖s‖² / ‖ŝ − s‖²). Both are [S, T] in one unit."""
+def sdr(estimates: npt.ArrayLike, sources: npt.ArrayLike) -> list[float]:
+    """Plain SDR of each of the S sources, 10·log10(‖s‖² / ‖ŝ − s‖²) dB; eq. (2) of the FQSS paper is their mean. Both are [S, T] in one
+    unit."""
     first, second = _pair(estimates, sources)
-    return float(np.mean([ratio_db(_energy(s), _energy(e - s)) for e, s in zip(first, second, strict=True)]))
+    return [ratio_db(_energy(s), _energy(e - s)) for e, s in zip(first, second, strict=True)]
 
 
-def sdr_of_windows(estimates: npt.ArrayLike, sources: npt.ArrayLike, sample_rate: int) -> float:
+def sdr_of_windows(estimates: npt.ArrayLike, sources: npt.ArrayLike, sample_rate: int) -> list[float]:
     """SDR of music as museval has it (BSS Eval version 4, Stöter, Liutkus and Ito 2018): of each source the median over windows of 1 s.
 
     Its filters share the error among space, interference and artefacts, whose sum does not depend on them: its SDR is the plain ratio.
-    What is left of a last window does not count, nor a window in which any source or estimate is silent; where none counts, the whole does.
+    What is left of a last window does not count, nor a window in which any source or estimate is silent. Silent means, there as here,
+    that the sum of the channels is zero throughout: a source whose two channels cancel each other is silent too. Where no window counts
+    (museval gives NaN), the whole recording is one window.
 
     Args:
         estimates, sources: [S, T] or [S, A, T] in one unit.
-
-    Returns:
-        The mean over the sources.
     """
     pairs = list(zip(*_pair(estimates, sources), strict=True))
     starts = range(0, pairs[0][0].shape[-1] - sample_rate + 1, sample_rate)
     windows = [[(e[..., at : at + sample_rate], s[..., at : at + sample_rate]) for e, s in pairs] for at in starts]
-    counted = [window for window in windows if all(e.any() and s.any() for e, s in window)] or [pairs]
+    counted = [window for window in windows if all(_sounds(e) and _sounds(s) for e, s in window)] or [pairs]
     ratios = [[ratio_db(_energy(s), _energy(e - s)) for e, s in window] for window in counted]
-    return float(np.mean(np.median(ratios, axis=0)))
+    return [float(median) for median in np.median(ratios, axis=0)]
+
+
+def _sounds(waveform: Waveform) -> bool:
+    """Whether the sum over the channels of [T] or [A, T] is other than zero anywhere."""
+    return bool(np.any(waveform if waveform.ndim == 1 else waveform.sum(axis=0)))
 
 
 def sqnr(reference: npt.ArrayLike, quantized: npt.ArrayLike) -> float:
@@ -90,19 +93,19 @@ def sqnr(reference: npt.ArrayLike, quantized: npt.ArrayLike) -> float:
     return np.inf if noise == 0 else ratio_db(_energy(first), noise)
 
 
-def stoi(estimate: npt.ArrayLike, source: npt.ArrayLike, sample_rate: int) -> float:
+def stoi(estimate: npt.ArrayLike, source: npt.ArrayLike, sample_rate: int) -> float | None:
     """Classic (not extended) STOI of [T] waveforms, by pystoi.
 
-    Raises:
-        UserError: the source holds too little speech for STOI (30 frames of 25.6 ms after silence is cut).
+    None where the source holds too little speech for it: STOI compares stretches of 30 frames, 0.4 s, that are left after the frames
+    40 dB below the loudest are cut. pystoi itself warns and gives 1e-5, or raises AxisError where not one frame is left.
     """
     first, second = _pair(estimate, source)
     with warnings.catch_warnings():
-        warnings.simplefilter("error", RuntimeWarning)
+        warnings.filterwarnings("error", message="Not enough STFT frames", category=RuntimeWarning)
         try:
             return float(pystoi_stoi(second, first, sample_rate, extended=False))
-        except RuntimeWarning as error:
-            raise UserError(f"STOI cannot be computed: {error}. Take longer recordings into the evaluation set.") from error
+        except (RuntimeWarning, np.exceptions.AxisError):
+            return None
 
 
 def source_snr(sources: npt.ArrayLike, mixture: npt.ArrayLike) -> list[float]:

@@ -13,7 +13,7 @@ from export_specs.foundation.atomic import write_text
 from export_specs.foundation.errors import UserError
 from validation.accounting import Cost
 from validation.behaviour import RuntimeBehaviour
-from validation.bootstrap import Interval
+from validation.gate_result import GateResult
 from validation.golden_inputs import OpComparison
 from validation.ladder import StageResult
 from validation.layers import LayerNoise, RuntimeComparison
@@ -21,23 +21,11 @@ from validation.level import LevelPoint
 from validation.record import Number, Record
 from validation.structure import Structure
 from validation.sweep import SweepPoint
-from validation.theory import EstimatePoint, TheoryBin
+from validation.theory import EstimatePoint, SdrBin
+from validation.verdict import Verdict
 
 SCHEMA_FILE = Path(__file__).with_name("parity.schema.json")
-SCHEMA_VERSION = "1.4"
-
-
-class Gate(Record):
-    """One rule with what was observed. ``passed`` None: not judged, and ``note`` says why."""
-
-    id: str
-    rule: str
-    observed: Number | None
-    limit: Number | None
-    ci: Interval | None = None
-    passed: bool | None
-    n: int
-    note: str = ""
+SCHEMA_VERSION = "2.0"
 
 
 class FileDigest(Record):
@@ -109,27 +97,21 @@ class Clip(Record):
     loss_db: Number
 
 
-class Verdict(Record):
-    """``passed`` is None for targets without gates."""
-
-    passed: bool | None
-    failed: list[str]
-
-
 class Parity(Record):
-    """The whole report."""
+    """The whole report. ``explanations`` of the gates go by the gate's id; ``theory`` has every stage, ``points`` the subject alone."""
 
-    schema_version: Literal["1.4"] = "1.4"
+    schema_version: Literal["2.0"] = "2.0"
     not_tested: list[str]
     verdict: Verdict
     subject: Subject
     environment: dict[str, str]
     data: list[DataSet]
-    gates: list[Gate]
+    gates: list[GateResult]
+    explanations: dict[str, str]
     ladder: list[StageResult]
     sweep: list[SweepPoint]
     level: list[LevelPoint]
-    theory: list[TheoryBin]
+    theory: list[SdrBin]
     points: list[EstimatePoint]
     behaviour: list[RuntimeBehaviour]
     layers: Layers

@@ -11,13 +11,15 @@ from matplotlib.figure import Figure
 
 from validation.layers import LSB_LABELS
 from validation.parity import Parity
-from validation.theory import predicted_loss
 
-_BLUE, _ORANGE, _GREY, _RED = "#2b6cb0", "#dd6b20", "#718096", "#c53030"
+BLUE, ORANGE, GREY, RED = "#2b6cb0", "#dd6b20", "#718096", "#c53030"
 
 
 def ladder_plot(parity: Parity) -> str:
-    """Mean SI-SDR improvement of each stage on the test sets, with the interval of its difference from float."""
+    """Mean SI-SDR improvement of each stage on the test sets, with the interval of its difference from float.
+
+    A diamond marks the float network's over the same mixtures, which are fewer for a slow runtime.
+    """
     names = {entry.name for entry in parity.data if entry.role == "test"}
     stages = [result for result in parity.ladder if result.set in names]
     figure = Figure(figsize=(9, 0.5 + 0.42 * len(stages)))
@@ -26,7 +28,8 @@ def ladder_plot(parity: Parity) -> str:
         found = result.summary
         label = f"{found.si_sdr_improvement:.2f} dB  ({found.delta:+.3f}, n = {found.n})"
         if math.isfinite(found.si_sdr_improvement):
-            axes.barh(row, found.si_sdr_improvement, color=_GREY if result.beside else _BLUE)
+            axes.barh(row, found.si_sdr_improvement, color=GREY if result.beside else BLUE)
+            axes.plot(found.float_si_sdr_improvement, row, "D", color=ORANGE, markersize=5)
             low, high = found.delta - found.delta_interval.low, found.delta_interval.high - found.delta
             if math.isfinite(low) and math.isfinite(high):
                 axes.errorbar(found.si_sdr_improvement, row, xerr=[[max(low, 0.0)], [max(high, 0.0)]], color="black", capsize=3)
@@ -34,28 +37,8 @@ def ladder_plot(parity: Parity) -> str:
                       bbox={"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 1})  # fmt: skip
     axes.set_yticks(range(len(stages)), [f"{r.stage}{' (beside)' if r.beside else ''} · {r.set}" for r in stages], fontsize=8)
     axes.invert_yaxis()
-    axes.set_xlabel("SI-SDR improvement, dB (bar: 95 % interval of the difference from float)")
-    return _svg(figure)
-
-
-def loss_plot(parity: Parity) -> str:
-    """Loss of every estimate against the float network's SDR, with the theory's curve at the median SQNR."""
-    points = [p for p in parity.points if math.isfinite(p.sdr) and math.isfinite(p.loss)]
-    figure = Figure(figsize=(9, 3.6))
-    axes = figure.add_subplot()
-    axes.scatter([p.sdr for p in points], [p.loss for p in points], s=9, color=_BLUE, alpha=0.6, label="one estimate")
-    levels = sorted(p.sqnr for p in points if math.isfinite(p.sqnr))
-    if levels:
-        span = np.linspace(min(p.sdr for p in points), max(p.sdr for p in points), 80)
-        for part, style in ((0.5, "-"), (0.1, ":"), (0.9, "--")):
-            level = levels[int(part * (len(levels) - 1))]
-            label = f"theory at SQNR {level:.1f} dB ({part:.0%} of estimates are below)"
-            axes.plot(span, [predicted_loss(float(x), level) for x in span], style, color=_ORANGE, label=label)
-    axes.axhline(0, color=_GREY, linewidth=0.7)
-    axes.set_xlabel("SDR of the float network, dB")
-    axes.set_ylabel("loss, dB")
-    axes.legend(fontsize=7)
-    return _svg(figure)
+    axes.set_xlabel("SI-SDR improvement, dB (whiskers: 95 % interval of the difference from float; diamond: float on the same mixtures)")
+    return svg(figure)
 
 
 def layer_plot(parity: Parity) -> str:
@@ -63,7 +46,7 @@ def layer_plot(parity: Parity) -> str:
     figure = Figure(figsize=(9, 3))
     axes = figure.add_subplot()
     drawn = False
-    for comparison, colour in zip(parity.layers.free, (_BLUE, _ORANGE, _GREY, _RED), strict=False):
+    for comparison, colour in zip(parity.layers.free, (BLUE, ORANGE, GREY, RED), strict=False):
         finite = [(k, t.sqnr) for k, t in enumerate(comparison.tensors) if math.isfinite(t.sqnr)]
         if finite:
             axes.plot(
@@ -74,7 +57,7 @@ def layer_plot(parity: Parity) -> str:
     axes.set_ylabel("SQNR, dB")
     if drawn:
         axes.legend(fontsize=7)
-    return _svg(figure)
+    return svg(figure)
 
 
 def lsb_plot(parity: Parity) -> str:
@@ -96,10 +79,11 @@ def lsb_plot(parity: Parity) -> str:
     axes.set_ylabel("share of values")
     if parity.layers.free:
         axes.legend(fontsize=7)
-    return _svg(figure)
+    return svg(figure)
 
 
-def _svg(figure: Figure) -> str:
+def svg(figure: Figure) -> str:
+    """The figure as SVG text, the same for the same figure."""
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "parity"}):
         content = io.StringIO()
         figure.savefig(content, format="svg", bbox_inches="tight", metadata={"Date": None, "Creator": None})

@@ -11,10 +11,13 @@ import jinja2
 
 from export_specs.foundation.atomic import write_text
 from export_specs.foundation.errors import UserError
+from validation.gate_result import Excuse, GateResult
 from validation.golden_inputs import OpComparison
 from validation.layers import LSB_LABELS, TensorComparison
-from validation.parity import Clip, Gate, Parity
-from validation.plots import ladder_plot, layer_plot, loss_plot, lsb_plot
+from validation.parity import Clip, Parity
+from validation.plots import ladder_plot, layer_plot, lsb_plot
+from validation.sdr_bins import bin_words
+from validation.theory_plots import loss_plot, sdr_plot, snr_histogram
 
 _SUMMARY_LINES = 40
 _NOISIEST = 10
@@ -32,13 +35,14 @@ def render(parity: Parity, folder: Path, out: Path | None = None) -> None:
         loader=jinja2.PackageLoader("validation"), autoescape=jinja2.select_autoescape(["html.j2"]), undefined=jinja2.StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters.update(number=number, state=state, sign=sign)
-    told = [gate for gate in parity.gates if not gate.passed or gate.id.startswith(_TOLD)]
+    environment.filters.update(number=number, sign=sign, bin=lambda found: bin_words((found.low, found.high)))
+    told = [gate for gate in parity.gates if gate.state != "passed" or gate.id.startswith(_TOLD)]
     shared = {
         "told_gates": told,
         "other_gates": [gate.id for gate in parity.gates if gate not in told],
         "parity": parity,
         "headline": headline(parity),
+        "exceptions": exceptions(parity.gates),
         "lsb_labels": LSB_LABELS,
         "noisiest": sorted(parity.layers.noise, key=lambda noise: noise.own)[:_NOISIEST],
         "worst_ops": {name: worst_ops(found) for name, found in parity.layers.golden_inputs.items()},
@@ -46,7 +50,9 @@ def render(parity: Parity, folder: Path, out: Path | None = None) -> None:
     }
     plots = {
         "ladder": ladder_plot(parity),
-        "loss": loss_plot(parity) if parity.points else "",
+        "sdr": sdr_plot(parity) if parity.points else "",
+        "loss": loss_plot(parity) if parity.theory else "",
+        "snr": snr_histogram(parity) if parity.points else "",
         "layers": layer_plot(parity),
         "lsb": lsb_plot(parity),
     }
@@ -62,6 +68,18 @@ def render(parity: Parity, folder: Path, out: Path | None = None) -> None:
 def headline(parity: Parity) -> str:
     """The report's first line: what was not tested."""
     return f"Not tested: {'; '.join(parity.not_tested)}."
+
+
+def exceptions(results: Sequence[GateResult]) -> list[tuple[str, Excuse]]:
+    """Every exception of the target with the gate it belongs to (its family for "near.<runtime>") and all that it excused there."""
+    found: dict[tuple[str, str], Excuse] = {}
+    for result in results:
+        family = "near" if result.id.startswith("near.") else result.id
+        for excuse in result.excuses:
+            before = found.get((family, excuse.pattern))
+            count = excuse.count + (before.count if before else 0)
+            found[family, excuse.pattern] = excuse.model_copy(update={"count": count})
+    return [(family, excuse) for (family, _), excuse in found.items()]
 
 
 def worst_ops(found: Sequence[OpComparison], count: int = 10) -> list[OpComparison]:
@@ -88,11 +106,6 @@ def number(value: float | None, digits: int = 3) -> str:
 def sign(value: float, digits: int = 3) -> str:
     """As :func:`number`, with a plus for gains."""
     return ("+" if value > 0 else "") + number(value, digits)
-
-
-def state(gate: Gate) -> str:
-    """passed, failed or not judged."""
-    return {True: "passed", False: "failed", None: "not judged"}[gate.passed]
 
 
 def _players(clips: Sequence[Clip], folder: Path) -> list[dict[str, object]]:

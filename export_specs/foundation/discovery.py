@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import pkgutil
+import sys
+from pathlib import Path
 from types import ModuleType
+
+from export_specs.foundation.errors import UserError
 
 
 def discovered_modules(package: str) -> list[ModuleType]:
@@ -20,3 +25,22 @@ def discovered_modules(package: str) -> list[ModuleType]:
     return [
         importlib.import_module(f"{package}.{found.name}") for found in sorted(pkgutil.iter_modules(places), key=lambda item: item.name)
     ]
+
+
+def module_of_file(path: Path) -> ModuleType:
+    """Import a Python file that belongs to no package; no digest of code knows of it.
+
+    Raises:
+        UserError: it is not there, is no Python file, or what it runs fails.
+    """
+    name = f"file_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None or not path.is_file():
+        raise UserError(f"{path} is no Python file")
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)  # annotations of dataclasses are looked up there
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # whatever a user's own file raises
+        del sys.modules[name]
+        raise UserError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
+    return module

@@ -44,6 +44,8 @@ def run(
     deployment, runner = Deployment(choice), StageRunner(Path("build"), typer.echo)
     if stage != "train":  # a float network is for any target
         runner.run(deployment.dry_conversion)
+        if deployment.target_gates is not None:
+            runner.run(deployment.target_gates)
     if stage != "deploy":
         wanted = UNTIL[stage](deployment)
         if wanted is None:
@@ -83,10 +85,12 @@ def _manifests(digests: dict[str, str]) -> dict[str, str]:
 
 
 def _pass_judgement(report: Path) -> None:
-    """Exit code 1 when a gate failed: the report and the files are there all the same."""
+    """Say what the gates came to, and exit with 1 when one failed: the report and the files are there all the same."""
     verdict = json.loads((report / "parity.json").read_text())["verdict"]
-    if verdict["failed"]:
-        raise UserError(f"{len(verdict['failed'])} gates failed: {', '.join(verdict['failed'])}. See {report / 'summary.md'}.")
+    if verdict["state"] == "failed":
+        raise UserError(f"{verdict['words']}: {', '.join(verdict['failed'])}. See {report / 'summary.md'}.")
+    undecided = f" ({', '.join(verdict['undecided'])})" if verdict["undecided"] else ""
+    typer.echo(f"gates: {verdict['words']}{undecided}")
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ class Deployment:
         self._data = {"name": choice.data, "fingerprint": data_identity(choice.data)}
         self._spec = choice.spec.model_dump(mode="json")
         self.dry_conversion = self._dry_conversion()
+        self.target_gates = self._target_gates()
         self.teacher = self._teacher()
         self.float_export = self._stage("float-onnx", "float_export", ("float.onnx",), {"spec": self._spec}, teacher=self.teacher)
         self.evaluation = self._evaluation()
@@ -65,6 +66,14 @@ class Deployment:
         }
         stage = self._stage("dry-conversion", "dry_conversion", ("operators.json",), settings)
         return _run_by_onnx2tf(stage) if target.converter.startswith("onnx2tf") else stage
+
+    def _target_gates(self) -> Stage | None:
+        """To be run before all others where the target changes gates: it refuses those that do not exist."""
+        target = self.choice.target
+        if not target.gates:
+            return None
+        stage = self._stage(f"gates-{target.name}", "target_gates", ("gates.json",), {"target": target.model_dump(mode="json")})
+        return replace(stage, code=("validation.__main__",))
 
     def _teacher(self) -> Stage:
         settings = {"spec": self._without_training(self.choice.spec), "data": self._data}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from torch import nn
@@ -10,6 +11,13 @@ from export_specs.load import load_target
 from export_specs.schema import ModelSpec
 from pipeline.convert.convert import ConversionSummary, convert
 from pipeline.export.qdq import export_qdq
+from validation.gate import GateSettings
+from validation.gates.allowed_ops import AllowedOps
+from validation.gates.int16_ends import Int16Ends
+from validation.gates.no_custom_ops import NoCustomOps
+from validation.gates.no_floats import NoFloats
+from validation.gates.transposes import Transposed, Transposes
+from validation.structure import Structure
 
 TARGET = load_target("tflite-int8")
 
@@ -21,3 +29,11 @@ def deployed(twin: nn.Module, spec: ModelSpec, folder: Path) -> ConversionSummar
         facts["source_names"] = ",".join(spec.source_names)
     export_qdq(twin, spec.segment_samples, facts, folder / "model.qdq.onnx")
     return convert(folder / "model.qdq.onnx", folder / "model.tflite", TARGET.allowed_ops)
+
+
+def audited(found: Structure, transposes: Mapping[str, str]) -> dict[str, str]:
+    """What the judge's gates say of the audit of a file, by gate; ``transposes`` are those that the target allows."""
+    gates = (NoFloats(), NoCustomOps(), AllowedOps(), Int16Ends())
+    results = [result for gate in gates for result in gate.judge(found, GateSettings(), "full")]
+    results += Transposes().judge(Transposed(found, transposes), GateSettings(), "full")
+    return {result.id: result.state for result in results}

@@ -12,10 +12,10 @@ from edge_runtime.runtime import open_runtime
 from export_specs.load import load_model
 from pipeline.networks.build import build_network
 from pipeline.quantization.quantize import Recipe, observe, quantize
-from tests.conformance.networks import TARGET, deployed
+from tests.conformance.networks import TARGET, audited, deployed
 from tests.conformance.runtimes import exact_on_device
 from tests.tiny import mixtures
-from validation.gates import resource_gates, structure_gates
+from validation.gates.file_size import FileSize, FileSizeSettings, Size
 from validation.structure import audit
 
 SAMPLES = {"convtasnet-paper": 4000, "convtasnet-music-paper": 4000, "dptnet-paper": 1000, "sepformer-paper": 2000, "htdemucs-paper": 16384}
@@ -33,13 +33,11 @@ def test_paper_network_passes_structure_exact_and_bytes(model: str, samples: int
     file = deployed(twin, spec, tmp_path).path
 
     found = audit(file, TARGET.allowed_ops)
-    assert TARGET.gates is not None
     parameters = sum(weight.numel() for weight in network.parameters())
-    gates = structure_gates(found, [], TARGET.transposes)
-    gates += resource_gates(found.bytes, parameters, sum(found.ops.values()), None, TARGET.gates)
-    judged = {gate.id: gate.passed for gate in gates if gate.passed is not None}
-    assert {"structure.float", "structure.custom", "structure.ops", "structure.transpose", "resources.bytes"} <= judged.keys()
-    assert all(judged.values()), judged
+    gates = audited(found, TARGET.transposes)
+    assert len(gates) == 5 and set(gates.values()) == {"passed"}, gates
+    (size,) = FileSize().judge(Size(found.bytes, parameters, sum(found.ops.values())), FileSizeSettings(), "full")
+    assert size.state == "passed", size
 
     pcm = (mixtures(spec, 1, 1)[0] * 32768).numpy().astype(np.int16)
     runtime = open_runtime(file, "litert-ref")

@@ -72,16 +72,15 @@ def test_mappings_are_merged_lists_replaced_and_null_takes_out(tmp_path: Path) -
             extends="tflite-int8",
             allowed_ops=["ADD"],
             near_exceptions={"WHILE": None, "MUL": "another reason", "mine*": "a reason"},
-            gates={"mean_si_sdr_loss_db": {"ptq": 2.5}, "near_max_lsb": 3},
+            gates={"task.mean": {"sqnr_db": {"ptq": 20}}, "near": {"max_lsb": 3}},
         )
     )
     assert (mine.name, mine.description, mine.allowed_ops) == ("mine", "", ["ADD"])
     expected = {**base.near_exceptions, "MUL": "another reason", "mine*": "a reason"}
     del expected["WHILE"]
     assert mine.near_exceptions == expected
-    assert base.gates is not None and mine.gates is not None
-    assert mine.gates.mean_si_sdr_loss_db == {**base.gates.mean_si_sdr_loss_db, "ptq": 2.5}
-    assert mine.gates.near_max_lsb == 3
+    assert base.gates == {}
+    assert mine.gates == {"task.mean": {"sqnr_db": {"ptq": 20}}, "near": {"max_lsb": 3}}
     changed = {"name", "description", "allowed_ops", "near_exceptions", "gates"}
     assert mine.model_dump(exclude=changed) == base.model_dump(exclude=changed)
 
@@ -107,7 +106,7 @@ def test_a_chain_of_files_counts_paths_from_the_file_that_names_them(tmp_path: P
         ({"name": "mine", "extends": ["tflite-int8"]}, r"extends \['tflite-int8'\]: name one target"),
         ({"name": "mine", "extends": "list.yaml"}, r"list\.yaml, which .*mine\.yaml extends, holds no settings"),
         ({"extends": "tflite-int8"}, r"name: Field required"),
-        ({"name": "mine", "extends": "tflite-int8", "gates": {"bytes": 1}}, r"gates\.bytes: Extra inputs"),
+        ({"name": "mine", "extends": "tflite-int8", "gates": {"bytes": 1}}, r"gates\.bytes: Input should be a valid dictionary"),
         (
             {"name": "mine", "extends": "tflite-int8", "runtimes": ["litert-ref", "tflmm"]},
             r"unknown runtimes tflmm; there are onnxruntime,",

@@ -12,8 +12,8 @@ import pytest
 from edge_runtime.model_file import read_model
 from export_specs.foundation.errors import UserError
 from tests.edge_runtime.conftest import LOOP_STEPS, SAMPLES, write_loop_model, write_onnx_network, write_tflite_network
+from tests.edge_runtime.conftest import TfliteGraph as TfliteWriter
 from validation.accounting import count_onnx_float, count_tflite
-from validation.behaviour import observe
 from validation.golden_inputs import forced_onnx, forced_tflite
 from validation.golden_vectors import write_golden_vectors
 from validation.layers import TensorStatistics, compare_runtime, golden_taps
@@ -112,6 +112,43 @@ def test_macs_by_hand(tflite: Path, qdq: Path) -> None:
     assert count_onnx_float(qdq, RATE).macs == macs
 
 
+@pytest.mark.parametrize("adjoint", [False, True])
+def test_macs_of_a_batched_matrix_product(tmp_path: Path, adjoint: bool) -> None:
+    """[3, 5, 7] × [3, 7, 11]: 3 · 5 · 7 · 11 products, each added once; the first factor may lie transposed."""
+    g = TfliteWriter()
+    first = g.tensor("a", [3, 7, 5] if adjoint else [3, 5, 7], np.int8, 0.1)
+    second = g.tensor("b", [3, 7, 11], np.int8, 0.1)
+    product = g.tensor("c", [3, 5, 11], np.int8, 0.1)
+    g.operator("BATCH_MATMUL", [first, second], [product], "BatchMatMulOptions", adjX=adjoint)
+    cost = count_tflite(g.write(tmp_path / "m.tflite", [first, second], [product]), RATE, SAMPLES)
+    assert cost.macs_by_op == {"BATCH_MATMUL": 3 * 5 * 7 * 11}
+    assert cost.bops == 8 * 8 * 3 * 5 * 7 * 11
+
+
+def test_macs_of_the_other_ops(tmp_path: Path) -> None:
+    """Each op by hand: a depthwise convolution, a transposed one, a fully connected layer, a product."""
+    g = TfliteWriter()
+    x = g.tensor("x", [1, 1, 10, 4], np.int8, 0.1)
+    weight = g.tensor("w", [1, 1, 3, 4], np.int8, 0.1, data=np.ones((1, 1, 3, 4)))
+    depthwise = g.tensor("d", [1, 1, 10, 4], np.int8, 0.1)
+    g.operator("DEPTHWISE_CONV_2D", [x, weight, -1], [depthwise], "DepthwiseConv2DOptions", strideH=1, strideW=1, depthMultiplier=1)
+    shape = g.tensor("s", [4], np.int32, data=[1, 1, 20, 2])
+    kernel = g.tensor("k", [2, 1, 4, 4], np.int8, 0.1, data=np.ones((2, 1, 4, 4)))
+    wide = g.tensor("t", [1, 1, 20, 2], np.int8, 0.1)
+    g.operator("TRANSPOSE_CONV", [shape, kernel, depthwise], [wide], "TransposeConvOptions", strideH=1, strideW=2)
+    fine, scaled = (g.tensor(name, [1, 1, 20, 2], np.int16, 0.1) for name in ("p", "m"))
+    g.operator("MUL", [fine, wide], [scaled], "MulOptions")
+    rows = g.tensor("r", [6, 2], np.int8, 0.1, data=np.ones((6, 2)))
+    dense = g.tensor("f", [1, 1, 20, 6], np.int8, 0.1)
+    g.operator("FULLY_CONNECTED", [wide, rows, -1], [dense], "FullyConnectedOptions")
+    count = g.tensor("i", [1, 1, 20, 2], np.int32)
+    g.operator("MUL", [count, count], [count], "MulOptions")
+    cost = count_tflite(g.write(tmp_path / "o.tflite", [x, fine], [dense, scaled]), RATE, 100)
+    expected = {"DEPTHWISE_CONV_2D": 40 * 3, "TRANSPOSE_CONV": 4 * 2 * 20 * 2, "MUL": 40, "FULLY_CONNECTED": 120 * 2}
+    assert cost.macs_by_op == expected, "products of int32 are address arithmetic"
+    assert cost.bops == 64 * (120 + 320 + 240) + 8 * 16 * 40
+
+
 def test_published_count_of_the_paper_network(tmp_path: Path) -> None:
     """Encoder and decoder of the paper's Conv-TasNet on one second: 8.2 and 16.4 MMAC (method of its BOPs column)."""
     from onnx import TensorProto, helper
@@ -197,14 +234,6 @@ def test_forced_copy_is_a_sound_file(tflite: Path) -> None:
     assert not {tensor.index for tensor in copy.inputs} & set(written)
     with pytest.raises(UserError, match="not a TFLite file"):
         TfliteGraph(b"nothing at all")
-
-
-def test_behaviour(tflite: Path, tmp_path: Path, clips: list[np.ndarray]) -> None:
-    found = observe(tflite, "litert-xnnpack", np.concatenate(clips), RATE, stream=True)
-    assert found.problem is None and found.streamed_equals_whole
-    assert observe(tflite, "tflm", clips[0], RATE, stream=False).arena_bytes
-    (tmp_path / "bad.tflite").write_bytes(b"junk")
-    assert "not a TFLite file" in str(observe(tmp_path / "bad.tflite", "tflm", clips[0], RATE, stream=False).problem)
 
 
 def test_golden_vectors_check_themselves(tflite: Path, tmp_path: Path, clips: list[np.ndarray]) -> None:
