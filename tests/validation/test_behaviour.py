@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -80,6 +82,16 @@ def test_a_runtime_that_loads_the_file_and_fails_on_it_has_a_problem(
     path = g.write(tmp_path / "nan.tflite", [pcm], [separated], {"sample_rate": str(RATE)})
     for runtime in ("litert-ref", "litert-opt", "litert-xnnpack"):
         assert "NaN" in str(observe(path, runtime, clip, RATE).problem), runtime
+
+
+def test_what_a_runtime_remembers_is_seen(clip: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A runtime that adds one code with every run: the same input has another output the second time."""
+    runs = count()
+    opened = SimpleNamespace(run=lambda segment: np.stack([segment // 2 + next(runs)]), arena_bytes=None)
+    monkeypatch.setattr("validation.behaviour.open_runtime", lambda *_, **__: opened)
+    assert observe(Path("any"), "tflm", clip, RATE).repeatable is False
+    opened.run = lambda segment: np.stack([segment // 2])
+    assert observe(Path("any"), "tflm", clip, RATE).repeatable is True
 
 
 def test_problems_are_told(tmp_path: Path, clip: np.ndarray) -> None:

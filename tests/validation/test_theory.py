@@ -46,6 +46,16 @@ def test_no_noise_beats_the_bound(sources: int, seed: int, level: float, likenes
     assert quantized <= upper_bound(sdr, sqnr, sources, float(correlation.max())) + 1e-6
 
 
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_correlation_has_no_sign(sign: int) -> None:
+    """Noise that undoes half of the network's own errors is as correlated with them as noise that adds half."""
+    item = make_item(0)
+    errors = noisy(item.sources, 10, 50) - item.sources / 32768
+    for found in estimate_points(item, item.sources / 32768 + errors, item.sources / 32768 + (1 + 0.5 * sign) * errors):
+        assert found.correlation == pytest.approx(1, abs=0.01)
+        assert math.copysign(1, found.loss) == sign
+
+
 def test_swapped_outputs_are_matched_before_they_are_compared() -> None:
     item = make_item(0)
     floating = noisy(item.sources, 10, 1)

@@ -12,6 +12,7 @@ from validation.gates.exact import Exact, ExactEvidence
 from validation.gates.near import Near, NearEvidence
 from validation.golden_inputs import OpComparison
 from validation.layers import RuntimeComparison, TensorComparison
+from validation.report import exceptions
 
 OPS = {"t0": "CONV_2D", "t1": "FULLY_CONNECTED", "t2": "ADD"}
 
@@ -97,3 +98,15 @@ def test_a_runtime_that_gave_nothing_fails_and_the_other_is_judged() -> None:
         ("near.onnxruntime", "passed", 1),
     ]
     assert near([]).state == "failed"
+
+
+def test_what_an_exception_excused_is_summed_over_the_runtimes() -> None:
+    """Idle in one runtime and needed in the other is not idle."""
+    off = [OpComparison(tensor="t", op="ADD", values=1000, max_lsb=1, share=0.1)]
+    even = [off[0].model_copy(update={"max_lsb": 0, "share": 0.0})]
+    for found in ({"litert-xnnpack": off, "onnxruntime": even}, {"litert-xnnpack": even, "onnxruntime": off}):
+        results = judge_each(Near, NearEvidence(found, 2, {}, {"ADD": "why", "MUL": "idle"}))
+        assert [(family, excuse.pattern, excuse.count) for family, excuse in exceptions(results)] == [
+            ("near", "ADD", 1),
+            ("near", "MUL", 0),
+        ]
