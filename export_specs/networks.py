@@ -49,7 +49,7 @@ class ConvTasNetSpec(FilterbankSpec):
 
 
 class ConvTasNetMusicSpec(FilterbankSpec):
-    """The Conv-TasNet of Demucs version 2: stereo, no skip path, no biases.
+    """The Conv-TasNet without a skip path and biases: of Demucs version 2 (stereo), and of kaituoxu (``audio_channels`` 1).
 
     ``bn_chan`` B, ``hid_chan`` H, ``conv_kernel_size`` P, ``n_blocks`` X, ``n_repeats`` R of the temporal network.
     """

@@ -28,11 +28,11 @@ from export_specs.foundation.atomic import write_text
 from export_specs.foundation.errors import UserError, run_command_line
 from export_specs.load import load_model, load_target
 from export_specs.schema import ModelSpec, TargetSpec
+from pipeline.checkpoints.loading import load_network
 from pipeline.convert.convert import convert
 from pipeline.export.float_onnx import export_float
 from pipeline.export.qdq import export_qdq
 from pipeline.networks.build import build_network
-from pipeline.networks.checkpoint import load_network
 from pipeline.quantization.clipping import fit_ranges
 from pipeline.quantization.quantize import Recipe, Variant, freeze_statistics, observe, quantize
 from pipeline.quantization.ties import avoid_ties
@@ -80,13 +80,13 @@ def _trained(spec: ModelSpec, variant: Variant, target: TargetSpec) -> nn.Module
     if not weights.is_file():
         return None
     network = quantize(build_network(spec), Recipe(variant, target.norm_recipe))
-    load_network(network, weights)
+    load_network(network, weights, spec)
     return network
 
 
 def _observed(spec: ModelSpec, target: TargetSpec) -> nn.Module:
     network = build_network(spec)
-    load_network(network, WEIGHTS / spec.name / "float.safetensors")
+    load_network(network, WEIGHTS / spec.name / "float.safetensors", spec)
     twin = quantize(network, Recipe("fqss", target.norm_recipe))
     noise = [tiny.mixtures(spec, 1, seed) for seed in range(2)]
     observe(twin, noise)

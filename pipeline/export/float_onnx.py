@@ -24,13 +24,13 @@ from torch.fx.passes.shape_prop import ShapeProp
 from export_specs.foundation.atomic import atomic_path, sha256
 from export_specs.load import spec_sha256
 from export_specs.schema import ModelSpec
+from pipeline.checkpoints.loading import load_network
 from pipeline.layers.attention import float as sequence_layers
 from pipeline.layers.chunks import float as chunks
 from pipeline.layers.convolution.to_float_onnx import FLOAT_PLANES
 from pipeline.layers.elementwise import float as layers
 from pipeline.layers.encoder.float import FrameDecoder, RectifiedEncoder
 from pipeline.networks.build import build_network
-from pipeline.networks.checkpoint import load_network
 from pipeline.networks.htdemucs.model import HTDemucs
 from pipeline.quantization.plain_layers import to_plain_layers
 from pipeline.quantization.quantize import trace
@@ -51,7 +51,7 @@ def export_float(spec: ModelSpec, weights: Path, out: Path, segment_samples: int
         UserError: the checkpoint does not fit the network.
     """
     network = build_network(spec)
-    load_network(network, weights)
+    load_network(network, weights, spec)
     samples = segment_samples or spec.segment_samples
     model = float_graph(network.eval(), samples, spec.n_src)
     entries: dict[str, object] = {"model": spec.name, "sample_rate": spec.sample_rate, "segment_samples": samples, "sources": spec.n_src}

@@ -19,13 +19,13 @@ import torch
 from export_specs.foundation.atomic import write_text
 from export_specs.foundation.errors import UserError
 from export_specs.schema import ModelSpec
+from pipeline.checkpoints.saving import save_network
 from pipeline.convert.convert import convert
 from pipeline.convert.errors import ConversionError
 from pipeline.convert.onnx2tf_baseline import ConversionRefusedError, convert_with_onnx2tf
 from pipeline.export.float_onnx import export_float
 from pipeline.export.qdq import build_model
 from pipeline.networks.build import build_network
-from pipeline.networks.checkpoint import save_network
 from pipeline.quantization.quantize import Recipe, observe, quantize
 
 LEVEL = 0.1  # of the noise that ranges are observed on, of full scale

@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import typer
 from torch import nn
 
 from export_specs.schema import ModelSpec
+from pipeline.checkpoints.loading import load_network
+from pipeline.checkpoints.saving import facts_of, save_network
 from pipeline.data.examples import training_examples
 from pipeline.data.sources import training_files
 from pipeline.losses.objective import objective_of
 from pipeline.networks.build import build_network
-from pipeline.networks.checkpoint import load_network, save_network
 from pipeline.training.qat import match_output_level
 
 MIXTURES = 32
@@ -28,11 +30,13 @@ def run(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, Path]) -
     """
     spec = ModelSpec.model_validate(settings["spec"])
     network = build_network(spec)
-    load_network(network, inputs["training"] / "float.safetensors" if "training" in inputs else inputs["checkpoint"])
+    weights = inputs["training"] / "float.safetensors" if "training" in inputs else inputs["checkpoint"]
+    for note in load_network(network, weights, spec):
+        typer.echo(f"note: {note}", err=True)
     factor = 1.0
     if objective_of(spec.task).open_level:
         factor = _match_level(network, spec, settings["data"]["name"])
-    save_network(network, folder / "float.safetensors", {"model": spec.name, "level_factor": f"{factor:.6g}"})
+    save_network(network, folder / "float.safetensors", {**facts_of(spec), "level_factor": f"{factor:.6g}"})
 
 
 def _match_level(network: nn.Module, spec: ModelSpec, data: str) -> float:

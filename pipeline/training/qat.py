@@ -11,13 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from export_specs.schema import ModelSpec, QatProfile, TrainingSpec
+from pipeline.checkpoints.loading import load_network
+from pipeline.checkpoints.saving import save_network
 from pipeline.compiler import compiler_available
 from pipeline.data.examples import training_examples
 from pipeline.layers.decoder.quantized import ByteDecoder, ReconstructingDecoder
 from pipeline.losses.objective import SPEECH, Objective, objective_of
 from pipeline.losses.si_sdr import best_permutation, level_factor, reorder
 from pipeline.networks.build import build_network
-from pipeline.networks.checkpoint import load_network, save_network
 from pipeline.quantization.clipping import fit_ranges
 from pipeline.quantization.grid import OBSERVED_BATCHES
 from pipeline.quantization.quantize import Recipe, freeze_statistics, observe, quantize, range_parameters
@@ -135,7 +136,7 @@ def train_quantized(
     examples = ([whole[rows * step + row] for row in range(rows)] for step in range(OBSERVED_BATCHES))
     batches = [[torch.stack(part) for part in zip(*batch, strict=True)] for batch in examples]
     teacher = build_network(spec)
-    load_network(teacher, float_weights)
+    load_network(teacher, float_weights, spec)
     known = [torch.cat(part) for part in zip(*batches[:LEVEL_BATCHES], strict=True)]
     objective = objective_of(spec.task)
     if objective.open_level:
@@ -167,5 +168,5 @@ def load_quantized(spec: ModelSpec, recipe: Recipe, path: Path) -> nn.Module:
         UserError: the checkpoint does not fit.
     """
     network = quantize(build_network(spec), recipe)
-    load_network(network, path)
+    load_network(network, path, spec)
     return network.eval()

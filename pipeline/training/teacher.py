@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import lightning
+import typer
 
 from export_specs.schema import ModelSpec
+from pipeline.checkpoints.loading import load_network
+from pipeline.checkpoints.saving import facts_of, save_network
 from pipeline.compiler import compiler_available
 from pipeline.data.examples import training_examples
 from pipeline.losses.objective import objective_of
 from pipeline.networks.build import build_network
-from pipeline.networks.checkpoint import load_network, save_network
 from pipeline.training.loop import Mixtures, SeparationTask, fit
 
 VALIDATION_MIXTURES = 64
@@ -48,11 +50,12 @@ def train_teacher(
     validation = training_examples(spec, dev_files, samples, VALIDATION_MIXTURES, training.seed + 1, False)
     network = build_network(spec)
     if start is not None:
-        load_network(network, start)
+        for note in load_network(network, start, spec):
+            typer.echo(f"note: {note}", err=True)
     task = SeparationTask(network, training, training.compiled and compiler_available(), objective_of(spec.task))
     fit(task, Mixtures(train, validation, training.batch_size, workers), folder, training.epoch_steps, training.precision, devices)
     weights = folder / "float.safetensors"
-    save_network(task.network, weights, {"model": spec.name, "step": str(task.global_step)})
+    save_network(task.network, weights, {**facts_of(spec), "step": str(task.global_step)})
     return weights
 
 

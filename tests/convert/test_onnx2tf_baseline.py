@@ -12,10 +12,10 @@ from onnx import TensorProto, helper
 from export_specs.foundation.atomic import sha256
 from export_specs.foundation.errors import UserError
 from export_specs.load import load_model
+from pipeline.checkpoints.saving import save_network
 from pipeline.convert import onnx2tf_baseline
 from pipeline.export.float_onnx import export_float
 from pipeline.networks.build import build_network
-from pipeline.networks.checkpoint import save_network
 from pipeline.stages import onnx2tf_beside, onnx2tf_conversion, report
 from pipeline.stages.deployment import Choice
 

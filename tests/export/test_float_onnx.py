@@ -7,9 +7,9 @@ import torch
 
 from export_specs.load import load_model
 from export_specs.schema import ModelSpec
+from pipeline.checkpoints.saving import save_network
 from pipeline.export.float_onnx import export_float
 from pipeline.networks.build import build_network
-from pipeline.networks.checkpoint import save_network
 from tests.tiny import tiny_dptnet, tiny_sepformer
 
 

@@ -13,8 +13,8 @@ from export_specs.foundation.errors import UserError
 from export_specs.load import load_model
 from export_specs.networks import ConvTasNetMusicSpec, DptNetSpec, HtDemucsSpec, SepFormerSpec
 from export_specs.schema import ModelSpec
+from pipeline.checkpoints.loading import load_network
 from pipeline.networks.build import build_network
-from pipeline.networks.checkpoint import load_network
 from pipeline.networks.dptnet.model import ImprovedTransformer
 from tests.networks.demucs_reference import htdemucs
 from tests.networks.speechbrain_reference import sepformer
@@ -80,7 +80,7 @@ def difference(got: Tensor, expected: Tensor) -> float:
 def check_equality(spec: ModelSpec, samples: int, tmp_path: Path) -> None:
     reference, network = reference_of(spec), build_network(spec).eval()
     torch.save(reference.state_dict(), tmp_path / "weights.pth")
-    load_network(network, tmp_path / "weights.pth")
+    load_network(network, tmp_path / "weights.pth", spec)
     mixture = torch.randn((1, 2, samples) if hasattr(spec.network, "audio_channels") else (2, samples))
     with torch.no_grad():
         expected, got = reference(mixture), network(mixture)
@@ -145,21 +145,21 @@ def test_folder_of_speechbrain(tmp_path: Path) -> None:
     reference, network = reference_of(spec), build_network(spec)
     for part in ("encoder", "masknet", "decoder"):
         torch.save(getattr(reference, part).state_dict(), tmp_path / f"{part}.ckpt")
-    load_network(network, tmp_path)
+    load_network(network, tmp_path, spec)
     assert torch.equal(network.state_dict()["decoder.weight"], reference.state_dict()["decoder.weight"])
     (tmp_path / "masknet.ckpt").unlink()
     with pytest.raises(UserError, match=r"masknet\.ckpt does not exist"):
-        load_network(network, tmp_path)
+        load_network(network, tmp_path, spec)
 
 
-def test_state_of_a_demucs_package_loads_and_its_class_is_refused(tmp_path: Path) -> None:
+def test_state_of_a_demucs_package_loads_with_its_class_and_without(tmp_path: Path) -> None:
     spec = small("convtasnet-music")
     reference, network = reference_of(spec), build_network(spec)
     torch.save({"args": (), "kwargs": {}, "state": reference.state_dict()}, tmp_path / "state.th")
-    load_network(network, tmp_path / "state.th")
-    torch.save({"klass": ConvTasNetMusicReference, "state": reference.state_dict()}, tmp_path / "package.th")
-    with pytest.raises(UserError, match=r"could run code.*\['state'\].*ConvTasNetMusicReference"):
-        load_network(network, tmp_path / "package.th")
+    load_network(network, tmp_path / "state.th", spec)
+    torch.save({"klass": ConvTasNetMusicReference, "kwargs": {}, "state": reference.state_dict()}, tmp_path / "package.th")
+    load_network(network, tmp_path / "package.th", spec)
+    assert torch.equal(network.state_dict()["encoder.conv1d_U.weight"], reference.state_dict()["encoder.conv1d_U.weight"])
 
 
 def test_what_does_not_fit_is_named(tmp_path: Path) -> None:
@@ -169,4 +169,4 @@ def test_what_does_not_fit_is_named(tmp_path: Path) -> None:
     state["enc_LN.weight"] = torch.zeros(13)
     torch.save(state, tmp_path / "faulty.pth")
     with pytest.raises(UserError, match=r"missing: separator\.BN\.weight; enc_LN\.weight is \[13\], not \[12\]"):
-        load_network(build_network(spec), tmp_path / "faulty.pth")
+        load_network(build_network(spec), tmp_path / "faulty.pth", spec)

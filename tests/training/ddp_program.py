@@ -8,8 +8,8 @@ from pathlib import Path
 import lightning
 import torch
 
+from pipeline.checkpoints import saving
 from pipeline.data.training_set import TrainingMixtures
-from pipeline.networks import checkpoint
 from pipeline.quantization.quantize import Recipe
 from pipeline.training import loop, qat, teacher
 from tests.tiny import tiny_spec
@@ -32,7 +32,7 @@ if __name__ == "__main__":
         return original(mixtures, index)
 
     TrainingMixtures.__getitem__ = recorded
-    write = checkpoint.write_bytes
+    write = saving.write_bytes
 
     def slow_write(path: Path, content: bytes) -> None:
         """Notes which process writes the result, and takes its time."""
@@ -40,7 +40,7 @@ if __name__ == "__main__":
         time.sleep(2)
         write(path, content)
 
-    checkpoint.write_bytes = slow_write
+    saving.write_bytes = slow_write
     files = [(path.parent.name, path) for path in sorted(speech.glob("*/*.wav"))]
     spec = tiny_spec(steps=4, epoch_steps=2, qat_steps=4)
     if what == "teacher":

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from export_specs.schema import ModelSpec
-from pipeline.networks.checkpoint import save_network
+from pipeline.checkpoints.saving import save_network
 from pipeline.training.loop import SeparationTask
 from tests.tiny import tiny_network
 

@@ -13,8 +13,8 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
+from pipeline.checkpoints.saving import save_network
 from pipeline.networks.build import build_network
-from pipeline.networks.checkpoint import save_network
 from tests.tiny import tiny_network, tiny_spec, write_speech
 
 ROOT = Path(__file__).parents[2]

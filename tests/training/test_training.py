@@ -18,9 +18,10 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from export_specs.foundation.errors import TERMINATED, UserError
+from pipeline.checkpoints.loading import load_network
+from pipeline.checkpoints.saving import facts_of, save_network
 from pipeline.data import utterances
 from pipeline.networks.build import build_network
-from pipeline.networks.checkpoint import save_network
 from pipeline.training import loop
 from pipeline.training.loop import SeparationTask
 from pipeline.training.teacher import train_teacher
@@ -36,7 +37,7 @@ def test_a_teacher_is_trained(speech: Files, tmp_path: Path) -> None:
     assert float(rows[1]["val_loss"]) < float(rows[0]["val_loss"])
     assert weights == tmp_path / "float.safetensors"
     with safe_open(weights, "pt") as stream:
-        assert stream.metadata() == {"model": "tiny", "step": "40"}
+        assert stream.metadata() == {**facts_of(spec), "step": "40"}
     assert set(load_file(weights)) == set(build_network(spec).state_dict())
 
 
@@ -49,6 +50,24 @@ def test_the_same_network_is_saved_as_the_same_bytes(tmp_path: Path) -> None:
     with safe_open(tmp_path / "0.safetensors", "pt") as stream:
         assert stream.metadata() == metadata
     assert load_file(tmp_path / "0.safetensors").keys() == build_network(tiny_spec()).state_dict().keys()
+
+
+@pytest.mark.parametrize("file", ["last.ckpt", "best.ckpt", "float.safetensors"])
+def test_what_a_training_leaves_is_a_checkpoint(file: str, speech: Files, tmp_path: Path) -> None:
+    """A training and quantization-aware training may start from it, also where the network was compiled and stands in it twice."""
+    spec = tiny_spec(steps=4, epoch_steps=4)
+    train_teacher(spec, speech, speech, tmp_path, 0, 1)
+    expected = load_file(tmp_path / "float.safetensors")
+    for compiled in (False, True):
+        if compiled and file.endswith("ckpt"):
+            content = torch.load(tmp_path / file, weights_only=True)
+            state = content["state_dict"]
+            content["state_dict"] = {key.replace("run_network.", "run_network._orig_mod."): value for key, value in state.items()}
+            assert content["state_dict"].keys() != state.keys()
+            torch.save(content, tmp_path / file)
+        network = build_network(spec)
+        assert load_network(network, tmp_path / file, spec) == []
+        assert all(torch.equal(value, expected[key]) for key, value in network.state_dict().items())
 
 
 def test_training_is_deterministic(speech: Files, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ Module names follow Asteroid 0.7, so that its checkpoints load by key. Tensors a
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -93,7 +93,6 @@ class ConvTasNet(nn.Module):
         self.mask_product = Multiply()
         self.decoder = Decoder(net.n_filters, net.kernel_size, net.stride)
         self.stack = StackSources()
-        self.spec = spec
 
     def gather_biases(self) -> None:
         """Move the biases of residual and skip convolutions to where their streams are read: the same function, fewer constants.
@@ -112,20 +111,6 @@ class ConvTasNet(nn.Module):
                     block.skip_conv.bias = None
                 carried += cast(Tensor, block.res_conv.bias)
                 block.res_conv.bias = None
-
-    def asteroid_arguments(self) -> dict[str, Any]:
-        """Settings that no weight's shape tells, by the names of Asteroid's ``model_args``."""
-        net = cast(ConvTasNetSpec, self.spec.network)
-        return {
-            "n_src": self.spec.n_src,
-            "stride": net.stride,
-            "n_repeats": net.n_repeats,
-            "n_blocks": net.n_blocks,
-            "norm_type": "cLN" if net.causal else "gLN",
-            "causal": net.causal,
-            "mask_act": net.mask_act,
-            "encoder_activation": None if net.encoder_act == "linear" else net.encoder_act,
-        }
 
     def forward(self, mixture: Tensor) -> Tensor:
         features = self.encoder(mixture)

