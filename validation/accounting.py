@@ -1,11 +1,10 @@
 """MACs, BOPs and bytes, counted in the file itself by the convention of the FQSS paper's published numbers.
 
-Convolution: outputs × C_in/groups × kernel. Transposed convolution: C_in × C_out × output length × floor(kernel/stride). Norm: 2 an
-element.
-Product: 1 an element. Sums, activations and means: 0. BOPs = MACs × weight bits × activation bits. An integer norm comes to the same 2 an
-element:
-1 for the sum of squares (BATCH_MATMUL) and 1 for the scaling (depthwise kernel 1 or product). An integer cLN has 8: two means, four sums of
-squares, two products.
+* Convolution: outputs × C_in/groups × kernel. Transposed convolution: C_in × C_out × output length × floor(kernel/stride).
+* Product: 1 per element. Sums, activations and means: 0.
+* Norm: 2 per element. An integer norm comes to the same: 1 for the sum of squares (BATCH_MATMUL) and 1 for the scaling (a depthwise
+  convolution of kernel 1, or a product). An integer cLN has 8: two means, four sums of squares, two products.
+* BOPs = MACs × weight bits × activation bits.
 """
 
 from __future__ import annotations

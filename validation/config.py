@@ -21,11 +21,9 @@ class _Strict(BaseModel):
 class StageConfig(_Strict):
     """One rung of the ladder.
 
-    ``kind`` "outputs": ``path`` is an npz of [S, T] arrays by item id, int16 or float32 with 1.0 = full scale; "{set}" in it stands for
-    the name of
-    the evaluation set. ``kind`` "model": ``path`` is a ``.onnx`` or ``.tflite`` that edge_runtime runs in ``runtime``. ``items`` limits
-    the stage to the first
-    so many of a set's items.
+    ``kind`` "outputs": ``path`` is an npz of [S, T] arrays by item id, int16 or float32 with 1.0 = full scale; "{set}" in the path stands
+    for the name of the evaluation set. ``kind`` "model": ``path`` is a ``.onnx`` or ``.tflite`` file that edge_runtime runs in
+    ``runtime``. ``items`` limits the stage to the first so many items of a set.
     """
 
     name: str

@@ -90,9 +90,8 @@ def read_evaluation_set(folder: Path, count: int | None = None) -> EvaluationSet
         count: take so many items, evenly spread over the manifest, so that every subset keeps its share; None takes all.
 
     Raises:
-        UserError: no manifest, a broken one, fewer items than ``count``, a file that is missing, of another format or length, or a mixture
-        that is
-            not the sum of its parts.
+        UserError: no manifest, or a broken one; fewer items than ``count``; a file that is missing or of another format or length; a
+            mixture that is not the sum of its parts.
     """
     path = folder / "manifest.json"
     try:

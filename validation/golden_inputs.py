@@ -75,9 +75,8 @@ def forced_onnx(path: Path, golden: Sequence[Mapping[str, Codes]], clips: Sequen
     """Every step between integer tensors of a QDQ file in ONNX Runtime (DISABLE_ALL) with golden inputs.
 
     Args:
-        golden: for each clip BUILTIN_REF's tensors by name, body tensors as [1, C, T]. A step goes from such tensors to the next; integer
-        tensors that
-            the TFLite file does not have are part of the step.
+        golden: for each clip BUILTIN_REF's tensors by name, body tensors as [1, C, T]. A step goes from such tensors to the next ones;
+            an integer tensor that the TFLite file does not have lies within a step.
 
     Raises:
         ValueError: a golden tensor has another shape than the ONNX one of its name.

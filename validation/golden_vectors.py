@@ -1,9 +1,10 @@
 """golden_vectors.npz: inputs, outputs and inner tensors of BUILTIN_REF, with CRC32s, to check a device against.
 
-Arrays: ``input_<k>`` int16 [T]; ``output_<k>`` int16 [S, T] (of A channels [A, T] and [S, A, T]); ``tensor_<k>_<j>`` an inner tensor,
-body tensors as [1, C, T];
-``tensor_names`` str [J];
-``crc_keys`` str and ``crc_values`` uint32: zlib.crc32 of each of those arrays' little-endian bytes in C order.
+Arrays, of clip k:
+
+* ``input_<k>`` int16 [T] and ``output_<k>`` int16 [S, T]; with A audio channels [A, T] and [S, A, T].
+* ``tensor_<k>_<j>``: inner tensor j, body tensors as [1, C, T]. ``tensor_names`` str [J] names them.
+* ``crc_keys`` str and ``crc_values`` uint32: zlib.crc32 of each of the arrays above, of its little-endian bytes in C order.
 """
 
 from __future__ import annotations

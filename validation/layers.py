@@ -25,11 +25,11 @@ _GOLDEN = "litert-ref"
 
 
 class TensorComparison(Record):
-    """Codes of one tensor in a runtime against the golden ones, over all clips.
+    """Codes of one tensor in a runtime against the golden ones, which are LiteRT's reference kernels', over all clips.
 
-    ``lsb`` counts values by |difference| (see LSB_LABELS); ``share`` is the part that differs at all; ``saturation`` the part of the
-    golden codes that stands at an end of int8 or
-    int16; ``sqnr`` is in dB with the golden codes, less their zero point, as signal.
+    ``lsb`` counts the values by the size of their difference (see LSB_LABELS), and ``share`` is the part of them that differs at all.
+    ``saturation`` is the part of the golden codes that stands at an end of int8 or int16. ``sqnr`` is in dB; the signal is the golden
+    codes less their zero point.
     """
 
     tensor: str
@@ -132,8 +132,10 @@ class TensorStatistics:
 
 
 def first_segments(items: Sequence[Item], count: int, segment: int) -> list[npt.NDArray[np.int16]]:
-    """``count`` segments [T] or [A, T] at the level at which edge_runtime runs them, from the middles of evenly spread items (zero
-    padded if short)."""
+    """``count`` segments, int16 [T] or [A, T], from the middles of evenly spread items, padded with zeros where an item is shorter.
+
+    Each has the power-of-two gain with which edge_runtime would run it.
+    """
     chosen = [items[index * len(items) // count] for index in range(min(count, len(items)))]
     clips = []
     for item in chosen:

@@ -16,8 +16,8 @@ from validation.record import Number, Record
 
 
 class LevelPoint(Record):
-    """``n`` mixtures made ``softer_db`` dB softer: mean change of SI-SDR against the level they have, in dB, and the largest fall of
-    one."""
+    """``n`` mixtures made ``softer_db`` dB softer. ``change`` is the mean change of SI-SDR in dB against the mixtures as they are,
+    ``interval`` its 95 % interval, ``worst`` the largest fall of a single mixture."""
 
     softer_db: int
     runtime: str

@@ -13,8 +13,10 @@ _LARGEST_DB = 1000.0
 
 
 def matched(estimates: npt.ArrayLike, item: Item) -> tuple[tuple[int, ...], list[float]]:
-    """The order of the estimates of a mixture and the SI-SDR in dB of each source: as they come where the sources are named, else the
-    best."""
+    """The order of the estimates of a mixture, and the SI-SDR in dB of each source.
+
+    Sources that have names ("drums", …) keep the order in which the estimates come; of speakers it is :func:`best_order`.
+    """
     if not item.named:
         return best_order(estimates, item.sources)
     pairs = zip(np.asarray(estimates, np.float64), item.sources, strict=True)
