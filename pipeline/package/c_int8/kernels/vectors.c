@@ -1,0 +1,177 @@
+/* Compilers vectorize the portable loops for NEON and for x86. For MVE (Helium), where GCC 12 does not, whole vectors are computed with the
+ * intrinsics of arm_mve.h, which give the same codes, and the loops do the rest. */
+#include "vectors.h"
+
+#if defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1)
+#include <arm_mve.h>
+#define MVE 1
+
+/* fq_divide_by_power of four values; `left` is minus the exponent. */
+static inline int32x4_t divide_4(int32x4_t value, int32x4_t left)
+{
+    return vrshlq_s32(vqaddq_s32(value, vshrq_n_s32(vandq_s32(value, left), 31)), left);
+}
+
+static inline int32x4_t rescale_4(int32x4_t value, int32x4_t multiplier, int32x4_t shift)
+{
+    const int32x4_t zero = vdupq_n_s32(0);
+    return divide_4(vqrdmulhq_s32(vshlq_s32(value, vmaxq_s32(shift, zero)), multiplier), vminq_s32(shift, zero));
+}
+
+static inline void store_4(int8_t *y, int32x4_t value, const struct fq_grid *grid)
+{
+    const int32x4_t code = vmaxq_s32(vaddq_n_s32(value, grid->zero_point), vdupq_n_s32(grid->minimum));
+    vstrbq_s32(y, vminq_s32(code, vdupq_n_s32(grid->maximum)));
+}
+#else
+#define MVE 0
+#endif
+
+static void dot_4(const int8_t *restrict x, const int8_t *restrict w, int32_t length, int32_t *restrict sums)
+{
+    const int8_t *restrict w0 = w, *restrict w1 = w + length, *restrict w2 = w1 + length, *restrict w3 = w2 + length;
+    int32_t s0 = sums[0], s1 = sums[1], s2 = sums[2], s3 = sums[3], i = 0;
+#if MVE
+    for (; i + 16 <= length; i += 16) {
+        const int8x16_t v = vldrbq_s8(x + i);
+        s0 = vmladavaq_s8(s0, v, vldrbq_s8(w0 + i));
+        s1 = vmladavaq_s8(s1, v, vldrbq_s8(w1 + i));
+        s2 = vmladavaq_s8(s2, v, vldrbq_s8(w2 + i));
+        s3 = vmladavaq_s8(s3, v, vldrbq_s8(w3 + i));
+    }
+#endif
+    for (; i < length; i++) {
+        const int32_t v = x[i];
+        s0 += v * w0[i];
+        s1 += v * w1[i];
+        s2 += v * w2[i];
+        s3 += v * w3[i];
+    }
+    sums[0] = s0;
+    sums[1] = s1;
+    sums[2] = s2;
+    sums[3] = s3;
+}
+
+static int32_t dot(const int8_t *restrict x, const int8_t *restrict w, int32_t length)
+{
+    int32_t sum = 0, i = 0;
+#if MVE
+    for (; i + 16 <= length; i += 16) {
+        sum = vmladavaq_s8(sum, vldrbq_s8(x + i), vldrbq_s8(w + i));
+    }
+#endif
+    for (; i < length; i++) {
+        sum += x[i] * w[i];
+    }
+    return sum;
+}
+
+void fq_dots(const int8_t *x, const int8_t *w, int32_t length, int32_t count, int32_t *sums)
+{
+    int32_t k = 0;
+    for (; k + 4 <= count; k += 4, w += 4 * length) {
+        dot_4(x, w, length, sums + k);
+    }
+    for (; k < count; k++, w += length) {
+        sums[k] += dot(x, w, length);
+    }
+}
+
+int32_t fq_sum(const int8_t *x, int32_t length)
+{
+    int32_t sum = 0, i = 0;
+#if MVE
+    for (; i + 16 <= length; i += 16) {
+        sum = vaddvaq_s8(sum, vldrbq_s8(x + i));
+    }
+#endif
+    for (; i < length; i++) {
+        sum += x[i];
+    }
+    return sum;
+}
+
+void fq_accumulate(const int8_t *restrict x, int32_t count, int32_t *restrict sums)
+{
+    int32_t i = 0;
+#if MVE
+    for (; i + 4 <= count; i += 4) {
+        vstrwq_s32(sums + i, vaddq_s32(vldrwq_s32(sums + i), vldrbq_s32(x + i)));
+    }
+#endif
+    for (; i < count; i++) {
+        sums[i] += x[i];
+    }
+}
+
+void fq_accumulate_products(const int8_t *restrict x, int32_t zero_point, const int8_t *restrict w, int32_t count, int32_t *restrict sums)
+{
+    int32_t i = 0;
+#if MVE
+    for (; i + 4 <= count; i += 4) {
+        const int32x4_t product = vmulq_s32(vsubq_n_s32(vldrbq_s32(x + i), zero_point), vldrbq_s32(w + i));
+        vstrwq_s32(sums + i, vaddq_s32(vldrwq_s32(sums + i), product));
+    }
+#endif
+    for (; i < count; i++) {
+        sums[i] += (x[i] - zero_point) * w[i];
+    }
+}
+
+void fq_accumulate_multiples(int32_t factor, const int8_t *restrict w, int32_t count, int32_t *restrict sums)
+{
+    int32_t i = 0;
+#if MVE
+    for (; i + 4 <= count; i += 4) {
+        vstrwq_s32(sums + i, vmlaq_n_s32(vldrwq_s32(sums + i), vldrbq_s32(w + i), factor));
+    }
+#endif
+    for (; i < count; i++) {
+        sums[i] += factor * w[i];
+    }
+}
+
+void fq_store_codes(const int32_t *restrict sums, int32_t count, const int32_t *restrict multipliers, const int8_t *restrict shifts,
+                    const struct fq_grid *grid, int8_t *restrict y)
+{
+    int32_t i = 0;
+#if MVE
+    for (; i + 4 <= count; i += 4) {
+        store_4(y + i, rescale_4(vldrwq_s32(sums + i), vldrwq_s32(multipliers + i), vldrbq_s32(shifts + i)), grid);
+    }
+#endif
+    for (; i < count; i++) {
+        const int32_t code = fq_rescale(sums[i], multipliers[i], shifts[i]) + grid->zero_point;
+        y[i] = (int8_t)fq_clamp(code, grid->minimum, grid->maximum);
+    }
+}
+
+void fq_store_scaled(const int32_t *restrict sums, int32_t count, int32_t multiplier, int32_t shift, const struct fq_grid *grid,
+                     int8_t *restrict y)
+{
+    int32_t i = 0;
+#if MVE
+    for (; i + 4 <= count; i += 4) {
+        store_4(y + i, rescale_4(vldrwq_s32(sums + i), vdupq_n_s32(multiplier), vdupq_n_s32(shift)), grid);
+    }
+#endif
+    for (; i < count; i++) {
+        const int32_t code = fq_rescale(sums[i], multiplier, shift) + grid->zero_point;
+        y[i] = (int8_t)fq_clamp(code, grid->minimum, grid->maximum);
+    }
+}
+
+void fq_look_up(const int8_t *x, const int8_t *table, int32_t count, int8_t *y)
+{
+    int32_t i = 0;
+#if MVE
+    for (; i + 16 <= count; i += 16) {
+        const uint8x16_t index = veorq_u8(vldrbq_u8((const uint8_t *)x + i), vdupq_n_u8(128));
+        vstrbq_s8(y + i, vldrbq_gather_offset_s8(table, index));
+    }
+#endif
+    for (; i < count; i++) {
+        y[i] = table[x[i] + 128];
+    }
+}
