@@ -13,7 +13,7 @@ CODES: Codes = np.arange(-128, 128)
 CodeTable = npt.NDArray[np.int8]
 Grid = tuple[np.float32, int]
 """Scale and zero point."""
-FloatFunction = Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]]
+FloatFunction = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
 
 _ROOT_SHIFT = 20
 _ONE_HALF_ROOT_2 = 1518500250  # sqrt(1/2) in units of 2^-31
@@ -23,14 +23,21 @@ _EXP_OF_MINUS_POWERS = (1672461947, 1302514674, 790015084, 290630308, 39332535, 
 
 
 def float_table(function: FloatFunction, x: Grid, y: Grid) -> CodeTable:
-    """int8 [256] of a float function: codes to reals in float32, the function rounded to float32, and back to codes.
-
-    The function itself is computed in double, which gives the float32 that a correctly rounded library function gives.
-    """
+    """int8 [256] of a float function: codes to reals, the function, and back to codes, all in float32."""
     real = np.float32(x[0]) * (CODES - x[1]).astype(np.float32)
-    value = function(real.astype(np.float64)).astype(np.float32)
-    codes = round_half_away(value * (np.float32(1) / np.float32(y[0]))).astype(np.int64) + y[1]
+    codes = round_half_away(function(real) * (np.float32(1) / np.float32(y[0]))).astype(np.int64) + y[1]
     return clamp_int8(codes)
+
+
+def logistic(x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """1 / (1 + exp(−x)), each operation rounded to float32."""
+    power = np.exp(np.minimum(-x.astype(np.float64), 88.0))  # beyond, the result is 0 of any grid and float32 overflows
+    return np.float32(1) / (np.float32(1) + power.astype(np.float32))
+
+
+def tanh(x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """The hyperbolic tangent, rounded to float32."""
+    return np.tanh(x.astype(np.float64)).astype(np.float32)
 
 
 def clamp_int8(codes: Codes) -> CodeTable:
@@ -100,11 +107,11 @@ def sigmoid_values() -> npt.NDArray[np.uint16]:
     Chords lie below the curve, so each value is raised by half of what the chord after it lacks in its middle.
     """
     x = np.arange(256) / 24
-    lacking = _logistic(x + 1 / 48) - (_logistic(x) + _logistic(x + 1 / 24)) / 2
-    values = np.rint(65536 * (_logistic(x) + lacking / 2))
+    lacking = _exact_logistic(x + 1 / 48) - (_exact_logistic(x) + _exact_logistic(x + 1 / 24)) / 2
+    values = np.rint(65536 * (_exact_logistic(x) + lacking / 2))
     values[255] = 65535
     return values.astype(np.uint16)
 
 
-def _logistic(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _exact_logistic(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return np.asarray(1 / (1 + np.exp(-x)))

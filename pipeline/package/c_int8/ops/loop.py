@@ -30,13 +30,15 @@ def lower_while(lowering: Lowering, operator: Operator) -> None:
             continue
         emit_copy(lowering, begin, within)
         if following is not within:
-            variables.append(Variable(within, _apart(outer, following, body.inputs)))
+            exchanged = following in body.inputs
+            lowering.require(operator, not exchanged, "its variables change places, which runtimes do differently", "variables that do not")
+            variables.append(Variable(within, _computed(outer, following)))
     lowering.steps.append(Loop(tuple(inner.steps), condition.outputs[0], tuple(outer.steps), tuple(variables), operator.outputs))
 
 
-def _apart(body: Lowering, following: Tensor, inputs: tuple[Tensor, ...]) -> Tensor:
-    """A variable's next value in memory of its own: a constant, or what another variable holds until the turn ends, is copied."""
-    if following.data is None and following not in inputs:
+def _computed(body: Lowering, following: Tensor) -> Tensor:
+    """A variable's next value in memory of its own: a constant is copied."""
+    if following.data is None:
         return following
     kept = Tensor(f"{following.name}/kept", following.shape, following.dtype, following.scales, following.zero_points)
     emit_copy(body, following, kept)

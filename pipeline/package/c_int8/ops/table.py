@@ -17,8 +17,10 @@ from pipeline.package.c_int8.tables import (
     clamp_int8,
     exponentials,
     float_table,
+    logistic,
     reciprocal_root_table,
     sigmoid_values,
+    tanh,
 )
 
 _INT16_FRACTION = 12  # fractional bits of the int16 kernels' own inputs
@@ -32,12 +34,12 @@ def emit_table(lowering: Lowering, x: Tensor, table: Codes | CodeTable, y: Tenso
 
 def lower_logistic(lowering: Lowering, operator: Operator) -> None:
     """The logistic function on int8 or int16."""
-    _lower_float(lowering, operator, lambda x: 1 / (1 + np.exp(-x)), "fq_logistic_s16", 1)
+    _lower_float(lowering, operator, logistic, "fq_logistic_s16", 1)
 
 
 def lower_tanh(lowering: Lowering, operator: Operator) -> None:
     """The hyperbolic tangent on int8 or int16."""
-    _lower_float(lowering, operator, np.tanh, "fq_tanh_s16", 2)
+    _lower_float(lowering, operator, tanh, "fq_tanh_s16", 2)
 
 
 def _lower_float(lowering: Lowering, operator: Operator, function: FloatFunction, int16_kernel: str, plain_shifts: int) -> None:
