@@ -9,12 +9,12 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from edge_runtime.audio import FormatName, read_recording, restore, write_sources
 from edge_runtime.branch_signature import fit
 from edge_runtime.model_file import read_model
-from edge_runtime.runtime import FileRuntime, open_runtime
-from edge_runtime.segments import separate as separate_pcm
-from edge_runtime.signature import Pcm
+from edge_runtime.recording import open_recording
+from edge_runtime.runtime import open_runtime
+from edge_runtime.segments import separate_blocks
+from edge_runtime.source_files import FormatName, source_files
 from export_specs.foundation.errors import run_command_line
 from export_specs.schema import RuntimeName
 
@@ -23,7 +23,9 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pret
 
 @app.command()
 def separate(
-    mixture: Annotated[Path, typer.Argument(help="The recording: WAV, FLAC, Ogg …, any rate, any number of channels.")],
+    mixture: Annotated[
+        Path, typer.Argument(help="The recording: WAV, FLAC, Ogg …, any rate and number of channels; or a pipe (/dev/stdin).")
+    ],
     model: Annotated[Path, typer.Option(help="A deployed model.tflite or model.qdq.onnx.")],
     out: Annotated[Path, typer.Option(help="Folder for the separated sources.")] = Path("separated"),
     runtime: Annotated[RuntimeName | None, typer.Option(help="Default: litert-xnnpack for TFLite, onnxruntime for ONNX.")] = None,
@@ -37,12 +39,16 @@ def separate(
     console = Console(stderr=True)
     opened = open_runtime(model, runtime, threads=threads, sample_rate=sample_rate)
     channels = opened.waveform[0] if len(opened.waveform) > 1 else None
-    recording = read_recording(mixture, opened.sample_rate, channel, opened.shortest_samples, channels)
-    for warning in recording.warnings:
-        console.print(f"warning: {warning}", style="yellow", markup=False, highlight=False, soft_wrap=True)
-    separated = _with_progress_bar(console, opened, recording.pcm, overlap)
-    sources = restore(separated, recording, opened.sample_rate)
-    for path in write_sources(out, mixture.stem, sources, recording.rate, kind, recording.wide, opened.source_names):
+    with open_recording(mixture, opened.sample_rate, channel, opened.shortest_samples, channels) as recording:
+        for warning in recording.warnings:
+            console.print(f"warning: {warning}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+        pieces = separate_blocks(opened, recording.blocks(), overlap)
+        with source_files(out, mixture.stem, opened.sources, recording, kind, opened.source_names) as files, _progress_bar(console) as bar:
+            task = bar.add_task("separating", total=recording.samples)
+            for piece in pieces:
+                files.write(piece)
+                bar.advance(task, piece.shape[-1])
+    for path in files.paths:
         typer.echo(path)
 
 
@@ -63,11 +69,9 @@ def info(model: Annotated[Path, typer.Argument(help="A .tflite or .onnx file.")]
     typer.echo(f"separates {signature.samples} samples{channels} into {signature.sources} source(s)")
 
 
-def _with_progress_bar(console: Console, runtime: FileRuntime, pcm: Pcm, overlap: float) -> Pcm:
+def _progress_bar(console: Console) -> Progress:
     columns = (TextColumn("separating"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("separating", total=pcm.shape[-1])
-        return separate_pcm(runtime, pcm, overlap, lambda done: progress.update(task, completed=done))
+    return Progress(*columns, console=console, transient=True)
 
 
 if __name__ == "__main__":

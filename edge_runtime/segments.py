@@ -5,7 +5,7 @@ A waveform is [n], or [A, n] of A audio channels; separated ones are [S, n] or [
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable, Iterator
 from itertools import permutations
 
 import numpy as np
@@ -93,27 +93,30 @@ class SegmentSeparator:
         return undo_shift(self._runtime.run(apply_shift(segment, shift)), shift)
 
 
-def separate(runtime: Runtime, pcm: Pcm, overlap: float = 0.25, on_progress: Callable[[int], None] | None = None) -> Pcm:
-    """Separate a recording of any length: int16 [N] to int16 [S, N], or [A, N] to [S, A, N].
+def separate_blocks(runtime: Runtime, blocks: Iterable[Pcm], overlap: float = 0.25) -> Iterator[Pcm]:
+    """Separate a recording that comes in blocks, int16 [n] or [A, n], into int16 [S, m] or [S, A, m], of which only a segment is kept.
 
     A recording of at most one segment gives the runtime's own output, at the level described in :mod:`edge_runtime.level`.
 
     Args:
         overlap: see :class:`SegmentSeparator`.
-        on_progress: called after every segment with the samples that are done.
+
+    Raises:
+        UserError: as :class:`SegmentSeparator`, at once.
     """
-    separator = SegmentSeparator(runtime, overlap)
-    pieces: list[Pcm] = []
-    done, samples = 0, pcm.shape[-1]
-    for start in range(0, samples, runtime.segment_samples // 2):
-        pieces.append(separator.push(pcm[..., start : start + runtime.segment_samples // 2]))
-        done += pieces[-1].shape[-1]
-        if on_progress is not None and pieces[-1].size:
-            on_progress(done)
-    pieces.append(separator.finish())
-    if on_progress is not None:
-        on_progress(samples)
-    return np.concatenate(pieces, axis=-1)
+    return _pushed(SegmentSeparator(runtime, overlap), blocks, runtime.segment_samples // 2)
+
+
+def _pushed(separator: SegmentSeparator, blocks: Iterable[Pcm], step: int) -> Iterator[Pcm]:
+    for block in blocks:
+        for start in range(0, block.shape[-1], step):
+            yield separator.push(block[..., start : start + step])
+    yield separator.finish()
+
+
+def separate(runtime: Runtime, pcm: Pcm, overlap: float = 0.25) -> Pcm:
+    """Separate a recording of any length: int16 [N] to int16 [S, N], or [A, N] to [S, A, N]; see :func:`separate_blocks`."""
+    return np.concatenate(list(separate_blocks(runtime, [pcm], overlap)), axis=-1)
 
 
 def _padded(pcm: Pcm, samples: int) -> Pcm:

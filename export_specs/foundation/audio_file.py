@@ -8,7 +8,7 @@ import shutil
 import stat
 import struct
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -29,37 +29,39 @@ _CONVERT = "convert it first: ffmpeg -i FILE FILE.wav"
 
 
 class AudioFile:
-    """An open audio file that is read from its beginning to its end, block by block.
+    """An audio file that is read from its beginning to its end, block by block, as often as wanted.
 
     ``rate`` in Hz, ``channels`` and ``subtype`` (soundfile's name of the sample format) are those of the header. ``frames`` is what the
     header says, and None where it does not tell. ``warnings`` are what a user should know of the file.
     """
 
-    def __init__(self, path: Path, sound: _Forward, warnings: tuple[str, ...]) -> None:
+    def __init__(self, path: Path, begin: Callable[[], _Forward], warnings: tuple[str, ...]) -> None:
         self.path, self.warnings = path, warnings
-        self.rate: int = sound.samplerate
-        self.channels: int = sound.channels
-        self.subtype: str = sound.subtype
-        self.frames: int | None = sound.frames if sound.frames < _UNKNOWN_FRAMES else None
-        self._sound = sound
+        self._begin = begin
+        with begin() as sound:
+            self.rate: int = sound.samplerate
+            self.channels: int = sound.channels
+            self.subtype: str = sound.subtype
+            self.frames: int | None = sound.frames if sound.frames < _UNKNOWN_FRAMES else None
 
     def blocks(self) -> Iterator[npt.NDArray[np.float64]]:
-        """What is left of the file, float64 [n, channels] with 1.0 as full scale, piece by piece.
+        """The file from its beginning, float64 [n, channels] with 1.0 as full scale, piece by piece.
 
         Raises:
             UserError: the file is damaged; the message says from where on.
         """
         done, frames = 0, max(1, BLOCK_SAMPLES // self.channels)
-        while True:
-            try:
-                block = self._sound.read(frames, dtype="float64", always_2d=True)
-            except soundfile.LibsndfileError as error:
-                place = f"from {done / self.rate:.2f} s on" if done else "from its beginning on"
-                raise UserError(f"{self.path} is damaged or cut off {place} ({_told(error)}): copy it again") from error
-            if not len(block):
-                return
-            done += len(block)
-            yield block
+        with self._begin() as sound:
+            while True:
+                try:
+                    block = sound.read(frames, dtype="float64", always_2d=True)
+                except soundfile.LibsndfileError as error:
+                    place = f"from {done / self.rate:.2f} s on" if done else "from its beginning on"
+                    raise UserError(f"{self.path} is damaged or cut off {place} ({_told(error)}): copy it again") from error
+                if not len(block):
+                    return
+                done += len(block)
+                yield block
 
 
 @contextmanager
@@ -94,25 +96,28 @@ def _opened(path: Path, stack: ExitStack) -> AudioFile:
         stream = stack.enter_context(readable.open("rb"))
     size = os.fstat(stream.fileno()).st_size
     header = _WavHeader.of(stream, size)
-    warnings = []
-    source: Any = None
+    warnings, size_to_set = [], None
     if header is not None and header.is_open:
         warnings.append(f"{path} was written to a pipe, so that its header does not tell its length: it is read to its end")
-        if header.stated == 0:
-            source = _WithSize(stream, header.place, size - header.start)
+        size_to_set = size - header.start if header.stated == 0 else None
     elif header is not None and header.stated > size - header.start:
         have, wanted = size - header.start, header.stated
-        warnings.append(
-            f"{path} is cut off: its header promises {wanted} bytes of samples, {max(0, have)} are there; what is there is read"
-        )
-    stream.seek(0)
-    try:  # a number instead of a name, because soundfile takes a name that ends with .raw for a promise
-        sound = stack.enter_context(_Forward(os.open(readable, os.O_RDONLY | os.O_CLOEXEC) if source is None else source))
+        warnings.append(f"{path} is cut off: its header promises {wanted} bytes of samples, {max(0, have)} are there and are read")
+
+    def begin() -> _Forward:
+        if header is not None and size_to_set is not None:
+            stream.seek(0)
+            return _Forward(_WithSize(stream, header.place, size_to_set))
+        # a number instead of a name, because soundfile takes a name that ends with .raw for a promise
+        return _Forward(os.open(readable, os.O_RDONLY | os.O_CLOEXEC))
+
+    try:
+        audio = AudioFile(path, begin, tuple(warnings))
     except soundfile.LibsndfileError as error:
         raise UserError(_not_audio(path, readable, error)) from error
-    if sound.frames == 0 and size - _SLACK > 0 and header is None:
+    if audio.frames == 0 and size > _SLACK and header is None:
         raise UserError(f"{path} holds {size} bytes, but its header tells of no samples: was it written to a pipe? {_CONVERT}")
-    return AudioFile(path, sound, tuple(warnings))
+    return audio
 
 
 def _copied(pipe: io.BufferedReader, stack: ExitStack) -> Path:

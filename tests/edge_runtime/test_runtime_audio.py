@@ -8,11 +8,12 @@ import pytest
 import soundfile
 
 from edge_runtime.__main__ import app
-from edge_runtime.audio import read_recording, restore, write_sources
 from edge_runtime.parallel import separate_many
 from edge_runtime.runtime import open_runtime
 from edge_runtime.segments import separate
+from edge_runtime.source_files import source_files
 from export_specs.foundation.errors import UserError, run_command_line
+from tests.edge_runtime.recordings import measured, restored
 
 
 @pytest.fixture
@@ -24,59 +25,65 @@ def wav(tmp_path):
     return write
 
 
+def a_recording(path, samples, rate=8000, wide=False):
+    """One of so many samples; only their number and the rate count."""
+    soundfile.write(path, np.zeros(samples), rate, subtype="PCM_24" if wide else "PCM_16")
+    return measured(path, rate)
+
+
 def _tone(rate, seconds=0.5, level=0.3):
     return level * np.sin(2 * np.pi * 440 * np.arange(int(rate * seconds)) / rate)
 
 
 def test_int16_at_the_models_rate_is_read_as_it_is(wav, pcm):
-    recording = read_recording(wav(pcm), 8000)
+    recording = measured(wav(pcm), 8000)
     assert np.array_equal(recording.pcm, pcm)
     assert recording.exponent == 0
     assert not recording.wide
     two = wav(np.stack([pcm, pcm[::-1]], axis=1))
-    assert np.array_equal(read_recording(two, 8000, "2").pcm, pcm[::-1])
-    assert np.array_equal(restore(np.stack([pcm, pcm]), recording, 8000) * 32768, [pcm, pcm])
+    assert np.array_equal(measured(two, 8000, "2").pcm, pcm[::-1])
+    assert np.array_equal(restored(np.stack([pcm, pcm]), recording) * 32768, [pcm, pcm])
 
 
 @pytest.mark.parametrize("subtype", ["PCM_24", "FLOAT", "DOUBLE"])
 def test_soft_wide_recordings_keep_their_precision(wav, subtype):
     soft = _tone(8000, level=1e-4)
-    recording = read_recording(wav(soft, subtype=subtype), 8000)
+    recording = measured(wav(soft, subtype=subtype), 8000)
     assert recording.wide
     assert 16384 <= np.abs(recording.pcm.astype(int)).max() <= 32767
-    error = restore(recording.pcm[None], recording, 8000)[0] - soft
+    error = restored(recording.pcm[None], recording)[0] - soft
     assert np.abs(error).max() < 1e-4 / 16384 + 2.0**-23  # int16 alone would err by 2**-16
 
 
 def test_float_beyond_full_scale_is_not_clipped(wav):
     loud = _tone(8000, level=3.0)
-    recording = read_recording(wav(loud, subtype="FLOAT"), 8000)
+    recording = measured(wav(loud, subtype="FLOAT"), 8000)
     assert recording.exponent == -2
     assert "beyond full scale" in recording.warnings[0]
-    assert np.abs(restore(recording.pcm[None], recording, 8000)[0] - loud).max() < 1e-4
+    assert np.abs(restored(recording.pcm[None], recording)[0] - loud).max() < 1e-4
 
 
 @pytest.mark.parametrize("rate", [16000, 44100, 96000])
 def test_other_rates_and_six_channels(wav, rate):
     tone = _tone(rate)
     path = wav(np.stack([tone * weight for weight in (6, 0, 0, 0, 0, 0)], axis=1) / 2, rate, subtype="FLOAT")
-    recording = read_recording(path, 8000)
+    recording = measured(path, 8000)
     assert len(recording.pcm) == 4000
     assert recording.frames == len(tone)
-    back = restore(recording.pcm[None], recording, 8000)
+    back = restored(recording.pcm[None], recording)
     assert back.shape == (1, len(tone))
     assert np.abs(back[0] - tone / 2)[rate // 20 : -rate // 20].max() < 2e-3
 
 
 def test_silence_is_read_as_silence(wav):
-    assert not read_recording(wav(np.zeros(500)), 8000).pcm.any()
-    assert not read_recording(wav(np.zeros(500), 44100, subtype="FLOAT"), 8000).pcm.any()
+    assert not measured(wav(np.zeros(500)), 8000).pcm.any()
+    assert not measured(wav(np.zeros(500), 44100, subtype="FLOAT"), 8000).pcm.any()
 
 
 def test_clipping_is_a_warning(wav):
     clipped = np.clip(_tone(8000, level=2.0), -1, 1)
-    assert "is clipped" in read_recording(wav(clipped), 8000).warnings[0]
-    assert not read_recording(wav(_tone(8000, level=0.99)), 8000).warnings
+    assert "is clipped" in measured(wav(clipped), 8000).warnings[0]
+    assert not measured(wav(_tone(8000, level=0.99)), 8000).warnings
 
 
 @pytest.mark.parametrize(
@@ -93,41 +100,51 @@ def test_clipping_is_a_warning(wav):
 )
 def test_recordings_that_are_refused(wav, samples, channel, reason):
     with pytest.raises(UserError, match=reason):
-        read_recording(wav(samples, subtype="FLOAT"), 8000, channel, 16)
+        measured(wav(samples, subtype="FLOAT"), 8000, channel, 16)
 
 
 def test_files_that_are_not_recordings(tmp_path):
     (tmp_path / "text.wav").write_text("hello")
     for path, reason in (("text.wav", "not audio"), ("gone.wav", "not there"), ("", "a folder")):
         with pytest.raises(UserError, match=reason):
-            read_recording(tmp_path / path, 8000)
+            measured(tmp_path / path, 8000)
 
 
 @pytest.mark.parametrize("kind", ["wav", "flac"])
 @pytest.mark.parametrize("wide", [False, True])
 def test_written_sources(tmp_path, pcm, kind, wide):
-    sources = np.stack([pcm / 32768, np.full(64, 1.5)])
-    paths = write_sources(tmp_path / "new" / "folder", "a.b", sources, 44100, kind, wide)
-    assert [path.name for path in paths] == [f"a.b_1.{kind}", f"a.b_2.{kind}"]
-    assert len(list(paths[0].parent.iterdir())) == 2
-    read, rate = soundfile.read(paths[0], dtype="int16")
+    recording = a_recording(tmp_path / "a.b.wav", 64, 44100, wide)
+    with source_files(tmp_path / "new" / "folder", "a.b", 2, recording, kind) as files:
+        for half in np.split(np.stack([pcm, np.full(64, 32767, np.int16)]), 2, axis=1):
+            files.write(half)
+        assert not list(tmp_path.glob("new/folder/a.b*")), "not there before all is written"
+    assert [path.name for path in files.paths] == [f"a.b_1.{kind}", f"a.b_2.{kind}"]
+    assert len(list(files.paths[0].parent.iterdir())) == 2
+    read, rate = soundfile.read(files.paths[0], dtype="int16")
     assert np.array_equal(read, pcm)
     assert rate == 44100
-    assert soundfile.info(paths[1]).subtype == ("PCM_24" if wide else "PCM_16")
-    assert soundfile.read(paths[1])[0].min() > 0.9999
+    assert soundfile.info(files.paths[1]).subtype == ("PCM_24" if wide else "PCM_16")
+    assert soundfile.read(files.paths[1])[0].min() > 0.9999
+
+
+def test_sources_beyond_full_scale_are_saturated(tmp_path):
+    soundfile.write(tmp_path / "loud.wav", _tone(8000, level=3.0), 8000, subtype="FLOAT")
+    recording = measured(tmp_path / "loud.wav", 8000)
+    with source_files(tmp_path, "x", 1, recording) as files:
+        files.write(recording.pcm[None])
+    assert soundfile.read(files.paths[0])[0].max() > 0.9999
 
 
 def test_nothing_is_left_when_writing_fails(tmp_path, monkeypatch, pcm):
+    recording = a_recording(tmp_path / "a.wav", 64)
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match="cannot write to"):
-        write_sources(tmp_path / "file", "a", pcm[None] / 32768, 8000)
-    for place in ("file/below", "a" * 300):
-        with pytest.raises(UserError, match="cannot write to"):
-            write_sources(tmp_path / place, "a", pcm[None] / 32768, 8000)
-    whole = soundfile.write
-    monkeypatch.setattr(soundfile, "write", lambda file, data, *rest, **named: whole(file, data, *rest, **named) if data[0] else 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        write_sources(tmp_path / "out", "a", np.stack([np.ones(9), np.zeros(9)]), 8000)
+    for place in ("file", "file/below", "a" * 300):
+        with pytest.raises(UserError, match="cannot write to"), source_files(tmp_path / place, "a", 1, recording):
+            pass
+    whole = soundfile.SoundFile.write
+    monkeypatch.setattr(soundfile.SoundFile, "write", lambda file, data: whole(file, data) if data[0] else 1 / 0)
+    with pytest.raises(ZeroDivisionError), source_files(tmp_path / "out", "a", 2, recording) as files:
+        files.write(np.stack([np.ones(64), np.zeros(64)]).astype(np.int16))
     assert list((tmp_path / "out").iterdir()) == []
 
 

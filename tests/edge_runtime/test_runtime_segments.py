@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 
 from edge_runtime.level import apply_shift, choose_shift, undo_shift
 from edge_runtime.runtime import open_runtime
-from edge_runtime.segments import SegmentSeparator, align, cross_fade, separate
+from edge_runtime.segments import SegmentSeparator, align, cross_fade, separate, separate_blocks
 from export_specs.foundation.errors import UserError
 
 int16 = st.integers(-32768, 32767)
@@ -145,12 +145,24 @@ def test_silence_in_is_silence_out():
     assert not separate(Fake(identity), np.zeros(50, np.int16)).any()
 
 
-def test_progress_ends_at_the_length():
-    seen = []
-    separate(Fake(identity), np.ones(100, np.int16), on_progress=seen.append)
-    assert seen == sorted(seen)
-    assert seen[-1] == 100
-    assert len(seen) > 5
+def test_blocks_come_back_as_soon_as_a_segment_is_full():
+    """However long the recording is, no more than a segment of it waits."""
+    pcm = np.random.default_rng(0).integers(-3000, 3000, 300).astype(np.int16)
+    given, waiting = 0, []
+    pieces = []
+    taken = iter(np.split(pcm, 30))
+
+    def blocks():
+        nonlocal given
+        for block in taken:
+            waiting.append(given - sum(piece.shape[-1] for piece in pieces))
+            given += len(block)
+            yield block
+
+    for piece in separate_blocks(Fake(identity), blocks()):
+        pieces.append(piece)
+    assert np.array_equal(np.concatenate(pieces, axis=1), np.stack([pcm, pcm]))
+    assert max(waiting) <= 16
 
 
 @pytest.mark.parametrize("overlap", [0, -0.1, 0.51, 0.001, float("nan")])

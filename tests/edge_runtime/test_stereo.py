@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from edge_runtime.audio import read_recording, restore, write_sources
 from edge_runtime.model_file import ModelFile, TensorInfo
 from edge_runtime.segments import SegmentSeparator, align, separate
 from edge_runtime.signature import fit_signature
+from edge_runtime.source_files import source_files
 from export_specs.foundation.errors import UserError
+from tests.edge_runtime.recordings import measured, restored
 
 NAMES = ("drums", "vocals")
 
@@ -88,31 +89,34 @@ def test_sources_are_aligned_over_all_their_channels() -> None:
 def test_recordings_of_one_two_and_six_channels(tmp_path: Path) -> None:
     path, pcm = tmp_path / "mix.wav", recording(900)
     soundfile.write(path, pcm.T, 44100, subtype="PCM_16")
-    read = read_recording(path, 44100, audio_channels=2)
+    read = measured(path, 44100, audio_channels=2)
     np.testing.assert_array_equal(read.pcm, pcm)
-    np.testing.assert_array_equal(read_recording(path, 44100, "2", audio_channels=2).pcm, pcm[[1, 1]])
-    np.testing.assert_array_equal(restore(np.stack([pcm] * 4), read, 44100) * 32768, np.stack([pcm] * 4))
+    np.testing.assert_array_equal(measured(path, 44100, "2", audio_channels=2).pcm, pcm[[1, 1]])
+    np.testing.assert_array_equal(restored(np.stack([pcm] * 4), read) * 32768, np.stack([pcm] * 4))
     soundfile.write(path, pcm[0], 44100, subtype="PCM_16")
-    np.testing.assert_array_equal(read_recording(path, 44100, audio_channels=2).pcm, pcm[[0, 0]])
+    np.testing.assert_array_equal(measured(path, 44100, audio_channels=2).pcm, pcm[[0, 0]])
     soundfile.write(path, np.tile(pcm, (3, 1)).T, 44100, subtype="PCM_16")
     with pytest.raises(UserError, match="6 channels, the model 2: choose one with --channel"):
-        read_recording(path, 44100, audio_channels=2)
+        measured(path, 44100, audio_channels=2)
 
 
 def test_another_rate_comes_back_at_its_own(tmp_path: Path) -> None:
     time = np.arange(4800) / 48000
     tones = 0.3 * np.stack([np.sin(2 * np.pi * 440 * time), np.sin(2 * np.pi * 660 * time)], axis=1)
     soundfile.write(tmp_path / "mix.wav", tones, 48000, subtype="FLOAT")
-    read = read_recording(tmp_path / "mix.wav", 44100, audio_channels=2)
+    read = measured(tmp_path / "mix.wav", 44100, audio_channels=2)
     assert read.pcm.shape == (2, 4410)
-    back = restore(np.stack([read.pcm, -read.pcm]), read, 44100)
+    back = restored(np.stack([read.pcm, -read.pcm]), read)
     assert np.abs(back[0, :, 300:-300] - tones.T[:, 300:-300]).max() < 1e-3
     np.testing.assert_array_equal(back[1], -back[0])
 
 
 def test_files_are_named_after_the_sources(tmp_path: Path) -> None:
     pcm = recording(50)
-    paths = write_sources(tmp_path, "song", np.stack([pcm, -pcm]) / 32768, 44100, names=NAMES)
+    soundfile.write(tmp_path / "song.wav", pcm.T, 44100, subtype="PCM_16")
+    with source_files(tmp_path, "song", 2, measured(tmp_path / "song.wav", 44100, audio_channels=2), names=NAMES) as files:
+        files.write(np.stack([pcm, -pcm]))
+    paths = files.paths
     assert [path.name for path in paths] == ["song_drums.wav", "song_vocals.wav"]
     found, rate = soundfile.read(paths[0], dtype="int16")
     assert rate == 44100
