@@ -60,7 +60,8 @@ def info(model: Annotated[Path, typer.Argument(help="A .tflite or .onnx file.")]
     for title, tensors in (("input", file.inputs), ("output", file.outputs)):
         for tensor in tensors:
             typer.echo(f"{title}: {tensor}")
-    for key, value in sorted(file.metadata.items()):
+    stated = {} if file.metadata is None else file.metadata.model_dump(exclude_defaults=True)
+    for key, value in sorted(stated.items()):
         typer.echo(f"{key}: {value}")
     typer.echo("tensors: " + ", ".join(f"{count} {dtype}" for dtype, count in file.dtypes.most_common()))
     typer.echo("ops: " + ", ".join(f"{count} {op}" for op, count in file.ops.most_common()))

@@ -56,9 +56,10 @@ def fit(file: ModelFile) -> Signature | BranchSignature:
     Raises:
         UserError: the file has other inputs or outputs; says which.
     """
-    front_end = FrontEnd.of(file.metadata)
-    if front_end is None:
+    described = None if file.metadata is None else file.metadata.front_end
+    if described is None:
         return fit_signature(file)
+    front_end = FrontEnd.of(described)
     tensors = (*file.inputs, *file.outputs)
     found = ", ".join(map(str, tensors))
     if len(file.inputs) != 2 or len(file.outputs) != 2 or {tensor.dtype for tensor in tensors} not in ({"int16"}, {"float32"}):

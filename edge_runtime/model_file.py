@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from export_specs.file_metadata import FileMetadata
 from export_specs.foundation.errors import UserError
 
 Array = npt.NDArray[Any]
@@ -68,8 +69,7 @@ class ModelFile:
 
     ``activations`` are the tensors that a node computes, in the order of the nodes; what a loop computes inside is none of them.
     ``dtypes`` counts every tensor by type and ``ops`` every node by operator, those of loops included. ``largest_node_bytes``: of the
-    tensors of the largest node, and of all loops. ``metadata`` holds what the exporter wrote: model, sample_rate, segment_samples, sources,
-    target, digests.
+    tensors of the largest node, and of all loops. ``metadata`` is what the exporter wrote, None in a foreign file.
     """
 
     path: Path
@@ -81,7 +81,7 @@ class ModelFile:
     largest_node_bytes: int
     dtypes: Counter[str]
     ops: Counter[str]
-    metadata: dict[str, str]
+    metadata: FileMetadata | None
 
 
 def read_model(path: Path) -> ModelFile:

@@ -11,6 +11,7 @@ import onnx
 from onnx import numpy_helper
 
 from edge_runtime.model_file import Array, ModelFile, Quantization, TensorInfo
+from export_specs.file_metadata import metadata_of_onnx
 from export_specs.foundation.errors import UserError
 
 
@@ -51,7 +52,7 @@ def parse_onnx(path: Path, content: bytes) -> ModelFile:
         largest_node_bytes=0,
         dtypes=dtypes,
         ops=Counter(node.op_type for part in subgraphs(graph) for node in part.node),
-        metadata={entry.key: entry.value for entry in model.metadata_props},
+        metadata=metadata_of_onnx({entry.key: entry.value for entry in model.metadata_props}, path),
     )
 
 

@@ -71,16 +71,15 @@ class FileRuntime:
         self.name = name
         self.file = file
         self._signature = fit(file)
-        self.metadata = file.metadata
         self.sample_rate = _sample_rate(file, sample_rate)
-        self.shortest_samples = _stated(file, "kernel_size") or self.sample_rate // 500
-        for key, found in (("segment_samples", self.segment_samples), ("sources", self.sources)):
-            if _stated(file, key) not in (None, found):
-                raise UserError(f"{file.path} contradicts itself: its metadata say {key} {file.metadata[key]}, its tensors {found}")
-        names = self.metadata.get("source_names", "")
-        self.source_names = tuple(names.split(",")) if names else ()
-        if len(self.source_names) not in (0, self.sources):
-            raise UserError(f"{file.path} contradicts itself: its metadata name {names}, its tensors have {self.sources} sources")
+        self.shortest_samples = self.sample_rate // 500
+        self.source_names: tuple[str, ...] = ()
+        if (stated := file.metadata) is not None:
+            self.shortest_samples = stated.shortest_samples or self.shortest_samples
+            self.source_names = stated.source_names
+            for field, found in (("segment_samples", self.segment_samples), ("sources", self.sources)):
+                if (said := getattr(stated, field)) != found:
+                    raise UserError(f"{file.path} contradicts itself: its metadata say {field} {said}, its tensors {found}")
         self._engine = open_engine(file)
 
     @property
@@ -162,20 +161,10 @@ def _opener(name: str, threads: int) -> Callable[[ModelFile], Engine]:
 
 
 def _sample_rate(file: ModelFile, given: int | None) -> int:
-    stated = _stated(file, "sample_rate")
+    stated = None if file.metadata is None else file.metadata.sample_rate
     if stated is not None and given not in (None, stated):
         raise UserError(f"{file.path} is made for {stated} samples per second, not {given}")
     rate = stated or given
     if rate is None:
         raise UserError(f"{file.path} does not tell its sample rate: give it with --sample-rate")
     return rate
-
-
-def _stated(file: ModelFile, key: str) -> int | None:
-    """A whole positive number of the metadata, None where it is not there."""
-    text = file.metadata.get(key)
-    if text is None:
-        return None
-    if not text.isdecimal() or int(text) == 0:
-        raise UserError(f"{file.path} has {key} '{text}' in its metadata, which is no whole positive number")
-    return int(text)

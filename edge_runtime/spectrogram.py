@@ -6,14 +6,13 @@ segment, so that nothing of a recording need be known in advance.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.signature import Pcm
-from export_specs.foundation.errors import UserError
+from export_specs.file_metadata import SpectrogramFrontEnd
 
 Samples = npt.NDArray[np.float64]
 FULL_SCALE = 32768.0
@@ -72,25 +71,10 @@ class FrontEnd:
     output_scales: tuple[float, float]
 
     @classmethod
-    def of(cls, metadata: Mapping[str, str]) -> FrontEnd | None:
-        """The front end that a model file's metadata ask for: None unless they hold ``front_end``.
-
-        Raises:
-            UserError: an unknown front end, or settings of it that are missing or no numbers.
-        """
-        kind = metadata.get("front_end")
-        if kind is None:
-            return None
-        try:
-            if kind != "spectrogram":
-                raise ValueError(f"no front end '{kind}'")
-            spectrogram_in, waveform_in, spectrogram_out, waveform_out = map(float, metadata["front_end_scales"].split(","))
-            return cls(int(metadata["front_end_n_fft"]), (spectrogram_in, waveform_in), (spectrogram_out, waveform_out))
-        except (KeyError, ValueError) as error:
-            raise UserError(
-                f"the model file's metadata do not describe a front end that this version knows ({error}): "
-                "it knows 'spectrogram' with front_end_n_fft and four front_end_scales. Export the model again, or update edge_runtime"
-            ) from error
+    def of(cls, described: SpectrogramFrontEnd) -> FrontEnd:
+        """The front end that a model file's metadata describe."""
+        before, behind = described.input, described.output
+        return cls(described.n_fft, (before.spectrogram, before.waveform), (behind.spectrogram, behind.waveform))
 
     def standardise(self, pcm: Pcm) -> tuple[Samples, Samples, Statistics]:
         """int16 [A, T] as spectrogram [2 A, Fr, F] and waveform [A, T], both with mean 0 and deviation 1, and what they were."""

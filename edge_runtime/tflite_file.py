@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,9 @@ from ai_edge_litert import schema_py_generated as schema
 
 from edge_runtime.model_file import Array, ModelFile, Quantization, TensorInfo
 from edge_runtime.native_messages import captured_stderr
+from export_specs.file_metadata import ENTRY, FileMetadata, read_metadata
 from export_specs.foundation.errors import UserError
 
-METADATA_NAME = "fqss"
 _TYPES = {value: name.lower() for name, value in vars(schema.TensorType).items() if isinstance(value, int)}
 _OPERATORS = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
 
@@ -128,14 +127,11 @@ def _check_constants(path: Path, model: Any, graph: Any, tensors: list[TensorInf
             raise _damaged(path, f"the constant {info} holds {len(data)} bytes instead of {info.nbytes}")
 
 
-def _metadata(path: Path, model: Any) -> dict[str, str]:
+def _metadata(path: Path, model: Any) -> FileMetadata | None:
     for entry in model.metadata or []:
-        if entry.name.decode() == METADATA_NAME:
-            content = json.loads(bytes(model.buffers[entry.buffer].data))
-            if not isinstance(content, dict):
-                raise _damaged(path, f"its metadata '{METADATA_NAME}' is not a JSON object")
-            return {str(key): str(value) for key, value in content.items()}
-    return {}
+        if entry.name.decode() == ENTRY:
+            return read_metadata(bytes(model.buffers[entry.buffer].data), path)
+    return None
 
 
 def _indices(vector: Any) -> list[int]:

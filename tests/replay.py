@@ -24,6 +24,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
+from export_specs.file_metadata import FileMetadata
 from export_specs.foundation.atomic import write_text
 from export_specs.foundation.errors import UserError, run_command_line
 from export_specs.load import load_model, load_target
@@ -71,7 +72,7 @@ def build(folder: Annotated[Path, typer.Argument(help="Where the files go, a fol
         for recipe in tiny.RECIPES:
             network = tiny.quantized_network(spec, recipe)
             norm = NORMS.get(recipe.norm, "no-target")
-            export_qdq(network, spec.segment_samples, _metadata(spec), folder / f"tiny-{name}" / f"{norm}-{recipe.variant}.qdq.onnx")
+            export_qdq(network, FileMetadata.of(spec), folder / f"tiny-{name}" / f"{norm}-{recipe.variant}.qdq.onnx")
 
 
 def _trained(spec: ModelSpec, variant: Variant, target: TargetSpec) -> nn.Module | None:
@@ -98,20 +99,11 @@ def _observed(spec: ModelSpec, target: TargetSpec) -> nn.Module:
 
 def _write(network: nn.Module, spec: ModelSpec, target: TargetSpec, folder: Path) -> None:
     """The files for a target; where it does not take the network, the reason."""
-    export_qdq(network, spec.segment_samples, _metadata(spec), folder / "model.qdq.onnx")
+    export_qdq(network, FileMetadata.of(spec), folder / "model.qdq.onnx")
     try:
         convert(folder / "model.qdq.onnx", folder / "model.tflite", target.allowed_ops)
     except UserError as refusal:
         write_text(folder / "refusal.txt", f"{refusal}\n")
-
-
-def _metadata(spec: ModelSpec) -> dict[str, str]:
-    return {
-        "model": spec.name,
-        "sample_rate": str(spec.sample_rate),
-        "segment_samples": str(spec.segment_samples),
-        "sources": str(spec.n_src),
-    }
 
 
 @app.command()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import re
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
@@ -13,6 +12,7 @@ import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from export_specs.file_metadata import ENTRY, FileMetadata
 from pipeline.convert.builtin_operators import SLICE, BuiltinOperator, TensorKind
 from pipeline.convert.reshaped import Wired, overwriting
 from pipeline.convert.sharing import Once, SharingBuilder
@@ -26,7 +26,6 @@ TENSOR_TYPES: dict[np.dtype[Any], int] = {
     np.dtype(np.bool_): schema.TensorType.BOOL,
 }
 BUFFER_ALIGNMENT = 16  # force_align of Buffer.data in the TFLite schema; the object API does not honour it
-METADATA_NAME = "fqss"
 SIGNATURE_KEY = "serving_default"
 
 
@@ -158,8 +157,8 @@ class FlatbufferBuilder:
         self._operators.append(builtin)
         self.op_counts[name] += 1
 
-    def finish(self, inputs: Mapping[str, int], outputs: Mapping[str, int], description: str, metadata: Mapping[str, str]) -> bytes:
-        """The file's bytes: inputs and outputs by name, a signature ``serving_default``, and ``metadata`` as the JSON entry ``fqss``."""
+    def finish(self, inputs: Mapping[str, int], outputs: Mapping[str, int], description: str, metadata: FileMetadata | None) -> bytes:
+        """The file's bytes: inputs and outputs by name, a signature ``serving_default``, and ``metadata`` if there is any."""
         self.close(list(inputs.values()), list(outputs.values()))
         self._copy_where_overwritten()
         signature = schema.SignatureDefT()
@@ -168,10 +167,11 @@ class FlatbufferBuilder:
         signature.outputs = [_tensor_map(name, index) for name, index in outputs.items()]
         self._model.signatureDefs = [signature]
         self._model.description = description
-        entry = schema.MetadataT()
-        entry.name = METADATA_NAME
-        entry.buffer = self._buffer(json.dumps(dict(metadata), sort_keys=True).encode())
-        self._model.metadata.append(entry)
+        if metadata is not None:
+            entry = schema.MetadataT()
+            entry.name = ENTRY
+            entry.buffer = self._buffer(metadata.to_json().encode())
+            self._model.metadata.append(entry)
         self._sort_codes()
         builder = SharingBuilder()
         builder.Finish(self._model.Pack(builder), b"TFL3")

@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 from onnx import NodeProto, TensorProto, helper, numpy_helper, shape_inference
 
+from export_specs.file_metadata import FileMetadata, metadata_of_onnx
 from export_specs.foundation.errors import UserError
 from pipeline.convert.declaration import STANDARD_DOMAINS, Declaration, Declarations
 from pipeline.convert.errors import ConversionError
@@ -33,16 +34,19 @@ class OnnxGraph:
     Args:
         declarations: what is known of the ops.
         in_loop: whether the graph is the body of a Scan.
+        metadata: what the file says of itself; None of a foreign file.
 
     Raises:
         ConversionError: an input or output is float, or a shape is not static.
     """
 
-    def __init__(self, model: onnx.ModelProto, declarations: Declarations, in_loop: bool = False) -> None:
+    def __init__(
+        self, model: onnx.ModelProto, declarations: Declarations, in_loop: bool = False, metadata: FileMetadata | None = None
+    ) -> None:
         self.in_loop = in_loop
+        self.metadata = metadata
         self.declarations = declarations
         self.opset = max((item.version for item in model.opset_import if item.domain in STANDARD_DOMAINS), default=0)
-        self.metadata: dict[str, str] = {item.key: item.value for item in model.metadata_props}
         self.nodes: list[NodeProto] = list(model.graph.node)
         self.constants: dict[str, np.ndarray] = {item.name: numpy_helper.to_array(item) for item in model.graph.initializer}
         for node in self.nodes:
@@ -83,7 +87,7 @@ class OnnxGraph:
             raise UserError(f"no ONNX file at '{path}'. Run `make export` first, or give the path of one with --onnx.") from error
         except Exception as error:  # protobuf, checker and shape inference each raise their own types
             raise UserError(f"'{path}' is not a valid ONNX file: {str(error).strip().splitlines()[0]}. Export it again.") from error
-        graph = cls(model, declarations)
+        graph = cls(model, declarations, metadata=metadata_of_onnx({item.key: item.value for item in model.metadata_props}, path))
         if graph.opset < MINIMUM_OPSET:
             raise UserError(
                 f"'{path}' has opset {graph.opset}; the converter reads opset {MINIMUM_OPSET} and newer. Export it at opset 21."

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +15,10 @@ import numpy.typing as npt
 import onnx
 from ai_edge_litert import schema_py_generated as schema
 
+from export_specs.file_metadata import ENTRY, FileMetadata, metadata_of_onnx
 from export_specs.foundation.atomic import write_bytes
 from export_specs.foundation.child_process import run_child
 from export_specs.foundation.errors import UserError
-from pipeline.convert.flatbuffer import METADATA_NAME
 
 ROOT = Path(__file__).parents[2]
 PYTHON = ROOT / ".venv-onnx2tf" / "bin" / "python"
@@ -35,7 +33,7 @@ def convert_with_onnx2tf(float_onnx: Path, out: Path, calibration: npt.NDArray[n
     """Convert a float ONNX file (``pipeline.export.float_onnx``) by onnx2tf, in its own environment.
 
     Args:
-        out: written whole or not at all; it gets the ONNX file's metadata under the entry ``fqss``.
+        out: written whole or not at all; it gets the ONNX file's metadata.
         calibration: mixtures [N, T] or [N, T, A] in units of full scale for full-integer post-training quantization (int8 in and out);
             None for the float32 file.
 
@@ -60,17 +58,18 @@ def convert_with_onnx2tf(float_onnx: Path, out: Path, calibration: npt.NDArray[n
             error = UserError if by_machine else ConversionRefusedError
             raise error(f"onnx2tf could not convert {float_onnx} (exit code {result.returncode}):\n{said}")
         content = (folder / "network.tflite").read_bytes()
-    metadata = {entry.key: entry.value for entry in onnx.load(float_onnx, load_external_data=False).metadata_props}
-    write_bytes(out, with_metadata(content, metadata))
+    properties = onnx.load(float_onnx, load_external_data=False).metadata_props
+    metadata = metadata_of_onnx({entry.key: entry.value for entry in properties}, float_onnx)
+    write_bytes(out, content if metadata is None else with_metadata(content, metadata))
     return out
 
 
-def with_metadata(content: bytes, metadata: Mapping[str, str]) -> bytes:
-    """A copy of a TFLite file that carries ``metadata`` as the JSON entry ``fqss``; its tensors and ops are untouched."""
+def with_metadata(content: bytes, metadata: FileMetadata) -> bytes:
+    """A copy of a TFLite file that carries ``metadata``; its tensors and ops are untouched."""
     model: Any = schema.ModelT.InitFromPackedBuf(bytearray(content), 0)
     buffer, entry = schema.BufferT(), schema.MetadataT()
-    buffer.data = np.frombuffer(json.dumps(dict(metadata), sort_keys=True).encode(), np.uint8)
-    entry.name, entry.buffer = METADATA_NAME, len(model.buffers)
+    buffer.data = np.frombuffer(metadata.to_json().encode(), np.uint8)
+    entry.name, entry.buffer = ENTRY, len(model.buffers)
     model.buffers.append(buffer)
     model.metadata = [*(model.metadata or []), entry]
     builder = flatbuffers.Builder(len(content))

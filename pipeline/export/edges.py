@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import onnx
 from torch import nn
 
+from export_specs.file_metadata import FullScale, SpectrogramFrontEnd
 from pipeline.export.qdq_graph import INT16, GraphBuilder, Value, tensor_info
 from pipeline.layers.branch_ends.quantized import BYTE, ByteUpsampling, InputConvolution
 from pipeline.layers.encoder.quantized import QuantizedEncoder
@@ -18,7 +19,7 @@ Infos = list[onnx.ValueInfoProto]
 
 
 class Edges(ABC):
-    """Inputs, outputs and metadata of a graph for one segment length."""
+    """Inputs, outputs and front end of a graph for one segment length."""
 
     @abstractmethod
     def inputs(self) -> list[Value]:
@@ -28,9 +29,9 @@ class Edges(ABC):
     def declare(self, graph: GraphBuilder, results: list[Value]) -> tuple[Infos, Infos]:
         """The declared inputs, and outputs made of what the network gives."""
 
-    def metadata(self) -> dict[str, str]:
-        """What a runtime must know to feed the graph."""
-        return {}
+    def front_end(self) -> SpectrogramFrontEnd | None:
+        """What a runtime must do before and behind the graph; None where PCM goes in and out."""
+        return None
 
 
 @dataclass(frozen=True)
@@ -71,14 +72,14 @@ class BranchEdges(Edges):
             outputs.append(tensor_info(graph.reshape(result.name, whole, f"separated_{name}"), INT16, whole))
         return inputs, outputs
 
-    def metadata(self) -> dict[str, str]:
-        """The front end and what int16 full scale stands for: input spectrogram and waveform, output spectrogram and waveform."""
+    def front_end(self) -> SpectrogramFrontEnd:
+        """The transform, and what int16 full scale stands for: the learned ranges of both inputs and of both outputs."""
         layers = list(self.network.modules())
         ranges = [layer.input_range for layer in layers if isinstance(layer, InputConvolution)]
         ranges += [layer.high_quantizer for layer in layers if isinstance(layer, ByteUpsampling)]
-        scales = [float(quantizer.grid()[0]) * BYTE / 2 for quantizer in ranges]
-        return {
-            "front_end": "spectrogram",
-            "front_end_n_fft": str(self.network.n_fft),
-            "front_end_scales": ",".join(f"{scale:.9g}" for scale in scales),
-        }
+        spectrogram_in, waveform_in, spectrogram_out, waveform_out = (float(quantizer.grid()[0]) * BYTE / 2 for quantizer in ranges)
+        return SpectrogramFrontEnd(
+            n_fft=self.network.n_fft,
+            input=FullScale(spectrogram=spectrogram_in, waveform=waveform_in),
+            output=FullScale(spectrogram=spectrogram_out, waveform=waveform_out),
+        )

@@ -21,6 +21,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 
+from export_specs.file_metadata import ENTRY, FileMetadata, FullScale, SpectrogramFrontEnd
 from export_specs.foundation.atomic import atomic_path, sha256
 from export_specs.load import spec_sha256
 from export_specs.schema import ModelSpec
@@ -54,13 +55,11 @@ def export_float(spec: ModelSpec, weights: Path, out: Path, segment_samples: int
     load_network(network, weights, spec)
     samples = segment_samples or spec.segment_samples
     model = float_graph(network.eval(), samples, spec.n_src)
-    entries: dict[str, object] = {"model": spec.name, "sample_rate": spec.sample_rate, "segment_samples": samples, "sources": spec.n_src}
-    if isinstance(network, HTDemucs):
-        entries |= {"front_end": "spectrogram", "front_end_n_fft": network.n_fft, "front_end_scales": "1,1,1,1"}
-    if spec.source_names:
-        entries["source_names"] = ",".join(spec.source_names)
+    unscaled = FullScale(spectrogram=1.0, waveform=1.0)
+    front_end = SpectrogramFrontEnd(n_fft=network.n_fft, input=unscaled, output=unscaled) if isinstance(network, HTDemucs) else None
     digests = {"spec_sha256": spec_sha256(spec), "checkpoint_sha256": sha256(weights)}
-    helper.set_model_props(model, {key: str(value) for key, value in {**entries, **digests}.items()})
+    metadata = FileMetadata.of(spec, segment_samples=samples, front_end=front_end, **digests)
+    helper.set_model_props(model, {ENTRY: metadata.to_json()})
     with atomic_path(out) as temporary:
         onnx.save(model, temporary)
     return out

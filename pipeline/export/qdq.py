@@ -14,6 +14,7 @@ import onnxruntime
 import onnxsim
 from torch import fx, nn
 
+from export_specs.file_metadata import FileMetadata
 from export_specs.foundation.atomic import atomic_path
 from export_specs.foundation.errors import UserError
 from pipeline.export.edges import BranchEdges, PcmEdges
@@ -91,8 +92,8 @@ EMITTERS: dict[type[nn.Module], Emitter] = {
 }
 
 
-def build_model(network: nn.Module, segment_samples: int, metadata: dict[str, str]) -> onnx.ModelProto:
-    """The ONNX model of a quantized network for one segment length.
+def build_model(network: nn.Module, metadata: FileMetadata) -> onnx.ModelProto:
+    """The ONNX model of a quantized network for one segment length, that of its ``metadata``.
 
     Input ``pcm`` int16 [1, T], output ``separated`` int16 [1, S, T]; of A > 1 audio channels [1, A, T] and [1, S, A, T]. A network of two
     branches has the inputs ``spectrogram`` int16 [1, 2 A, Fr, F] and ``waveform`` [1, A, T], the outputs ``separated_spectrogram``
@@ -106,7 +107,8 @@ def build_model(network: nn.Module, segment_samples: int, metadata: dict[str, st
     values: dict[fx.Node, Value] = {}
     calls: Counter[str] = Counter()
     network.eval()
-    edges = BranchEdges(network, segment_samples) if isinstance(network, HTDemucs) else PcmEdges(network, segment_samples)
+    samples = metadata.segment_samples
+    edges = BranchEdges(network, samples) if isinstance(network, HTDemucs) else PcmEdges(network, samples)
     waiting = iter(edges.inputs())
     results: list[Value] = []
     for node in trace(network).nodes:
@@ -128,7 +130,7 @@ def build_model(network: nn.Module, segment_samples: int, metadata: dict[str, st
             last = EMITTERS[type(layer)](graph, layer, inputs, name)
             values[node] = last if last.sequences is not None else replace(last, sequences=inputs[0].sequences)
     declared = edges.declare(graph, results)
-    return graph.model(metadata.get("model", "network"), *declared, metadata | edges.metadata())
+    return graph.model(metadata.model, *declared, metadata.model_copy(update={"front_end": edges.front_end()}))
 
 
 def tensor_name(path: str) -> str:
@@ -144,15 +146,14 @@ def tensor_name(path: str) -> str:
     return path
 
 
-def export_qdq(network: nn.Module, segment_samples: int, metadata: dict[str, str], path: Path) -> None:
+def export_qdq(network: nn.Module, metadata: FileMetadata, path: Path) -> None:
     """Write a quantized network as QDQ ONNX, after asserting that onnxsim leaves its behaviour alone.
 
     Args:
         network: a trained quantized network (``pipeline.quantization.quantize.quantize``).
-        segment_samples: T of the graph.
-        metadata: stored in the file (model, sample_rate, digests of spec and checkpoint, ...).
+        metadata: stored in the file, with the front end that the network has; its ``segment_samples`` are those of the graph.
     """
-    model = build_model(network, segment_samples, metadata)
+    model = build_model(network, metadata)
     _assert_simplifier_agrees(model)
     with atomic_path(path) as temporary:
         onnx.save(model, temporary)

@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from export_specs.file_metadata import ENTRY, FileMetadata
 from export_specs.foundation.errors import UserError
 
 OPSET, IR_VERSION = 21, 10
@@ -122,11 +123,12 @@ class GraphBuilder:
         bounds = [self.const("bounds_" + "_".join(map(str, values)), values, np.int64) for values in (starts, ends, axes)]
         return self.node("Slice", [name, *bounds], output)
 
-    def model(self, name: str, inputs: list[Any], outputs: list[Any], metadata: dict[str, str]) -> onnx.ModelProto:
+    def model(self, name: str, inputs: list[Any], outputs: list[Any], metadata: FileMetadata | None = None) -> onnx.ModelProto:
         """The checked model."""
         graph = helper.make_graph(self.nodes, name, inputs, outputs, list(self.initializers.values()))
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="fqss")
-        helper.set_model_props(model, metadata)
+        if metadata is not None:
+            helper.set_model_props(model, {ENTRY: metadata.to_json()})
         onnx.checker.check_model(model, full_check=True)
         return model
 

@@ -16,6 +16,7 @@ from typing import Any
 import onnx
 import torch
 
+from export_specs.file_metadata import FileMetadata
 from export_specs.foundation.atomic import write_text
 from export_specs.foundation.errors import UserError
 from export_specs.schema import ModelSpec
@@ -52,7 +53,7 @@ def _by_us(spec: ModelSpec, settings: Mapping[str, Any], scratch: Path) -> dict[
     twin = quantize(build_network(spec), Recipe(**settings["recipe"]))
     channels = [] if spec.audio_channels == 1 else [spec.audio_channels]
     observe(twin, [LEVEL * torch.randn(1, *channels, spec.segment_samples)])
-    model = build_model(twin, spec.segment_samples, {})
+    model = build_model(twin, FileMetadata.of(spec))
     if settings["converter"] == "none":
         return dict(Counter(node.op_type for node in model.graph.node))
     onnx.save(model, scratch / "model.onnx")

@@ -43,7 +43,7 @@ class LstmCase:
         graph = GraphBuilder()
         y = emit_scan(graph, self.layer, Value("x", C, S * K, self.scale, self.zero_point), (S, K), self.axis, "y")
         ends = [tensor_info("x", INT8, [1, S, K, C]), tensor_info(y.name, INT8, [1, S, K, y.channels])]
-        return graph.model("lstm", ends[:1], ends[1:], {})
+        return graph.model("lstm", ends[:1], ends[1:])
 
     def write(self, folder: Path) -> tuple[Path, Path, ConversionSummary]:
         """The ONNX and the TFLite file."""

@@ -10,6 +10,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from export_specs.file_metadata import ENTRY, FileMetadata
+
 TYPES = {"int8": TensorProto.INT8, "int16": TensorProto.INT16, "int32": TensorProto.INT32, "float32": TensorProto.FLOAT}
 
 
@@ -20,7 +22,7 @@ class QdqGraph:
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: list[onnx.TensorProto] = []
         self.inputs: list[onnx.ValueInfoProto] = []
-        self.metadata: dict[str, str] = {}
+        self.metadata: FileMetadata | None = None
         self._count = 0
 
     def input(self, name: str, shape: Sequence[int | str], dtype: str = "int8") -> str:
@@ -54,7 +56,8 @@ class QdqGraph:
         values = [helper.make_tensor_value_info(name, TYPES[dtype], list(shape)) for name, (dtype, shape) in outputs.items()]
         graph = helper.make_graph(self.nodes, "test", self.inputs, values, self.initializers)
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
-        helper.set_model_props(model, self.metadata)
+        if self.metadata is not None:
+            helper.set_model_props(model, {ENTRY: self.metadata.to_json()})
         onnx.save(model, path)
         return path
 

@@ -12,6 +12,7 @@ import torch
 from edge_runtime.model_file import read_model
 from edge_runtime.onnxruntime_adapter import OnnxRuntimeEngine
 from edge_runtime.runtime import RUNTIMES, open_runtime
+from export_specs.file_metadata import FileMetadata
 from export_specs.load import load_target
 from pipeline.convert.convert import convert
 from pipeline.export.qdq import export_qdq
@@ -63,7 +64,7 @@ def written(norm: NormCln, codes: np.ndarray, folder: Path) -> tuple[Path, Path]
     graph = GraphBuilder()
     emit_norm_cln(graph, norm, [Value("x", channels, frames, np.float32(step), int(zero_point))], "y")
     ends = [tensor_info(name, INT8, [1, channels, frames]) for name in "xy"]
-    onnx.save(graph.model("norm", ends[:1], ends[1:], {}), folder / "norm.onnx")
+    onnx.save(graph.model("norm", ends[:1], ends[1:]), folder / "norm.onnx")
     summary = convert(folder / "norm.onnx", folder / "norm.tflite", load_target("tflite-int8").allowed_ops)
     assert not {"TRANSPOSE", "RESHAPE", "DIV"} & set(summary.op_counts)
     return folder / "norm.onnx", folder / "norm.tflite"
@@ -113,9 +114,8 @@ def causal_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("causal")
     torch.compiler.set_stance("force_eager")
     spec = tiny_spec(causal=True)
-    metadata = {"sample_rate": str(spec.sample_rate), "segment_samples": str(spec.segment_samples), "sources": "2"}
     onnx_path, tflite = folder / "model.qdq.onnx", folder / "model.tflite"
-    export_qdq(quantized_network(spec, Recipe("fqss", "c25")), spec.segment_samples, metadata, onnx_path)
+    export_qdq(quantized_network(spec, Recipe("fqss", "c25")), FileMetadata.of(spec), onnx_path)
     torch.compiler.set_stance("default")
     for target in ("tflite-int8", "tflite-int8-npu"):
         summary = convert(onnx_path, tflite, load_target(target).allowed_ops)

@@ -14,6 +14,7 @@ from torch import nn
 from edge_runtime.litert import LiteRtEngine
 from edge_runtime.model_file import read_model
 from edge_runtime.runtime import RUNTIMES, open_runtime
+from export_specs.file_metadata import FileMetadata
 from export_specs.load import load_model, load_target
 from export_specs.schema import ModelSpec, NormRecipe
 from pipeline.convert import flatbuffer
@@ -71,9 +72,9 @@ def twin(case: Case) -> nn.Module:
 
 
 @pytest.fixture(scope="module")
-def folder(twin: nn.Module, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(case: Case, twin: nn.Module, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("network")
-    export_qdq(twin, 800, {"sample_rate": "8000", "segment_samples": "800", "sources": "2"}, folder / "model.qdq.onnx")
+    export_qdq(twin, FileMetadata.of(case.spec()), folder / "model.qdq.onnx")
     return folder
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from edge_runtime.runtime import RUNTIMES, open_runtime
+from export_specs.file_metadata import FileMetadata
 from pipeline.convert.convert import convert
 from pipeline.export.qdq import export_qdq
 from pipeline.quantization.quantize import Recipe
@@ -18,9 +19,8 @@ from tests.tiny import quantized_network, tiny_spec, waveforms
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("enhancement")
     spec = tiny_spec(n_src=1, mask_act="sigmoid")
-    metadata = {"sample_rate": str(spec.sample_rate), "segment_samples": str(spec.segment_samples), "sources": "1"}
     onnx, tflite = folder / "model.qdq.onnx", folder / "model.tflite"
-    export_qdq(quantized_network(spec, Recipe("fqss", "c23")), spec.segment_samples, metadata, onnx)
+    export_qdq(quantized_network(spec, Recipe("fqss", "c23")), FileMetadata.of(spec), onnx)
     summary = convert(onnx, tflite)
     assert summary.op_counts["LOGISTIC"] == 1
     assert summary.outputs == {"separated": (1, 1, spec.segment_samples)}

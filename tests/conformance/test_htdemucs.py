@@ -11,6 +11,7 @@ from torch import nn
 
 from edge_runtime.runtime import RUNTIMES, open_runtime
 from edge_runtime.segments import separate
+from export_specs.file_metadata import FileMetadata
 from export_specs.load import load_target
 from pipeline.convert.convert import ConversionSummary, convert
 from pipeline.export.qdq import export_qdq
@@ -25,7 +26,6 @@ from validation.structure import audit
 
 TARGETS = {"c25": "tflite-int8", "b14": "tflite-int8-npu"}
 SPEC = tiny_htdemucs()
-METADATA = {"sample_rate": "44100", "segment_samples": "1664", "sources": "4", "source_names": "drums,bass,other,vocals"}
 
 
 @pytest.fixture(scope="module", params=TARGETS)
@@ -42,7 +42,7 @@ def twin(norm: str) -> nn.Module:
 @pytest.fixture(scope="module")
 def folder(twin: nn.Module, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("htdemucs")
-    export_qdq(twin, SPEC.segment_samples, METADATA, folder / "model.qdq.onnx")
+    export_qdq(twin, FileMetadata.of(SPEC), folder / "model.qdq.onnx")
     return folder
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from edge_runtime.model_file import read_model
 from edge_runtime.onnxruntime_adapter import OnnxRuntimeEngine
+from export_specs.file_metadata import FileMetadata
 from pipeline.convert.convert import convert
 from tests.conformance.case import mantissa12
 from tests.conformance.norms import NormParameters, add_b14, add_c23
@@ -143,7 +144,7 @@ def _miniature(recipe: str, samples: int, path: Path) -> Path:
         low = g.q(g.dq(high, 1 / 128, 0), 1 / 100, 0)
         waves.append(_add_reconstructor(g, high, low, samples))
     g.op("Concat", *waves, axis=1, out="separated")
-    g.metadata = {"sample_rate": "8000", "segment_samples": str(samples), "sources": "2", "model": "mini"}
+    g.metadata = FileMetadata(model="mini", sample_rate=8000, segment_samples=samples, sources=2)
     assert (frames - 1) * stride + kernel == samples
     return g.save(path, {"separated": ("int16", (1, 2, samples))})
 

@@ -13,6 +13,7 @@ import torch
 from edge_runtime.model_file import read_model
 from edge_runtime.onnxruntime_adapter import OnnxRuntimeEngine
 from edge_runtime.runtime import open_runtime
+from export_specs.file_metadata import FileMetadata
 from export_specs.load import load_target
 from pipeline.convert.convert import convert
 from pipeline.export.float_onnx import float_graph
@@ -31,8 +32,7 @@ def test_torch_onnx_and_tflite_agree(recipe: Recipe, tmp_path: Path) -> None:
     torch.compiler.set_stance("force_eager")
     spec = tiny_music_spec()
     network = quantized_network(spec, recipe)
-    metadata = {"sample_rate": "44100", "sources": "4", "source_names": "drums,bass,other,vocals"}
-    onnx.save(build_model(network, spec.segment_samples, metadata), tmp_path / "model.onnx")
+    onnx.save(build_model(network, FileMetadata.of(spec)), tmp_path / "model.onnx")
     summary = convert(tmp_path / "model.onnx", tmp_path / "model.tflite", load_target(TARGETS[recipe.norm]).allowed_ops)
     assert "TRANSPOSE" not in summary.op_counts
     assert {**summary.inputs, **summary.outputs} == SHAPES

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
+from export_specs.file_metadata import FileMetadata, read_metadata
 from export_specs.load import load_model
 from pipeline.convert.convert import convert
 from pipeline.export.qdq import export_qdq
@@ -20,6 +20,7 @@ from pipeline.training.qat import load_quantized
 from tests.conformance.qdq_graph import QdqGraph
 from tests.conformance.runtimes import run_onnx, run_tflite
 
+METADATA = FileMetadata(model="mini", sample_rate=8000, segment_samples=12, sources=3)
 BUILTINS = {value: key for key, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
 
 
@@ -40,7 +41,7 @@ def _causal(tmp_path: Path) -> tuple[Path, np.ndarray, np.ndarray]:
     g.q(g.op("Relu", y), 0.0213, -100, out="y")
     other = g.op("Conv", x, g.weight(codes, scales), pads=[4, 0], dilations=[2])
     g.q(other, 0.07, 5, out="z")
-    g.metadata = {"model": "mini", "sample_rate": "8000"}
+    g.metadata = METADATA
     return g.save(tmp_path / "m.onnx", {"y": ("int8", (1, 5, 12)), "z": ("int8", (1, 5, 12))}), codes, scales
 
 
@@ -84,7 +85,7 @@ def test_metadata_signature_and_alignment(tmp_path: Path) -> None:
     model, _ = _read(tmp_path / "m.tflite")
     (entry,) = model.metadata
     assert entry.name == b"fqss"
-    assert json.loads(bytes(model.buffers[entry.buffer].data)) == {"model": "mini", "sample_rate": "8000"}
+    assert read_metadata(bytes(model.buffers[entry.buffer].data), "m.tflite") == METADATA
     for buffer in model.buffers:
         if buffer.data is not None and len(buffer.data) >= 15:
             assert any(found % 16 == 0 for found in _positions(content, bytes(buffer.data)))
@@ -128,7 +129,6 @@ def test_the_edge_network_keeps_its_size(tmp_path: Path) -> None:
     """Conv-TasNet's own bar, tighter than the gate's."""
     spec = load_model("convtasnet")
     network = load_quantized(spec, Recipe("fqss", "c25"), WEIGHTS / "convtasnet" / "qat-fqss-c25-full.safetensors")
-    metadata = {"sample_rate": "8000", "segment_samples": str(spec.segment_samples), "sources": "2"}
-    export_qdq(network, spec.segment_samples, metadata, tmp_path / "model.onnx")
+    export_qdq(network, FileMetadata.of(spec), tmp_path / "model.onnx")
     summary = convert(tmp_path / "model.onnx", tmp_path / "model.tflite")
     assert summary.bytes <= 1.15 * sum(weight.numel() for weight in build_network(spec).parameters()) + 48 * 1024

@@ -50,7 +50,13 @@ def test_a_refusal_is_a_fact_of_the_report_and_an_error_of_the_target(
     assert [path.name for path in (tmp_path / "beside").iterdir()] == ["refusal.txt"]
     found = ("float", "fake", "onnx", "tflite", "evaluation", "beside-ptq")
     choice = Choice.of("convtasnet", "tflite-int8", "full", "", "", "")
-    settings = {"target": choice.target.model_dump(), "spec": choice.spec.model_dump(), "model": "convtasnet", "profile": "full"}
+    settings = {
+        "target": choice.target.model_dump(),
+        "spec": choice.spec.model_dump(),
+        "model": "convtasnet",
+        "profile": "full",
+        "command": "make deploy",
+    }
     config = report.judge_config(settings, {**dict.fromkeys(found, tmp_path / "other"), "beside-onnx2tf": tmp_path})
     assert config["refused"] == {"onnx2tf int8": "TypeError: no LSTM of this kind"}
     assert [stage["name"] for stage in config["stages"] if stage.get("beside")] == ["ptq"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,8 +13,10 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from onnx import TensorProto, helper, numpy_helper
 
+from export_specs.file_metadata import FileMetadata
+
 SAMPLES = 64
-METADATA = {"model": "tiny", "sample_rate": "8000", "segment_samples": str(SAMPLES), "sources": "2", "target": "test"}
+METADATA = FileMetadata(model="tiny", sample_rate=8000, segment_samples=SAMPLES, sources=2, target="test")
 PCM_SCALE = 1 / 32768
 
 
@@ -77,12 +78,17 @@ class TfliteGraph:
         self.ends(inputs, outputs)
         if metadata is not None:
             entry = schema.MetadataT()
-            entry.name, entry.buffer = "fqss", self.buffer(json.dumps(metadata).encode())
+            entry.name, entry.buffer = "fqss", self.buffer(_text(metadata).encode())
             self.model.metadata = [entry]
         builder = flatbuffers.Builder(1024)
         builder.Finish(self.model.Pack(builder), b"TFL3")
         path.write_bytes(bytes(builder.Output()))
         return path
+
+
+def _text(metadata: FileMetadata | str) -> str:
+    """The document, or any text in its place."""
+    return metadata if isinstance(metadata, str) else metadata.to_json()
 
 
 def _weights():
@@ -170,7 +176,7 @@ def write_onnx_network(path: Path, metadata=METADATA) -> Path:
         constants,
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
-    helper.set_model_props(model, metadata)
+    helper.set_model_props(model, {"fqss": _text(metadata)})
     onnx.save(model, path)
     return path
 

@@ -10,9 +10,12 @@ import pytest
 
 from edge_runtime.branch_signature import BranchSignature, fit
 from edge_runtime.model_file import ModelFile, TensorInfo
+from export_specs.file_metadata import FileMetadata, FullScale, SpectrogramFrontEnd
 from export_specs.foundation.errors import UserError
 
-METADATA = {"front_end": "spectrogram", "front_end_n_fft": "64", "front_end_scales": "16,8,16,8"}
+SCALES = FullScale(spectrogram=16, waveform=8)
+FRONT_END = SpectrogramFrontEnd(n_fft=64, input=SCALES, output=SCALES)
+METADATA = FileMetadata(model="tiny", sample_rate=44100, segment_samples=160, sources=4, front_end=FRONT_END)
 SHAPES = ((1, 4, 32, 10), (1, 2, 160), (1, 16, 32, 10), (1, 8, 160))
 
 

@@ -18,7 +18,7 @@ from edge_runtime.signature import fit_signature
 from edge_runtime.tflite_file import channels_first
 from export_specs.foundation.errors import UserError
 from export_specs.schema import RUNTIMES
-from tests.edge_runtime.conftest import LOOP_STEPS, TfliteGraph, write_loop_model
+from tests.edge_runtime.conftest import LOOP_STEPS, METADATA, TfliteGraph, write_loop_model
 
 
 @pytest.fixture(params=RUNTIMES)
@@ -108,7 +108,7 @@ def test_outputs_belong_to_the_caller(network, pcm):
 
 def test_metadata(network):
     assert (network.sample_rate, network.segment_samples, network.sources) == (8000, 64, 2)
-    assert network.metadata["model"] == "tiny"
+    assert network.file.metadata == METADATA
     assert network.shortest_samples == 16
     assert network.quantization["r"].scale[0] == np.float32(0.0123)
     assert network.quantization["r"].zero_point[0] == -7
@@ -142,7 +142,7 @@ def test_tflm_taps_more_tensors_than_it_preserves(tmp_path):
     order = g.tensor("order", [2], np.int32, data=[0, 1])
     for source, result in pairwise(tensors):
         g.operator("TRANSPOSE", [source, order], [result])
-    path = g.write(tmp_path / "long.tflite", [tensors[0]], [tensors[-1]], {"sample_rate": "8000"})
+    path = g.write(tmp_path / "long.tflite", [tensors[0]], [tensors[-1]], METADATA.model_copy(update={"segment_samples": 16, "sources": 1}))
     pcm = np.arange(16, dtype=np.int16)
     _, taps = open_runtime(path, "tflm").run_with_taps(pcm)
     assert len(taps) == count - 1
@@ -267,9 +267,23 @@ def test_sample_rate_must_be_known(doubling):
 
 def test_metadata_that_contradicts_the_tensors(doubling):
     with pytest.raises(UserError, match="sources 3, its tensors 2"):
-        open_runtime(doubling(metadata={"sample_rate": 8000, "sources": 3}))
-    with pytest.raises(UserError, match="sample_rate 'fast'"):
-        open_runtime(doubling(metadata={"sample_rate": "fast"}))
+        open_runtime(doubling(metadata=METADATA.model_copy(update={"sources": 3})))
+    with pytest.raises(UserError, match="segment_samples 65, its tensors 64"):
+        open_runtime(doubling(metadata=METADATA.model_copy(update={"segment_samples": 65})))
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('{"sample_rate": "8000", "sources": "2"}', "made by an older version"),
+        ('{"schema_version": 99, "hop": 64}', "made by a newer version.*schema 99"),
+        ('{"schema_version": 1, "sample_rate": "fast"}', "damaged: its metadata 'fqss' say"),
+        ("not JSON", "damaged"),
+    ],
+)
+def test_metadata_of_other_versions_are_told_apart_from_damage(doubling, text, reason):
+    with pytest.raises(UserError, match=reason):
+        open_runtime(doubling(metadata=text))
 
 
 def test_wrong_choice_of_runtime(tflite_network, onnx_network, tmp_path):

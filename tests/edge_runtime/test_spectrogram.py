@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from edge_runtime.spectrogram import FrontEnd, to_spectrogram, to_waveform
-from export_specs.foundation.errors import UserError
+from export_specs.file_metadata import FullScale, SpectrogramFrontEnd
 from pipeline.networks.htdemucs import spectrogram as trained
 from pipeline.networks.htdemucs.model import standardised
 
 TOLERANCE = 1e-4
-METADATA = {"front_end": "spectrogram", "front_end_n_fft": "512", "front_end_scales": "64,16,32,8"}
+DESCRIBED = SpectrogramFrontEnd(n_fft=512, input=FullScale(spectrogram=64, waveform=16), output=FullScale(spectrogram=32, waveform=8))
 
 
 def noise(*shape: int, seed: int = 0) -> np.ndarray:
@@ -47,8 +47,8 @@ def test_frames_are_centred_half_a_hop_late() -> None:
 
 
 def test_inputs_are_standardised_as_in_training() -> None:
-    front_end = FrontEnd.of(METADATA)
-    assert front_end is not None
+    front_end = FrontEnd.of(DESCRIBED)
+    assert front_end.output_scales == (32, 8)
     pcm = np.rint(noise(2, 2000) * 4000 + 300).astype(np.int16)
     codes = front_end.analyse(pcm)
     mixture = torch.from_numpy(pcm / 32768).float()[None]
@@ -75,12 +75,3 @@ def test_constant_recordings_have_no_deviation(level: int, peak: int) -> None:
     _, waveform, statistics = front_end.analyse(np.full((1, 200), level, np.int16))
     assert np.abs(waveform).max() == peak
     assert statistics.waveform == (level / 32768, 0.0)
-
-
-def test_models_without_front_end_and_unknown_ones() -> None:
-    assert FrontEnd.of({}) is None
-    for change in ({"front_end": "wavelet"}, {"front_end_scales": "1,2"}, {"front_end_n_fft": "many"}):
-        with pytest.raises(UserError, match="front end that this version knows"):
-            FrontEnd.of(METADATA | change)
-    with pytest.raises(UserError, match="front_end_n_fft"):
-        FrontEnd.of({key: value for key, value in METADATA.items() if key != "front_end_n_fft"})

@@ -5,6 +5,7 @@ import onnxruntime
 import pytest
 import torch
 
+from export_specs.file_metadata import read_metadata
 from export_specs.load import load_model
 from export_specs.schema import ModelSpec
 from pipeline.checkpoints.saving import save_network
@@ -57,4 +58,5 @@ def check(spec: ModelSpec, tmp_path: Path, weights: Path) -> None:
         expected = torch_network(mixture).numpy()
     assert result.shape == (1, 2, samples)
     assert np.abs(result - expected).max() < 1e-5 * np.abs(expected).max() + 1e-6
-    assert session.get_modelmeta().custom_metadata_map["sample_rate"] == "8000"
+    metadata = read_metadata(session.get_modelmeta().custom_metadata_map["fqss"], "the file")
+    assert (metadata.sample_rate, metadata.front_end) == (8000, None)

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from edge_runtime.spectrogram import FrontEnd
+from export_specs.file_metadata import FileMetadata, read_metadata
 from export_specs.foundation.errors import UserError
 from pipeline.export.float_onnx import float_graph
 from pipeline.export.qdq import build_model
@@ -30,9 +31,12 @@ def test_outputs_equal_torch(recipe: Recipe) -> None:
     spec = tiny_htdemucs()
     network = quantized_network(spec, recipe)
     assert isinstance(network, HTDemucs)
-    model = build_model(network, spec.segment_samples, {"sample_rate": "44100"})
-    front_end = FrontEnd.of({entry.key: entry.value for entry in model.metadata_props})
-    assert front_end is not None and front_end.n_fft == 512
+    model = build_model(network, FileMetadata.of(spec))
+    (entry,) = model.metadata_props
+    described = read_metadata(entry.value, "the file").front_end
+    assert described is not None
+    front_end = FrontEnd.of(described)
+    assert front_end.n_fft == 512
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
@@ -69,4 +73,4 @@ def test_float_network_in_onnx() -> None:
 
 def test_a_length_that_the_first_layer_would_pad_is_refused() -> None:
     with pytest.raises(UserError, match="1663 samples is no multiple of the stride 4"):
-        build_model(quantized_network(tiny_htdemucs(), Recipe("fqss", "c25")), 1663, {})
+        build_model(quantized_network(tiny_htdemucs(), Recipe("fqss", "c25")), FileMetadata.of(tiny_htdemucs(), segment_samples=1663))

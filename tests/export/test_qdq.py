@@ -15,6 +15,7 @@ import torch
 from onnx import TensorProto, numpy_helper
 from torch import nn
 
+from export_specs.file_metadata import FileMetadata, read_metadata
 from export_specs.foundation.errors import UserError
 from pipeline.export.qdq import build_model, export_qdq, tensor_name
 from pipeline.layers.elementwise import float as float_layers
@@ -37,15 +38,7 @@ from tests.tiny import (
 
 NAMES = Path(__file__).with_name("tensor_names.json")
 SAMPLES = 800
-METADATA = {
-    "model": "tiny",
-    "sample_rate": "8000",
-    "segment_samples": "800",
-    "sources": "2",
-    "target": "t",
-    "spec_sha256": "a",
-    "checkpoint_sha256": "b",
-}
+METADATA = FileMetadata.of(tiny_spec(), target="t", spec_sha256="a" * 64, checkpoint_sha256="b" * 64)
 
 
 @dataclass
@@ -62,7 +55,7 @@ class Exported:
 def exported(request: pytest.FixtureRequest) -> Exported:
     torch.compiler.set_stance("force_eager")
     network = quantized_network(tiny_spec(), request.param)
-    return Exported(request.param, network, build_model(network, SAMPLES, METADATA))
+    return Exported(request.param, network, build_model(network, METADATA))
 
 
 def named_layers(network: nn.Module) -> list[tuple[str, nn.Module]]:
@@ -297,7 +290,8 @@ def test_inputs_outputs_and_metadata(exported: Exported) -> None:
 
     assert [described(info) for info in exported.model.graph.input] == [("pcm", TensorProto.INT16, [1, SAMPLES])]
     assert [described(info) for info in exported.model.graph.output] == [("separated", TensorProto.INT16, [1, 2, SAMPLES])]
-    assert {entry.key: entry.value for entry in exported.model.metadata_props} == METADATA
+    (entry,) = exported.model.metadata_props
+    assert (entry.key, read_metadata(entry.value, "the file")) == ("fqss", METADATA)
     assert [(item.domain, item.version) for item in exported.model.opset_import] == [("", 21)]
 
 
@@ -309,7 +303,7 @@ def test_tensor_names_are_stable(exported: Exported) -> None:
 
 
 def test_another_segment_length_changes_no_constant(exported: Exported) -> None:
-    longer = build_model(exported.network, 1600, METADATA)
+    longer = build_model(exported.network, METADATA.model_copy(update={"segment_samples": 1600}))
     constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in longer.graph.initializer}
     for name, value in exported.initializers().items():
         if not name.startswith("shape_"):
@@ -319,7 +313,7 @@ def test_another_segment_length_changes_no_constant(exported: Exported) -> None:
 
 def test_two_exports_are_the_same_bytes(exported: Exported, tmp_path: Path) -> None:
     for name in "ab":
-        export_qdq(exported.network, SAMPLES, METADATA, tmp_path / name)
+        export_qdq(exported.network, METADATA, tmp_path / name)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
 
@@ -340,13 +334,13 @@ def test_two_exports_are_the_same_bytes(exported: Exported, tmp_path: Path) -> N
 def test_other_networks_equal_torch_too(changes: dict[str, int]) -> None:
     spec = tiny_spec(**changes)  # type: ignore[arg-type]
     twin = quantized_network(spec, RECIPES[0])
-    assert_equal_but_for_ties(golden_differences(Exported(RECIPES[0], twin, build_model(twin, SAMPLES, METADATA))))
+    assert_equal_but_for_ties(golden_differences(Exported(RECIPES[0], twin, build_model(twin, METADATA))))
 
 
 @pytest.mark.parametrize("recipe", [Recipe("fqss", "c25"), Recipe("vanilla", "c23"), Recipe("fqss", "b14")], ids=recipe_name)
 def test_transformers_equal_torch_too(recipe: Recipe) -> None:
     twin = quantized_network(tiny_sepformer(), recipe)
-    differences = golden_differences(Exported(recipe, twin, build_model(twin, SAMPLES, METADATA)))
+    differences = golden_differences(Exported(recipe, twin, build_model(twin, METADATA)))
     assert_equal_but_for_ties(differences)
     sequences = {"pair0.intra.pos_enc", "pair1.inter.0.heads", "pair1.inter.0.heads/logits2", "pair0.intra.0.heads/weights0", "merge#1"}
     assert sequences <= differences.keys()
@@ -355,7 +349,7 @@ def test_transformers_equal_torch_too(recipe: Recipe) -> None:
 @pytest.mark.parametrize("recipe", [Recipe("fqss", "c25"), Recipe("vanilla", "c23")], ids=recipe_name)
 def test_recurrent_networks_equal_torch_too(recipe: Recipe) -> None:
     twin = quantized_network(tiny_dptnet(), recipe)
-    differences = golden_differences(Exported(recipe, twin, build_model(twin, SAMPLES, METADATA)))
+    differences = golden_differences(Exported(recipe, twin, build_model(twin, METADATA)))
     assert_equal_but_for_ties(differences)
     assert {"row0.lstm", "col1.lstm", "row0.norm1", "row0.norm1.affine", "to_sources.0.in"} <= differences.keys()
 
@@ -365,7 +359,7 @@ def test_stereo_networks_equal_torch_too(recipe: Recipe) -> None:
     spec = tiny_music_spec()
     twin = quantized_network(spec, recipe)
     clips = [np.rint(mixtures(spec, 1, seed).numpy() * 32768).clip(-32768, 32767).astype(np.int16) for seed in (76, 77, 78)]
-    exported = Exported(recipe, twin, build_model(twin, spec.segment_samples, METADATA | {"sources": "4"}))
+    exported = Exported(recipe, twin, build_model(twin, FileMetadata.of(spec)))
     assert_equal_but_for_ties(golden_differences(exported, clips))
 
 

@@ -13,7 +13,15 @@ import pytest
 import edge_runtime.segments as segments
 from edge_runtime.runtime import open_runtime
 from edge_runtime.segments import separate
-from tests.edge_runtime.conftest import PCM_SCALE, SAMPLES, TfliteGraph, write_doubling_model, write_onnx_network, write_tflite_network
+from tests.edge_runtime.conftest import (
+    METADATA,
+    PCM_SCALE,
+    SAMPLES,
+    TfliteGraph,
+    write_doubling_model,
+    write_onnx_network,
+    write_tflite_network,
+)
 from validation.behaviour import CLIP, FULL_SCALE, IMPULSE, ZEROS, observe, stimuli
 from validation.gates.streamed import differing, joined
 
@@ -38,7 +46,7 @@ def write_humming_model(path: Path) -> Path:
     g.operator("RESHAPE", [total, g.tensor("shape", [3], np.int32, data=[1, 1, SAMPLES])], [row])
     separated = g.tensor("separated", [1, 2, SAMPLES], np.int16, PCM_SCALE)
     g.operator("CONCATENATION", [row, row], [separated], "ConcatenationOptions", axis=1)
-    return g.write(path, [pcm], [separated], {"sample_rate": str(RATE)})
+    return g.write(path, [pcm], [separated], METADATA)
 
 
 def test_a_file_that_hums_on_silence_is_heard(tmp_path: Path, clip: np.ndarray) -> None:
@@ -79,7 +87,7 @@ def test_a_runtime_that_loads_the_file_and_fails_on_it_has_a_problem(
     g.operator("DIV", [pcm, pcm], [ratio], "DivOptions")
     separated = g.tensor("separated", [1, 2, SAMPLES], np.float32)
     g.operator("CONCATENATION", [ratio, ratio], [separated], "ConcatenationOptions", axis=1)
-    path = g.write(tmp_path / "nan.tflite", [pcm], [separated], {"sample_rate": str(RATE)})
+    path = g.write(tmp_path / "nan.tflite", [pcm], [separated], METADATA)
     for runtime in ("litert-ref", "litert-opt", "litert-xnnpack"):
         assert "NaN" in str(observe(path, runtime, clip, RATE).problem), runtime
 

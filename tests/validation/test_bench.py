@@ -9,6 +9,7 @@ import onnx
 import pytest
 import torch
 
+from export_specs.file_metadata import FileMetadata
 from export_specs.schema import ModelSpec
 from pipeline.convert.convert import convert
 from pipeline.export.qdq import build_model
@@ -22,7 +23,7 @@ def test_files_are_timed_beside_the_first(make: Callable[[], ModelSpec], tmp_pat
     torch.compiler.set_stance("force_eager")
     spec = make()
     network = quantized_network(spec, Recipe("fqss", "c25"))
-    onnx.save(build_model(network, spec.segment_samples, {"sample_rate": str(spec.sample_rate)}), tmp_path / "m.onnx")
+    onnx.save(build_model(network, FileMetadata.of(spec)), tmp_path / "m.onnx")
     size = convert(tmp_path / "m.onnx", tmp_path / "m.tflite").bytes
     first, second = bench({"one": tmp_path / "m.tflite", "two": tmp_path / "m.tflite"}, 3).timings
     assert (first.name, second.name, first.file_bytes) == ("one", "two", size)
