@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import TypeVar
 
-from pydantic import ValidationError
-
-from export_specs.foundation.errors import UserError
 from export_specs.inheritance import is_file_name, named, names_in, read_yaml, with_bases
 from export_specs.schema import ModelSpec, TargetSpec
-from export_specs.strict import Strict
+from export_specs.strict import Strict, validated
 
 _ROOT = Path(__file__).parent
-_Spec = TypeVar("_Spec", bound=Strict)
 
 
 def model_names() -> list[str]:
@@ -34,7 +29,7 @@ def load_model(name_or_path: str) -> ModelSpec:
         UserError: unknown name, unreadable file, or a spec that breaks the schema (each fault is named).
     """
     path = Path(name_or_path) if is_file_name(name_or_path) else named(_ROOT / "models", "model", name_or_path)
-    return _validated(path, read_yaml(path), ModelSpec)
+    return validated(path, read_yaml(path), ModelSpec)
 
 
 def load_target(name_or_path: str) -> TargetSpec:
@@ -44,17 +39,9 @@ def load_target(name_or_path: str) -> TargetSpec:
         UserError: unknown name, unreadable file, a base that does not exist or leads back, or a spec that breaks the schema.
     """
     path = Path(name_or_path) if is_file_name(name_or_path) else named(_ROOT / "targets", "target", name_or_path)
-    return _validated(path, with_bases(path, _ROOT / "targets", "target"), TargetSpec)
+    return validated(path, with_bases(path, _ROOT / "targets", "target"), TargetSpec)
 
 
 def spec_sha256(spec: Strict) -> str:
     """Digest of a spec's content, independent of the file's layout and comments."""
     return hashlib.sha256(spec.model_dump_json().encode()).hexdigest()
-
-
-def _validated(path: Path, content: object, kind: type[_Spec]) -> _Spec:
-    try:
-        return kind.model_validate(content)
-    except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, fault['loc'])) or 'spec'}: {fault['msg']}" for fault in error.errors())
-        raise UserError(f"the spec {path} is not valid: {faults}") from error

@@ -16,6 +16,9 @@ from export_specs.load import load_model
         (b"", "not valid"),
         (b"- 1", "not valid"),
         (b"name: x", "sample_rate: Field"),
+        (b"trainings: {}", "trainings: there is no such key; the keys here are architecture, .*, training"),
+        (b"training: {step: 1}", r"training\.step: there is no such key; the keys here are .*steps"),
+        (b"profiles: {quick: {step: 1}}", r"profiles\.quick\.step: there is no such key; the keys here are .*steps"),
     ],
 )
 def test_a_bad_spec_is_named_with_its_fault(content: bytes, reason: str, tmp_path: Path) -> None:
