@@ -177,6 +177,6 @@ def test_a_checkpoint_that_does_not_fit_is_refused(fault: str, speech: Files, tm
 def test_a_teacher_that_does_not_fit_is_refused_before_anything_is_trained(speech: Files, tmp_path: Path) -> None:
     weights = float_weights(tiny_spec(bn_chan=8), tmp_path)
     spec = tiny_spec()
-    with pytest.raises(UserError, match=r"masker\.bottleneck"):
+    with pytest.raises(UserError, match=r"masker\.TCN\.0\.res_conv"):
         train_quantized(spec, RECIPES[0], spec.profiles["quick"], weights, speech, speech, tmp_path / "out")
     assert not (tmp_path / "out").exists()
