@@ -63,7 +63,7 @@ help: ## this list
 	@echo "  MODEL=$(MODEL)         $(notdir $(basename $(wildcard export_specs/models/*.yaml)))"
 	@echo "  TARGET=$(TARGET)       $(notdir $(basename $(wildcard export_specs/targets/*.yaml))), or your own (YAML)"
 	@echo "  PROFILE=$(PROFILE)            ptq (no training) quick (minutes of training) full (hours)"
-	@echo "  DATA=$(DATA)                    embedded debian-voices librimix:DIR folder:DIR; of music rendered-stems musdb18hq:DIR"
+	@echo "  DATA=$(DATA)                    embedded debian-voices librimix:DIR folder:DIR or a list of them (YAML); of music rendered-stems musdb18hq:DIR"
 	@echo "  CHECKPOINT=$(CHECKPOINT)              your own float weights: .safetensors, or a torch file"
 	@echo "  SPEC=$(SPEC)                    your own model spec (YAML), instead of MODEL"
 	@echo "  OUT=$(OUT)                     folder of the result; dist/<model>-<target> by default"
@@ -113,7 +113,7 @@ replay: $(TEST) ## a refactoring's proof: the files of all edge networks, this c
 	@$(BIN)/python -m tests.replay compare '$(BASE)'
 
 lock: $(MAIN) ## resolve requirements/*.in anew (needs the network)
-	@for name in main test onnx2tf; do $(BIN)/python requirements/lock.py $$name; done
+	@for name in main test train onnx2tf; do $(BIN)/python requirements/lock.py $$name; done
 
 onnx2tf: $(ONNX2TF) ## the environment of onnx2tf and tensorflow
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from export_specs.foundation.errors import UserError, choice_error
 from export_specs.schema import Task
-from pipeline.data.mixing import LOUDNESS_LUFS, PEAK_LIMIT, Waveform, at_loudness, load_utterance, loudness, mix_at_snr
+from pipeline.data.mixing import LOUDNESS_LUFS, Waveform, at_loudness, load_utterance, loudness, mix_at_snr, peak_limited
 from pipeline.data.noise import BABBLE_VOICES, background
 from pipeline.data.published import published_mixtures
 from pipeline.data.set_folder import Mixture, write_set
@@ -142,7 +142,7 @@ def _mixtures(
         count -= 1
         for snr in snrs:
             wanted = random.uniform(*options.snr_db) if snr is None and options.task == "enhancement" else snr
-            mixed = _peak_limited(*parts) if wanted is None else mix_at_snr(parts[0], parts[1], wanted)
+            mixed = peak_limited(*parts) if wanted is None else mix_at_snr(parts[0], parts[1], wanted)
             yield _mixture(subset, pair, mixed, options, snr)
 
 
@@ -168,12 +168,6 @@ def _background(speaker: str, utterances: Sequence[Utterance], samples: int, opt
     others = [path for other, path in utterances if other != speaker]
     chosen = random.permutation(len(others))[: random.integers(BABBLE_VOICES[0], BABBLE_VOICES[1] + 1)]
     return background([load_utterance(others[k], options.sample_rate) for k in chosen], samples, options.sample_rate, random)
-
-
-def _peak_limited(first: Waveform, second: Waveform) -> tuple[Waveform, Waveform]:
-    peak = float(np.abs(first + second).max())
-    gain = np.float32(min(1.0, PEAK_LIMIT / peak)) if peak > 0 else np.float32(1)
-    return first * gain, second * gain
 
 
 def _mixture(

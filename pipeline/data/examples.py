@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 from export_specs.foundation.errors import UserError
 from export_specs.schema import MUSIC_SOURCES, ModelSpec, Task
 from pipeline.data.music import AUDIO_CHANNELS
 from pipeline.data.music_examples import MusicExamples
 from pipeline.data.noisy_speech import NoisySpeech
+from pipeline.data.speech import TrainingFiles
 from pipeline.data.training_set import TrainingMixtures
 
 Examples = TrainingMixtures | NoisySpeech | MusicExamples
 
 
-def training_examples(
-    spec: ModelSpec, files: list[tuple[str, Path]], segment_samples: int, length: int, seed: int, augment: bool
-) -> Examples:
+def training_examples(spec: ModelSpec, files: TrainingFiles, segment_samples: int, length: int, seed: int, augment: bool) -> Examples:
     """Mixtures [T] and sources [S, T]: two speakers for separation, speech in noise for enhancement; [2, T] and [S, 2, T] of music.
 
     Raises:

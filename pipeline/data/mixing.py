@@ -65,10 +65,14 @@ def mix_at_snr(first: Waveform, second: Waveform, snr_db: float) -> tuple[Wavefo
             second = (second * 10 ** ((measured - snr_db) / 20)).astype(np.float32)
         else:
             first = (first * 10 ** ((snr_db - measured) / 20)).astype(np.float32)
+    return peak_limited(first, second)
+
+
+def peak_limited(first: Waveform, second: Waveform) -> tuple[Waveform, Waveform]:
+    """Both parts [T], scaled down alike where the peak of their sum is above 0.9."""
     peak = float(np.abs(first + second).max())
-    if peak > PEAK_LIMIT:
-        first, second = first * np.float32(PEAK_LIMIT / peak), second * np.float32(PEAK_LIMIT / peak)
-    return first, second
+    gain = np.float32(min(1.0, PEAK_LIMIT / peak)) if peak > 0 else np.float32(1)
+    return first * gain, second * gain
 
 
 def power_of_two_gain(peak: float) -> float:

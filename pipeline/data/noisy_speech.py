@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from pipeline.data.mixing import mix_at_snr, on_pcm_grid, power_of_two_gain
+from pipeline.data.mixing import mix_at_snr, on_pcm_grid, peak_limited, power_of_two_gain
 from pipeline.data.noise import BABBLE_VOICES, background
-from pipeline.data.training_set import random_crop
+from pipeline.data.speech import TrainingFiles, TrainingSpeech
+from pipeline.data.training_set import Augmented, random_crop
 from pipeline.data.utterances import Utterances
 
 
@@ -21,17 +20,17 @@ class NoisySpeech(Dataset[tuple[torch.Tensor, torch.Tensor]]):
     brings the mixture's peak into [0.5, 1) of full scale.
 
     Args:
-        files: (speaker, path) of the utterances, for speech and for babble.
+        files: the utterances, for speech and for babble.
         sample_rate: in Hz; files at other rates are resampled.
         segment_samples: T.
         length: examples an epoch.
-        augment: random speeds of the speech; off for validation.
+        augment: off for validation: speech as recorded.
         snr_db: least and greatest SNR.
     """
 
     def __init__(
         self,
-        files: list[tuple[str, Path]],
+        files: TrainingFiles,
         sample_rate: int,
         segment_samples: int,
         length: int,
@@ -39,8 +38,10 @@ class NoisySpeech(Dataset[tuple[torch.Tensor, torch.Tensor]]):
         augment: bool,
         snr_db: tuple[float, float],
     ) -> None:
-        self.utterances = Utterances(files, sample_rate)
-        self.sample_rate, self.segment_samples, self.length, self.seed, self.augment = sample_rate, segment_samples, length, seed, augment
+        speech = TrainingSpeech.of(files)
+        self.utterances = Utterances(speech.utterances, sample_rate, speech.shares)
+        self.augmented = Augmented(speech.augmentation, sample_rate) if augment else None
+        self.sample_rate, self.segment_samples, self.length, self.seed = sample_rate, segment_samples, length, seed
         self.snr_db = snr_db
         self.epoch = 0
 
@@ -49,13 +50,19 @@ class NoisySpeech(Dataset[tuple[torch.Tensor, torch.Tensor]]):
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
         random = np.random.default_rng((self.seed, self.epoch, index))
-        chosen, speakers = int(random.integers(len(self.utterances))), self.utterances.speakers
-        crop = random_crop(self.utterances.waveform(chosen), self.segment_samples, self.augment, random)
+        chosen, speakers = self.utterances.draw(random), self.utterances.speakers
+        speeds = (1.0, 1.0) if self.augmented is None else self.augmented.settings.speed
+        crop = random_crop(self.utterances.waveform(chosen), self.segment_samples, speeds, random)
         others = np.flatnonzero(speakers != speakers[chosen])
         count = random.integers(*BABBLE_VOICES, endpoint=True)
         voices = [self.utterances.waveform(int(others[random.integers(len(others))])) for _ in range(count)]
         noise = background(voices, self.segment_samples, self.sample_rate, random)
+        if self.augmented is not None:
+            crop = self.augmented.sources(crop[None], random)[0]
         speech, noise = mix_at_snr(crop, noise, random.uniform(*self.snr_db))
+        added = None if self.augmented is None else self.augmented.disturbance(speech + noise, random)
+        if added is not None and added.any():
+            speech, noise = peak_limited(speech, noise + added)
         gain = np.float32(power_of_two_gain(float(np.abs(speech + noise).max())))
         speech, noise = on_pcm_grid(speech * gain), on_pcm_grid(noise * gain)
         return torch.from_numpy(on_pcm_grid(speech + noise)), torch.from_numpy(speech[None])

@@ -1,23 +1,26 @@
-"""The data sets that DATA can name: of speech ``embedded``, ``debian-voices``, ``librimix:DIR``, ``folder:DIR``; of music
-``rendered-stems``, ``musdb18hq:DIR``."""
+"""The data sets that DATA can name: of speech ``embedded``, ``debian-voices``, ``librimix:DIR``, ``folder:DIR`` or a list of such
+(``pipeline.data.training_list``); of music ``rendered-stems``, ``musdb18hq:DIR``."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from export_specs.foundation.errors import UserError, choice_error
+from export_specs.inheritance import is_file_name
 from export_specs.schema import Task
 from pipeline.data.audio_files import audio_files, other_files, seconds_of, visible_folders
+from pipeline.data.augmentation import Augmentation
 from pipeline.data.debian_voices import open_debian_voices
 from pipeline.data.librimix import open_librimix
 from pipeline.data.musdb18hq import open_musdb18hq
 from pipeline.data.music import Music
 from pipeline.data.rendered_stems import open_rendered_stems
-from pipeline.data.speech import MIN_SECONDS, Speech, Utterance
+from pipeline.data.speech import MIN_SECONDS, Speech, TrainingFiles, TrainingSpeech, Utterance, data_digest
 from pipeline.data.split import Split, split_of
+from pipeline.data.training_list import TrainingList, adapted, joined, read_training_list, training_speech
 
 EMBEDDED = Path(__file__).parents[2] / "data" / "embedded"
-SPEECH_CHOICES = ["embedded", "debian-voices", "librimix:DIR", "folder:DIR"]
+SPEECH_CHOICES = ["embedded", "debian-voices", "librimix:DIR", "folder:DIR", "LIST.yaml"]
 MUSIC_CHOICES = ["rendered-stems", "musdb18hq:DIR"]
 
 
@@ -30,6 +33,9 @@ def open_speech(name: str, sample_rate: int) -> Speech:
     Raises:
         UserError: an unknown name (the right ones are listed), a folder that is missing or in another layout, a file that is not audio.
     """
+    if is_file_name(name):
+        wanted, parts = open_list(Path(name), sample_rate)
+        return joined(wanted, parts)
     kind, _, folder = name.partition(":")
     if name == "embedded":
         return open_embedded()
@@ -40,6 +46,19 @@ def open_speech(name: str, sample_rate: int) -> Speech:
     if not Path(folder).is_dir():
         raise UserError(f"DATA={name}: there is no folder {folder}")
     return open_librimix(Path(folder), sample_rate) if kind == "librimix" else open_folder(Path(folder))
+
+
+def open_list(path: Path, sample_rate: int) -> tuple[TrainingList, list[Speech]]:
+    """The list of a YAML file, and each of its parts as the list wants it.
+
+    Raises:
+        UserError: of the list or of a part; a part that is a list itself.
+    """
+    wanted = read_training_list(path)
+    for part in wanted.parts:
+        if is_file_name(part.data):
+            raise UserError(f"{path}: a part cannot be a list itself; name what {part.data} lists")
+    return wanted, [adapted(part, open_speech(part.data, sample_rate)) for part in wanted.parts]
 
 
 def data_for(task: Task, name: str) -> str:
@@ -71,8 +90,8 @@ def open_music(name: str) -> Music:
     return open_musdb18hq(Path(folder))
 
 
-def training_files(name: str, sample_rate: int, task: Task = "separation") -> tuple[list[Utterance], list[Utterance]]:
-    """(speaker, path) of the training utterances, and of those that watch the training; of music (name, folder) of the tracks.
+def training_files(name: str, sample_rate: int, task: Task = "separation") -> tuple[TrainingFiles, list[Utterance]]:
+    """What training examples are drawn from, and the (speaker, path) of those that watch the training; of music (name, folder) of tracks.
 
     Raises:
         UserError: see :func:`open_speech` and :func:`open_music`; or one of the two has fewer than two speakers.
@@ -80,12 +99,19 @@ def training_files(name: str, sample_rate: int, task: Task = "separation") -> tu
     if task == "music":
         tracks = open_music(name).tracks
         return list(tracks[Split.TRAIN]), list(tracks[Split.DEV])
-    speech = open_speech(name, sample_rate)
+    if is_file_name(name):
+        wanted, parts = open_list(Path(name), sample_rate)
+        speech = joined(wanted, parts)
+        training = training_speech(wanted, parts)
+    else:
+        speech = open_speech(name, sample_rate)
+        digest = data_digest(Augmentation().model_dump_json(), speech.utterances)
+        training = TrainingSpeech(speech.utterances[Split.TRAIN], digest=digest)
     for split in (Split.TRAIN, Split.DEV):
         speakers = {speaker for speaker, _ in speech.utterances[split]}
         if len(speakers) < 2:
             raise UserError(f"DATA={name} has {len(speakers)} speaker(s) in its {split} part and needs two: add speakers or utterances")
-    return list(speech.utterances[Split.TRAIN]), list(speech.utterances[Split.DEV])
+    return training, list(speech.utterances[Split.DEV])
 
 
 def open_embedded(root: Path = EMBEDDED) -> Speech:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pipeline.data.augmentation import Augmentation
 from pipeline.data.split import Split
 
 MIN_SECONDS = 2.0
@@ -33,3 +35,39 @@ class Speech:
     utterances: Mapping[Split, Sequence[Utterance]]
     published: Mapping[str, Path] = field(default_factory=dict)
     subset: str | None = None
+
+
+@dataclass(frozen=True)
+class TrainingSpeech:
+    """What training examples of speech are drawn from.
+
+    Attributes:
+        shares: how often each utterance is drawn, in proportion; None: all alike.
+        augmentation: what is done to examples, where they are augmented.
+        digest: by which a model card names it; "" where it is not known.
+    """
+
+    utterances: Sequence[Utterance]
+    shares: Sequence[float] | None = None
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    digest: str = ""
+
+    @classmethod
+    def of(cls, files: TrainingFiles) -> TrainingSpeech:
+        """Plain utterances are drawn alike, at random speeds and levels."""
+        return files if isinstance(files, TrainingSpeech) else cls(files)
+
+
+TrainingFiles = TrainingSpeech | Sequence[Utterance]  # Utterance also is (name, folder) of a track of music
+
+
+def data_digest(settings: str, utterances: Mapping[Split, Sequence[Utterance]]) -> str:
+    """sha256 of the settings and of each utterance's split, speaker, file name and size in bytes: the same wherever the files lie."""
+    found = [(split, speaker, path.name, path.stat().st_size) for split, part in utterances.items() for speaker, path in part]
+    lines = sorted(f"{split} {speaker} {name} {size}" for split, speaker, name, size in found)
+    return hashlib.sha256("\n".join([settings, *lines]).encode()).hexdigest()
+
+
+def data_facts(files: TrainingFiles) -> dict[str, str]:
+    """What a file of weights tells of the data it was trained on: the digest, where it is known."""
+    return {"data_sha256": files.digest} if isinstance(files, TrainingSpeech) and files.digest else {}

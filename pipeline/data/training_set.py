@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import soxr
 import torch
 from torch.utils.data import Dataset
 
-from pipeline.data.mixing import LOUDNESS_LUFS, Waveform, at_device_level, at_loudness
+from pipeline.data.augmentation import Augmentation, disturbance, happens, with_pause
+from pipeline.data.mixing import Waveform, at_device_level, at_loudness
+from pipeline.data.rooms import RoomResponses
+from pipeline.data.speech import TrainingFiles, TrainingSpeech
 from pipeline.data.utterances import Utterances
 
-SPEED_RANGE = (0.85, 1.15)
 PAUSE_DB = -20.0  # below the utterance: EBU Tech 3342 takes what is softer for background and no part of the programme's loudness
 CROPS = 8  # tried at most
 
@@ -21,24 +21,33 @@ class TrainingMixtures(Dataset[tuple[torch.Tensor, torch.Tensor]]):
     """Two-speaker mixtures [T] with their sources [2, T], at the level the device works on.
 
     Every source is a random crop of a random utterance at a random speed (which moves its pitch too: more voices than
-    the corpus has), at a loudness uniform in -33...-25 LUFS; the speakers of a mixture differ. A power-of-two gain
-    brings the mixture's peak into [0.5, 1) of full scale.
+    the corpus has), at a random loudness; the speakers of a mixture differ. What else is done to it stands in the augmentation.
+    A power-of-two gain brings the mixture's peak into [0.5, 1) of full scale.
 
     Also of LibriMix: its ready mixtures pair each utterance with one other for good, while here it meets all of them.
 
     Args:
-        files: (speaker, path) of the training utterances.
+        files: the training utterances.
         sample_rate: in Hz; files at other rates are resampled.
         segment_samples: T.
         length: examples an epoch.
-        augment: random speeds; off for validation.
+        augment: off for validation: sources as recorded, at a random loudness.
     """
 
     def __init__(
-        self, files: list[tuple[str, Path]], sample_rate: int, segment_samples: int, length: int, seed: int, augment: bool
+        self,
+        files: TrainingFiles,
+        sample_rate: int,
+        segment_samples: int,
+        length: int,
+        seed: int,
+        augment: bool,
     ) -> None:
-        self.utterances = Utterances(files, sample_rate)
-        self.segment_samples, self.length, self.seed, self.augment = segment_samples, length, seed, augment
+        speech = TrainingSpeech.of(files)
+        self.utterances = Utterances(speech.utterances, sample_rate, speech.shares)
+        self.augmented = Augmented(speech.augmentation, sample_rate) if augment else None
+        self.loudness = speech.augmentation.loudness_lufs
+        self.segment_samples, self.length, self.seed = segment_samples, length, seed
         self.epoch = 0
 
     def __len__(self) -> int:
@@ -47,25 +56,53 @@ class TrainingMixtures(Dataset[tuple[torch.Tensor, torch.Tensor]]):
     def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
         random = np.random.default_rng((self.seed, self.epoch, index))
         speakers = self.utterances.speakers
-        first = second = int(random.integers(len(speakers)))
+        first = second = self.utterances.draw(random)
         while speakers[second] == speakers[first]:
-            second = int(random.integers(len(speakers)))
+            second = self.utterances.draw(random)
         sources = np.stack([self._source(utterance, random) for utterance in (first, second)])
-        sources = at_device_level(sources)
-        return torch.from_numpy(sources.sum(axis=0)), torch.from_numpy(sources)
+        if self.augmented is None:
+            parts = at_device_level(sources)
+        else:
+            sources = self.augmented.sources(sources, random)
+            parts = at_device_level(np.concatenate([sources, self.augmented.disturbance(sources.sum(axis=0), random)[None]]))
+        return torch.from_numpy(parts.sum(axis=0)), torch.from_numpy(parts[:2])
 
     def _source(self, utterance: int, random: np.random.Generator) -> Waveform:
-        crop = random_crop(self.utterances.waveform(utterance), self.segment_samples, self.augment, random)
-        return at_loudness(crop, self.utterances.lufs(utterance), random.uniform(*LOUDNESS_LUFS))
+        speed = (1.0, 1.0) if self.augmented is None else self.augmented.settings.speed
+        crop = random_crop(self.utterances.waveform(utterance), self.segment_samples, speed, random)
+        return at_loudness(crop, self.utterances.lufs(utterance), random.uniform(*self.loudness))
 
 
-def random_crop(utterance: Waveform, samples: int, augment: bool, random: np.random.Generator) -> Waveform:
-    """A random place of an utterance, [samples], with zeros after it where the utterance is shorter; at a random speed if ``augment``.
+class Augmented:
+    """Carries out an :class:`Augmentation` but for speeds and levels, which are a matter of each crop."""
+
+    def __init__(self, settings: Augmentation, sample_rate: int) -> None:
+        self.settings, self.sample_rate = settings, sample_rate
+        self.rooms = None if settings.rooms is None else RoomResponses(settings.rooms, sample_rate)
+
+    def sources(self, sources: Waveform, random: np.random.Generator) -> Waveform:
+        """Sources [S, T] with pauses and in rooms."""
+        settings = self.settings
+        if settings.pauses is not None:
+            paused = [
+                with_pause(source, settings.pauses, self.sample_rate, random) if happens(settings.pauses, random) else source
+                for source in sources
+            ]
+            sources = np.stack(paused)
+        return self.rooms.reverberant(sources, random) if self.rooms is not None and happens(settings.rooms, random) else sources
+
+    def disturbance(self, mixture: Waveform, random: np.random.Generator) -> Waveform:
+        """What is added to the mixture [T] alone."""
+        return disturbance(mixture, self.settings, self.sample_rate, random)
+
+
+def random_crop(utterance: Waveform, samples: int, speeds: tuple[float, float], random: np.random.Generator) -> Waveform:
+    """A random place of an utterance, [samples], with zeros after it where the utterance is shorter; at a random one of ``speeds``.
 
     A place in a pause is drawn again: nearly silence as a target, it would teach the network its own noise. The loudest of the
     places is taken if all are in pauses.
     """
-    speed = random.uniform(*SPEED_RANGE) if augment else 1.0
+    speed = 1.0 if speeds == (1.0, 1.0) else random.uniform(*speeds)
     wanted = int(samples * speed) + 32
     softest = _rms(utterance) * 10 ** (PAUSE_DB / 20)
     crop, level = _draw(utterance, wanted, random)
@@ -73,7 +110,7 @@ def random_crop(utterance: Waveform, samples: int, augment: bool, random: np.ran
         if level >= softest:
             break
         crop, level = max((crop, level), _draw(utterance, wanted, random), key=lambda drawn: drawn[1])
-    if augment:
+    if speed != 1.0:
         crop = soxr.resample(crop, speed, 1.0, quality="HQ")
     crop = crop[:samples]
     return np.pad(crop, (0, samples - len(crop)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import OrderedDict
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -25,16 +26,18 @@ class Utterances:
     Args:
         files: (speaker, path) of each.
         sample_rate: in Hz; files at other rates are resampled.
+        shares: how often :meth:`draw` takes each, in proportion; None: all alike.
 
     Raises:
         UserError: fewer than two speakers; a file that cannot be read, or is silent.
     """
 
-    def __init__(self, files: list[Utterance], sample_rate: int) -> None:
+    def __init__(self, files: Sequence[Utterance], sample_rate: int, shares: Sequence[float] | None = None) -> None:
         self._paths, self._sample_rate = [path for _, path in files], sample_rate
         self.speakers = np.array([speaker for speaker, _ in files])
         if len(set(self.speakers)) < 2:
             raise UserError("training needs utterances of at least two speakers; the data set has fewer")
+        self._up_to = None if shares is None else np.cumsum(shares) / np.sum(shares)
         self._waveforms: OrderedDict[int, Waveform] = OrderedDict()
         self._bytes = 0
         # in shared memory: processes that mix examples live for an epoch, and what they have measured outlives them
@@ -45,6 +48,12 @@ class Utterances:
 
     def __len__(self) -> int:
         return len(self._paths)
+
+    def draw(self, random: np.random.Generator) -> int:
+        """The index of a random utterance."""
+        if self._up_to is None:
+            return int(random.integers(len(self)))
+        return min(int(np.searchsorted(self._up_to, random.uniform(), side="right")), len(self) - 1)
 
     def waveform(self, index: int) -> Waveform:
         """Utterance ``index``: [T] at the sample rate.

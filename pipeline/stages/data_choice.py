@@ -7,13 +7,16 @@ from pathlib import Path
 
 from export_specs.foundation.atomic import sha256
 from export_specs.foundation.errors import UserError, choice_error
+from export_specs.inheritance import is_file_name
 from pipeline.data.sources import EMBEDDED, MUSIC_CHOICES, SPEECH_CHOICES
+from pipeline.data.training_list import read_training_list
 
 DEFAULT_DATA = "embedded"
 
 
 def data_identity(name: str) -> str:
-    """What changes when the data set does: a digest of the embedded files, or of the names, sizes and times of a user's files.
+    """What changes when the data set does: a digest of the embedded files, or of the names, sizes and times of a user's files; of a list
+    what changes when one of its settings or parts does.
 
     Raises:
         UserError: unknown name (the right ones are listed), or a folder that is not there.
@@ -21,7 +24,10 @@ def data_identity(name: str) -> str:
     kind, _, folder = name.partition(":")
     choices = SPEECH_CHOICES + MUSIC_CHOICES
     digest = hashlib.sha256(name.encode())
-    if name in (DEFAULT_DATA, "rendered-stems"):  # whose vocals are of the embedded speech
+    if is_file_name(name):
+        wanted = read_training_list(Path(name))
+        digest.update("\n".join([wanted.model_dump_json(), *(data_identity(part.data) for part in wanted.parts)]).encode())
+    elif name in (DEFAULT_DATA, "rendered-stems"):  # whose vocals are of the embedded speech
         for path in _files(EMBEDDED):
             digest.update(f"{path.relative_to(EMBEDDED)} {sha256(path)}\n".encode())
     elif f"{kind}:DIR" in choices and folder:

@@ -15,6 +15,7 @@ from pipeline.checkpoints.loading import load_network
 from pipeline.checkpoints.saving import save_network
 from pipeline.compiler import compiler_available
 from pipeline.data.examples import training_examples
+from pipeline.data.speech import TrainingFiles, data_facts
 from pipeline.layers.decoder.quantized import ByteDecoder, ReconstructingDecoder
 from pipeline.losses.objective import SPEECH, Objective, objective_of
 from pipeline.losses.si_sdr import best_permutation, level_factor, reorder
@@ -105,8 +106,8 @@ def train_quantized(
     recipe: Recipe,
     profile: QatProfile,
     float_weights: Path,
-    train_files: list[tuple[str, Path]],
-    dev_files: list[tuple[str, Path]],
+    train_files: TrainingFiles,
+    dev_files: TrainingFiles,
     folder: Path,
     workers: int = 0,
     devices: int = 1,
@@ -157,7 +158,7 @@ def train_quantized(
     avoid_ties(student)
     result = folder / "quantized.safetensors"
     facts = {"model": spec.name, "variant": recipe.variant, "norm": recipe.norm, "observed_batches": str(OBSERVED_BATCHES)}
-    save_network(student, result, facts)
+    save_network(student, result, {**facts, **data_facts(train_files)})
     return result
 
 

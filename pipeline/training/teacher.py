@@ -12,6 +12,7 @@ from pipeline.checkpoints.loading import load_network
 from pipeline.checkpoints.saving import facts_of, save_network
 from pipeline.compiler import compiler_available
 from pipeline.data.examples import training_examples
+from pipeline.data.speech import TrainingFiles, data_facts
 from pipeline.losses.objective import objective_of
 from pipeline.networks.build import build_network
 from pipeline.training.loop import Mixtures, SeparationTask, fit
@@ -21,8 +22,8 @@ VALIDATION_MIXTURES = 64
 
 def train_teacher(
     spec: ModelSpec,
-    train_files: list[tuple[str, Path]],
-    dev_files: list[tuple[str, Path]],
+    train_files: TrainingFiles,
+    dev_files: TrainingFiles,
     folder: Path,
     workers: int,
     devices: int,
@@ -31,8 +32,7 @@ def train_teacher(
     """Train the float network of ``spec``; the run can be stopped and goes on where it stopped.
 
     Args:
-        train_files: (speaker, path) of the training utterances, or (name, folder) of the tracks of music; ``dev_files`` those that choose
-            the learning rate.
+        train_files: the training utterances, or (name, folder) of the tracks of music; ``dev_files`` those that choose the learning rate.
         folder: checkpoints, ``curve.csv`` and the result ``float.safetensors``.
         workers: processes that mix examples; ``devices``: processes that train (DDP).
         start: float weights to go on from; random ones without it.
@@ -55,7 +55,7 @@ def train_teacher(
     task = SeparationTask(network, training, training.compiled and compiler_available(), objective_of(spec.task))
     fit(task, Mixtures(train, validation, training.batch_size, workers), folder, training.epoch_steps, training.precision, devices)
     weights = folder / "float.safetensors"
-    save_network(task.network, weights, {**facts_of(spec), "step": str(task.global_step)})
+    save_network(task.network, weights, {**facts_of(spec), "step": str(task.global_step), **data_facts(train_files)})
     return weights
 
 

@@ -12,6 +12,7 @@ import soundfile
 from export_specs.foundation.errors import UserError
 from pipeline.data import debian_voices
 from pipeline.data.sources import open_speech, training_files
+from pipeline.data.speech import TrainingSpeech
 from pipeline.data.split import Split
 from pipeline.data.utterances import Utterances
 
@@ -29,7 +30,7 @@ def write_folder(root: Path, speakers: int = 12, utterances: int = 14) -> None:
 
 @pytest.mark.parametrize("name", ["embeded", "", "folder", "folder:", "librimix", "debian-voices:x"])
 def test_unknown_name_lists_the_right_ones(name: str) -> None:
-    with pytest.raises(UserError, match="debian-voices, embedded, folder:DIR, librimix:DIR"):
+    with pytest.raises(UserError, match=r"LIST\.yaml, debian-voices, embedded, folder:DIR, librimix:DIR"):
         open_speech(name, 8000)
 
 
@@ -102,7 +103,8 @@ def test_librimix_layout(place: str, tmp_path: Path) -> None:
     write_librimix(tmp_path / place)
     speech = open_speech(f"librimix:{tmp_path}", 8000)
     train, dev = training_files(f"librimix:{tmp_path}", 8000)
-    assert [(speaker, path.parent.name) for speaker, path in train] == [
+    assert isinstance(train, TrainingSpeech)
+    assert [(speaker, path.parent.name) for speaker, path in train.utterances] == [
         *((str(100 + k), "s1") for k in range(3)),
         *((str(200 + k), "s2") for k in range(3)),
     ]
