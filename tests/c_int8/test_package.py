@@ -128,19 +128,19 @@ TWO_INSTANCES = """
 #include "golden.h"
 #include "model.h"
 #include <string.h>
-static struct model first, second, alone;
+static struct tiny first, second, alone;
 int main(void)
 {
-    memcpy(model_input(&first, 0), golden_inputs[0][0], sizeof golden_input_0_0);
-    memcpy(model_input(&second, 0), golden_inputs[1][0], sizeof golden_input_1_0);
-    for (int32_t step = 0, next; step < MODEL_STEPS; step = next) {
-        next = model_run_step(&first, step);
-        model_run_step(&second, step);
+    memcpy(tiny_input(&first, 0), golden_inputs[0][0], sizeof golden_input_0_0);
+    memcpy(tiny_input(&second, 0), golden_inputs[1][0], sizeof golden_input_1_0);
+    for (int32_t step = 0, next; step < TINY_STEPS; step = next) {
+        next = tiny_run_step(&first, step);
+        tiny_run_step(&second, step);
     }
     for (int clip = 0; clip < 2; clip++) {
-        memcpy(model_input(&alone, 0), golden_inputs[clip][0], sizeof golden_input_0_0);
-        model_run(&alone);
-        if (memcmp(model_output(&alone, 0), model_output(clip ? &second : &first, 0), MODEL_OUTPUT_0_VALUES * sizeof(int16_t))) {
+        memcpy(tiny_input(&alone, 0), golden_inputs[clip][0], sizeof golden_input_0_0);
+        tiny_run(&alone);
+        if (memcmp(tiny_output(&alone, 0), tiny_output(clip ? &second : &first, 0), TINY_OUTPUT_0_VALUES * sizeof(int16_t))) {
             return 1;
         }
     }

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from ai_edge_litert import schema_py_generated as schema
 
+from export_specs.file_metadata import ENTRY, FileMetadata, read_metadata
 from export_specs.foundation.errors import UserError
-from pipeline.convert.flatbuffer import METADATA_NAME
 
 Array = npt.NDArray[Any]
 _DTYPES: dict[int, np.dtype[Any]] = {
@@ -94,10 +93,10 @@ class Graph:
 
 @dataclass(frozen=True)
 class Model:
-    """The subgraphs of a file, of which the first is the main one, and its metadata entry."""
+    """The subgraphs of a file, of which the first is the main one, and its metadata; None of a foreign file."""
 
     graphs: tuple[Graph, ...]
-    metadata: dict[str, str] = field(default_factory=dict)
+    metadata: FileMetadata | None = None
 
 
 def read_tflite(path: Path) -> Model:
@@ -110,7 +109,7 @@ def read_tflite(path: Path) -> Model:
     if content[4:8] != b"TFL3":
         raise UserError(f"{path} is not a TFLite file: make or copy it again")
     packed = schema.ModelT.InitFromPackedBuf(bytearray(content), 0)
-    return Model(tuple(_graph(path, packed, graph) for graph in packed.subgraphs), _metadata(packed))
+    return Model(tuple(_graph(path, packed, graph) for graph in packed.subgraphs), _metadata(path, packed))
 
 
 def _graph(path: Path, packed: Any, graph: Any) -> Graph:
@@ -140,8 +139,8 @@ def _tensor(path: Path, packed: Any, index: int, tensor: Any) -> Tensor:
     return Tensor(name, shape, dtype, scales, zero_points, data, index)
 
 
-def _metadata(packed: Any) -> dict[str, str]:
+def _metadata(path: Path, packed: Any) -> FileMetadata | None:
     for entry in packed.metadata or []:
-        if entry.name.decode() == METADATA_NAME:
-            return {str(key): str(value) for key, value in json.loads(bytes(packed.buffers[entry.buffer].data)).items()}
-    return {}
+        if entry.name.decode() == ENTRY:
+            return read_metadata(bytes(packed.buffers[entry.buffer].data), path)
+    return None

@@ -29,7 +29,8 @@ def write_c_package(file: Path, clips: Sequence[Clip], out: Path) -> Layout:
         UserError: the file holds a float tensor or an operator that there is no kernel for.
     """
     model = read_tflite(file)
-    name = model.metadata.get("model", file.stem)
+    facts = model.metadata
+    name = facts.model if facts else file.stem
     prefix = identifier(name)
     layout = lay_out(lower_model(model, OPS))
     source = ModelSource(layout, prefix, f"Made from {file.name} of the model {name}.")
@@ -44,14 +45,14 @@ def write_c_package(file: Path, clips: Sequence[Clip], out: Path) -> Layout:
         "weights.c": source.weights_c(),
         "golden.h": golden_h(golden, layout, prefix),
     }
-    samples = int(model.metadata.get("segment_samples", layout.inputs[0][0].shape[-1]))
+    samples = facts.segment_samples if facts else layout.inputs[0][0].shape[-1]
     values = {
         "NAME": name,
         "PREFIX": prefix,
         "UPPER": prefix.upper(),
         "DESCRIPTION": description,
         "INPUT_VALUES": ", ".join(str(tensor.size) for tensor, _ in layout.inputs),
-        "RATE": model.metadata.get("sample_rate", "1"),
+        "RATE": str(facts.sample_rate if facts else 1),
         "SAMPLES": str(samples),
         "CLIPS": str(len(clips)),
         "ARENA": f"{layout.arena_bytes:,}",
@@ -79,6 +80,6 @@ def _description(model: Model, layout: Layout) -> str:
         for side, items in (("Input", layout.inputs), ("Output", layout.outputs))
         for tensor, _ in items
     ]
-    rate = f"Sample rate {facts['sample_rate']} Hz, segments of {facts['segment_samples']} samples." if "sample_rate" in facts else ""
-    sources = f"Sources: {facts['source_names'].replace(',', ', ')}." if facts.get("source_names") else ""
+    rate = f"Sample rate {facts.sample_rate} Hz, segments of {facts.segment_samples} samples." if facts else ""
+    sources = f"Sources: {', '.join(facts.source_names)}." if facts and facts.source_names else ""
     return "\n".join(line for line in [*tensors, rate, sources] if line)
