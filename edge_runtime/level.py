@@ -1,12 +1,36 @@
-"""The level of a segment: a power-of-two gain that brings its peak near full scale, exactly undone at the output."""
+"""The level of a segment: its constant removed, and a power-of-two gain that brings its peak near full scale, undone at the output.
+
+A contract for whoever runs the file itself (``docs/adr/0027-constant.md``): integer arithmetic, the same on every machine.
+"""
 
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from edge_runtime.signature import Pcm
 
 _BITS = 15
+
+
+def constant_of(pcm: Pcm) -> npt.NDArray[np.int64]:
+    """The mean of int16 samples [n] or [A, n], of each channel, rounded half away from zero: [1] or [A, 1]; 0 where there are none.
+
+    With s the sum of the n samples: sign(s) · ((2 |s| + n) / (2 n)), the division of whole numbers.
+    """
+    count = max(1, pcm.shape[-1])
+    total = pcm.sum(axis=-1, dtype=np.int64, keepdims=True)
+    return np.asarray(np.sign(total) * ((2 * np.abs(total) + count) // (2 * count)))
+
+
+def remove_constant(pcm: Pcm, sample_rate: int) -> Pcm:
+    """``pcm`` less its constant, saturated to int16: a microphone's offset is no sound, and a network takes it for one.
+
+    What is shorter than a quarter of a second stays as it is, because its mean is mostly of the sound.
+    """
+    if 4 * pcm.shape[-1] < sample_rate:
+        return pcm
+    return np.asarray(np.clip(pcm - constant_of(pcm), -32768, 32767), np.int16)
 
 
 def choose_shift(pcm: Pcm) -> int:

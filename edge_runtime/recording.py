@@ -21,6 +21,7 @@ RATES = (1000, 1_000_000)  # Hz; what is below or above is a broken header
 _CLIPPED_RUN = 3
 _WIDE = ("PCM_24", "PCM_32", "FLOAT", "DOUBLE")
 _CANCELLED = 0.1  # of the power that the mean of unrelated channels has
+_CONSTANT = 0.01  # of the power of the sound; a constant above that is told
 
 
 @dataclass(frozen=True)
@@ -146,6 +147,11 @@ class _Facts:
             yield "is clipped: expect distortion where it is"
         if mixes and self._unrelated_power > 0 and self._mixed_power < _CANCELLED * self._unrelated_power:
             yield "has channels that cancel each other in their mean, which this model gets: choose one with --channel"
+        constants = np.atleast_1d(self._sum) / max(1, self.frames)
+        sound = self._power - float(np.square(constants).mean()) * self.frames
+        if float(np.square(constants).mean()) * self.frames > _CONSTANT * max(0.0, sound) and np.abs(constants).max() > 2.0**-15:
+            told = ", ".join(f"{constant:.3f}" for constant in constants)
+            yield f"has a constant ({told} of full scale) under the sound, as of a microphone: it is removed"
 
 
 def _chosen(audio: AudioFile, channel: str, audio_channels: int | None, facts: _Facts | None = None) -> Iterator[Samples]:

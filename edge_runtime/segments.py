@@ -11,7 +11,7 @@ from itertools import permutations
 import numpy as np
 import numpy.typing as npt
 
-from edge_runtime.level import apply_shift, choose_shift, undo_shift
+from edge_runtime.level import apply_shift, choose_shift, remove_constant, undo_shift
 from edge_runtime.runtime import Runtime
 from edge_runtime.signature import Pcm
 from export_specs.foundation.errors import UserError
@@ -20,8 +20,8 @@ from export_specs.foundation.errors import UserError
 class SegmentSeparator:
     """Separates a stream: :meth:`push` samples as they come, :meth:`finish` at the end.
 
-    Streamed in pieces or whole, the result is the same. Each segment of T samples is brought to level, run, and brought back; one of
-    zeros alone gives zeros.
+    Streamed in pieces or whole, the result is the same. Each segment of T samples is freed of its constant and brought to level, run,
+    and brought back from the level; one that is constant gives zeros.
     A segment overlaps its predecessor by round(T · overlap) samples; there its sources take the order in which they differ least
     from the predecessor's, that is the one-to-one order of the largest correlation (sources that have names keep their places), and
     the two are cross-faded linearly.
@@ -49,7 +49,7 @@ class SegmentSeparator:
         hop = self._length - self._overlap
         done = [self._nothing()]
         while self._waiting.shape[-1] >= self._length:
-            result = self._joined(self._waiting[..., : self._length], self._overlap)
+            result = self._joined(self._without_constant(self._waiting[..., : self._length]), self._overlap)
             done.append(result[..., :hop])
             self._before, self._previous = self._waiting[..., :hop], result
             self._waiting = self._waiting[..., hop:]
@@ -61,12 +61,12 @@ class SegmentSeparator:
         if due == 0:
             result = self._nothing()
         elif self._previous is None:
-            result = self._joined(_padded(self._waiting, self._length), 0)[..., :due]
+            result = self._joined(_padded(self._without_constant(self._waiting), self._length), 0)[..., :due]
         elif due == self._overlap:
             result = self._previous[..., -due:]
         else:
             segment = np.concatenate([self._before, self._waiting], axis=-1)[..., -self._length :]
-            result = self._joined(segment, self._length + self._overlap - due)[..., -due:]
+            result = self._joined(self._without_constant(segment), self._length + self._overlap - due)[..., -due:]
         self._waiting = self._before = np.zeros(0, np.int16)
         self._previous = None
         return result
@@ -75,7 +75,7 @@ class SegmentSeparator:
         return np.zeros((self._runtime.sources, *self._waiting.shape[:-1], 0), np.int16)
 
     def _joined(self, segment: Pcm, common: int) -> Pcm:
-        """The result of a segment that has its first ``common`` samples in common with its predecessor, of which the last are due."""
+        """The result of a segment without its constant, of which the first ``common`` samples are its predecessor's too."""
         result = self._at_level(segment)
         if self._previous is None:
             return result
@@ -84,6 +84,9 @@ class SegmentSeparator:
         due = slice(common - self._overlap, common)
         result[..., due] = cross_fade(self._previous[..., -self._overlap :], result[..., due])
         return result
+
+    def _without_constant(self, segment: Pcm) -> Pcm:
+        return remove_constant(segment, self._runtime.sample_rate)
 
     def _at_level(self, segment: Pcm) -> Pcm:
         """The runtime's output at the segment's own level. Silence has none: it gives silence, and the network is not run."""

@@ -53,7 +53,7 @@ class Inspection:
     @cached_property
     def clips(self) -> list[npt.NDArray[np.int16]]:
         """Segments at level, [T] or [A, T]."""
-        return first_segments(self.data.items, self._config.layer_clips, self.segment_samples)
+        return first_segments(self.data.items, self._config.layer_clips, self.segment_samples, self.sample_rate)
 
     def recording(self, segments: float) -> npt.NDArray[np.int16]:
         """A recording of so many segments: the mixtures one after the other, again and again, [N] or [A, N]."""

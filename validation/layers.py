@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import TypeAdapter, ValidationError
 
-from edge_runtime.level import apply_shift, choose_shift
+from edge_runtime.level import apply_shift, choose_shift, remove_constant
 from edge_runtime.runtime import FileRuntime, open_runtime
 from export_specs.foundation.errors import UserError
 from validation.evaluation_set import Item
@@ -131,16 +131,16 @@ class TensorStatistics:
         )
 
 
-def first_segments(items: Sequence[Item], count: int, segment: int) -> list[npt.NDArray[np.int16]]:
+def first_segments(items: Sequence[Item], count: int, segment: int, sample_rate: int) -> list[npt.NDArray[np.int16]]:
     """``count`` segments, int16 [T] or [A, T], from the middles of evenly spread items, padded with zeros where an item is shorter.
 
-    Each has the power-of-two gain with which edge_runtime would run it.
+    Each is brought to level as edge_runtime would bring it: without its constant, and with a power-of-two gain.
     """
     chosen = [items[index * len(items) // count] for index in range(min(count, len(items)))]
     clips = []
     for item in chosen:
         start = max(0, (item.samples - segment) // 2)
-        clip = item.mixture[..., start : start + segment]
+        clip = remove_constant(item.mixture[..., start : start + segment], sample_rate)
         clip = np.pad(clip, (*[(0, 0)] * (clip.ndim - 1), (0, segment - clip.shape[-1])))
         clips.append(apply_shift(clip, choose_shift(clip)))
     return clips

@@ -29,7 +29,7 @@ def write_outputs(network: nn.Module, evaluation_set: Path, segment_samples: int
     network.eval()
     for item in manifest["items"][:limit]:
         pcm = soundfile.read(evaluation_set / item["mixture"], dtype="int16")[0].T  # [T] or [A, T]
-        segment, gain = _segment(pcm, segment_samples, item["id"])
+        segment, gain = _segment(pcm, segment_samples, manifest["sample_rate"], item["id"])
         with torch.no_grad():
             separated = network(segment[None])[0].numpy()
         codes = np.clip(np.rint(separated * 32768), -32768, 32767) / gain
@@ -44,11 +44,11 @@ def write_noise(network: nn.Module, evaluation_set: Path, segment_samples: int, 
     Raises:
         UserError: an item is longer than one segment.
     """
-    items = json.loads((evaluation_set / "manifest.json").read_text())["items"][:count]
+    manifest = json.loads((evaluation_set / "manifest.json").read_text())
     clips = []
-    for item in items:
+    for item in manifest["items"][:count]:
         pcm = soundfile.read(evaluation_set / item["mixture"], dtype="int16")[0].T
-        clips.append(_segment(pcm, segment_samples, item["id"])[0])
+        clips.append(_segment(pcm, segment_samples, manifest["sample_rate"], item["id"])[0])
     noises = layer_noise(network.eval(), torch.stack(clips))
     write_text(path, json.dumps([{key: _json_number(value) for key, value in asdict(noise).items()} for noise in noises], indent=1))
 
@@ -58,11 +58,15 @@ def _json_number(value: str | float) -> str | float:
     return "inf" if value == math.inf else value
 
 
-def _segment(pcm: NDArray[np.int16], segment_samples: int, item: str) -> tuple[Tensor, int]:
-    """PCM [T] or [A, T] at the level a device gives it, zero padded: float32 with 1.0 = full scale, and the gain it got."""
+def _segment(pcm: NDArray[np.int16], segment_samples: int, sample_rate: int, item: str) -> tuple[Tensor, int]:
+    """PCM [T] or [A, T] without its constant at the level a device gives it, zero padded: float32 with 1.0 = full scale; and the gain."""
     count = pcm.shape[-1]
     if count > segment_samples:
         raise UserError(f"item {item} has {count} samples, more than one segment of {segment_samples}; cap the evaluation set")
+    if 4 * count >= sample_rate:
+        total = pcm.sum(axis=-1, dtype=np.int64, keepdims=True)
+        constant = np.sign(total) * ((2 * np.abs(total) + count) // (2 * count))
+        pcm = np.clip(pcm - constant, -32768, 32767).astype(np.int16)
     gain = 2 ** max(0, 15 - int(np.abs(pcm.astype(np.int32)).max()).bit_length()) if pcm.any() else 1
     segment = np.zeros((*pcm.shape[:-1], segment_samples), np.float32)
     segment[..., :count] = pcm.astype(np.float32) * gain / 32768

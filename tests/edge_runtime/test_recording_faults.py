@@ -93,6 +93,16 @@ def test_channels_that_cancel_are_told(second: float, told: bool, tmp_path: Path
     assert not measured(tmp_path / "b.wav", 8000).warnings
 
 
+@pytest.mark.parametrize(("constant", "told"), [(0.0, False), (0.0005, False), (0.02, True), (-0.1, True)])
+def test_a_constant_under_the_sound_is_told(constant: float, told: bool, tmp_path: Path) -> None:
+    sound = np.random.default_rng(1).normal(0, 0.1, 16000)
+    soundfile.write(tmp_path / "a.wav", sound - sound.mean() + constant, 8000)
+    warnings = measured(tmp_path / "a.wav", 8000).warnings
+    assert [f"a constant ({constant:.3f} of full scale)" in warning for warning in warnings] == ([True] if told else [])
+    soundfile.write(tmp_path / "b.wav", np.zeros(9000), 8000)
+    assert not measured(tmp_path / "b.wav", 8000).warnings
+
+
 class Twice:
     """A runtime of long segments that gives its input for each of two sources."""
 

@@ -1,12 +1,14 @@
 """Level and segments: exactness on identities, alignment, and equality of streamed and whole."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from edge_runtime.level import apply_shift, choose_shift, undo_shift
+from edge_runtime.level import apply_shift, choose_shift, constant_of, remove_constant, undo_shift
 from edge_runtime.runtime import open_runtime
 from edge_runtime.segments import SegmentSeparator, align, cross_fade, separate, separate_blocks
 from export_specs.foundation.errors import UserError
@@ -52,6 +54,33 @@ def test_level_is_exact_and_brings_the_peak_into_the_upper_half(pcm):
 def test_undo_rounds_half_away_from_zero(sample, shift):
     expected = np.sign(sample) * np.floor(abs(sample) / 2**shift + 0.5)
     assert undo_shift(np.array([sample], np.int16), shift)[0] == expected
+
+
+@given(arrays(np.int16, st.tuples(st.integers(1, 3), st.integers(1, 30)), elements=int16 | st.integers(-9, 9)), st.integers(0, 200))
+def test_the_constant_is_the_mean_of_each_channel_in_whole_numbers(pcm, rate):
+    for row, constant in zip(pcm.tolist(), constant_of(pcm)[:, 0].tolist(), strict=True):
+        mean = Fraction(sum(row), len(row))
+        assert abs(mean - constant) <= Fraction(1, 2)
+        assert abs(mean - constant) < Fraction(1, 2) or abs(constant) > abs(mean)
+    removed = remove_constant(pcm, rate)
+    expected = np.clip(pcm.astype(int) - constant_of(pcm), -32768, 32767) if 4 * pcm.shape[1] >= rate else pcm
+    assert removed.dtype == np.int16
+    assert np.array_equal(removed, expected)
+
+
+def test_a_constant_reaches_no_segment_and_no_result():
+    """Of a network that gives what it gets: the sound alone comes out. A segment that is nothing else is silence, and is not run."""
+    sound = (3000 * np.sin(np.arange(30000) * 0.7)).astype(np.int16)
+    runtime = Fake(identity, segment_samples=8000)
+    for constant in (0, 655, -4000):
+        whole = separate(runtime, (sound + constant).astype(np.int16))
+        assert np.abs(whole - sound).max() <= 2, "the mean of a segment of the sound is not quite 0"
+    runtime.seen.clear()
+    assert not separate(runtime, np.full(30000, 655, np.int16)).any()
+    assert not runtime.seen
+    short = separate(runtime, np.full(5000, 655, np.int16))
+    assert short.shape == (2, 5000)
+    assert not short.any()
 
 
 def test_silence_and_nothing_have_no_gain():

@@ -40,7 +40,7 @@ def test_items_are_stereo_and_named(data: EvaluationSet) -> None:
     assert item.named
     assert tuple(data.manifest.source_names) == MUSIC_SOURCES
     assert data.seconds == pytest.approx(0.2)
-    assert [clip.shape for clip in first_segments(data.items, 2, 5000)] == [(2, 5000)] * 2
+    assert [clip.shape for clip in first_segments(data.items, 2, 5000, 44100)] == [(2, 5000)] * 2
 
 
 def test_estimates_in_another_order_are_wrong(data: EvaluationSet) -> None:

@@ -48,8 +48,8 @@ class Streamed(Gate[Mapping[str, int], GateSettings]):
     def render(self, settings: GateSettings, profile: Profile) -> str:
         return (
             "A recording of 2.4 segments is pushed through the separator in odd pieces. Beside it the file is run on the same "
-            "segments whole, and its outputs are joined here, by other code: level undone, sources in the order of the largest "
-            "correlation over the overlap, linear cross-fade. Both must be equal, sample for sample."
+            "segments whole, and its outputs are joined here, by other code: constant removed, level undone, sources in the order of "
+            "the largest correlation over the overlap, linear cross-fade. Both must be equal, sample for sample."
         )
 
 
@@ -83,10 +83,14 @@ def joined(opened: FileRuntime, recording: npt.NDArray[np.int16]) -> Waveform:
 
 
 def _whole_segment(opened: FileRuntime, segment: npt.NDArray[np.int16]) -> Waveform:
-    """The file's output for a segment that is doubled as often as int16 holds it, and halved as often afterwards."""
-    if not segment.any():
-        return np.zeros((opened.sources, *segment.shape), np.int64)
+    """The file's output for a segment less its mean, doubled as often as int16 holds it; and halved as often afterwards."""
     wide = segment.astype(np.int64)
+    if segment.shape[-1] >= opened.sample_rate / 4:
+        twice = 2 * np.abs(wide.sum(axis=-1, keepdims=True))  # the mean, half away from zero, is the constant
+        mean = np.sign(wide.sum(axis=-1, keepdims=True)) * ((twice + segment.shape[-1]) // (2 * segment.shape[-1]))
+        wide = np.maximum(-32768, np.minimum(32767, wide - mean))
+    if not wide.any():
+        return np.zeros((opened.sources, *segment.shape), np.int64)
     doublings = 0
     while np.abs(wide * 2 ** (doublings + 1)).max() <= 32767:
         doublings += 1
