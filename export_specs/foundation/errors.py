@@ -6,13 +6,12 @@ import errno
 import os
 import signal
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any, NoReturn
 
-INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM  # exit codes, as shells count them
-RESEND_SECONDS = 0.2
+INTERRUPTED = "interrupted: run the same command again to go on where it stopped"
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -25,30 +24,39 @@ def choice_error(kind: str, name: str, choices: list[str]) -> UserError:
     return UserError(f"unknown {kind} '{name}'. Choose one of: {', '.join(sorted(choices))}.")
 
 
+class Interruption(BaseException):
+    """What the first Ctrl-C or SIGTERM raises.
+
+    It is no ``KeyboardInterrupt``, of which typer and lightning each make an exit code of their own.
+    """
+
+
 def run_command_line(app: Callable[..., Any]) -> NoReturn:
     """Run a typer application and exit.
 
     Exit code 1 and one line on stderr for a user's mistake and for a place that cannot be read or written; 130 for Ctrl-C and 143
-    for SIGTERM, with one line, after temporary files are removed. Usage errors keep typer's exit code 2. Anything unexpected keeps
-    its traceback: it is our mistake.
+    for SIGTERM, with one line, after temporary files are removed. A second signal ends the process at once. Usage errors keep
+    typer's exit code 2. Anything unexpected keeps its traceback: it is our mistake.
     """
+    signals = list[int]()  # those received
     try:
-        with _signals():
+        with _interrupted_by_signals(signals):
             app()
-    except UserError as error:
-        _end(f"error: {error}", 1)
-    except KeyboardInterrupt:
-        _end_interrupted(INTERRUPTED)
-    except SystemExit as ended:  # typer makes one of Ctrl-C
-        if ended.code in (INTERRUPTED, TERMINATED):
-            _end_interrupted(int(ended.code))
-        raise
-    except OSError as error:
-        explanation = explain_os_error(error)
+    except BaseException as error:
+        finished = isinstance(error, SystemExit) and not error.code
+        if signals and not finished:  # whatever was raised, it was raised on the way out
+            _end(INTERRUPTED, 128 + signals[0])
+        explanation = _explain(error)
         if explanation is None:
             raise
         _end(f"error: {explanation}", 1)
     sys.exit(0)
+
+
+def _explain(error: BaseException) -> str | None:
+    if isinstance(error, UserError):
+        return str(error)
+    return explain_os_error(error) if isinstance(error, OSError) else None
 
 
 def explain_os_error(error: OSError) -> str | None:
@@ -59,62 +67,30 @@ def explain_os_error(error: OSError) -> str | None:
     return None if place is None else f"cannot read or write {place}: {error.strerror}"
 
 
-class _Interruption(BaseException):
-    """What a signal raises. Finalizers, forks, extensions that clear errors and an ``except`` for all drop it; it tells of that."""
-
-    def __init__(self, dropped: Callable[[], None], *values: object) -> None:
-        super().__init__(*values)
-        self._dropped = dropped
-
-    def __del__(self) -> None:
-        self._dropped()
-
-
-class _Interrupted(_Interruption, KeyboardInterrupt):
-    pass
-
-
-class _Terminated(_Interruption, SystemExit):
-    pass
-
-
 @contextmanager
-def _signals() -> Iterator[None]:
-    """Meanwhile SIGTERM is an exception as Ctrl-C is one, and neither is lost: a signal whose exception is dropped comes again."""
-    over, timers = threading.Event(), list[threading.Timer]()
+def _interrupted_by_signals(received: list[int]) -> Iterator[None]:
+    """Meanwhile the first SIGINT or SIGTERM raises :class:`Interruption`, and a second one ends the process; both go into ``received``.
 
-    # a variable that holds the exception would keep it alive: the frame is in its traceback
-    def interrupt(*_: object) -> NoReturn:
-        raise _Interrupted(lambda: send_again(signal.SIGINT))
+    A finalizer or a library may drop the exception of the first. The second drops nothing, and is what an impatient user sends.
+    """
 
-    def terminate(*_: object) -> NoReturn:
-        raise _Terminated(lambda: send_again(signal.SIGTERM), TERMINATED)
+    def interrupt(number: int, _: FrameType | None) -> NoReturn:
+        received.append(number)
+        if len(received) > 1:
+            os.write(2, f"{INTERRUPTED}\n".encode())
+            os._exit(128 + number)
+        sys.unraisablehook = lambda _: None  # objects that were being made fail as they are torn down
+        raise Interruption
 
-    def send_again(number: int) -> None:
-        if over.is_set():
-            return
-        timers.append(threading.Timer(RESEND_SECONDS, lambda: os.kill(os.getpid(), number)))
-        timers[-1].start()
-
-    handlers = {signal.SIGTERM: signal.signal(signal.SIGTERM, terminate)}
+    handlers = {signal.SIGTERM: signal.signal(signal.SIGTERM, interrupt)}
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a shell's background job has it ignored
         handlers[signal.SIGINT] = signal.signal(signal.SIGINT, interrupt)
-    hook = sys.unraisablehook
-    sys.unraisablehook = lambda told: None if isinstance(told.exc_value, _Interruption) else hook(told)
     try:
         yield
     finally:
-        over.set()
-        for timer in timers:  # one that comes when the handlers are gone would kill the process, whose exit code is decided
-            timer.cancel()
-        sys.unraisablehook = hook
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-
-
-def _end_interrupted(code: int) -> NoReturn:
-    sys.unraisablehook = lambda _: None  # objects that were being made fail as they are torn down
-    _end("interrupted: run the same command again to go on where it stopped", code)
+        if not received:  # else a second one may come while Python shuts down
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
 
 
 def _end(line: str, code: int) -> NoReturn:

@@ -16,9 +16,10 @@ import pytest
 import typer
 
 from export_specs.foundation.atomic import atomic_path, write_bytes
-from export_specs.foundation.errors import RESEND_SECONDS, TERMINATED, UserError, run_command_line
+from export_specs.foundation.errors import UserError, run_command_line
 
 ROOT = Path(__file__).parents[3]
+LINE = "interrupted: run the same command again to go on where it stopped\n"
 Command = Callable[[Callable[[], None]], tuple[object, str]]
 
 
@@ -49,68 +50,97 @@ def test_a_users_mistake(end: Command) -> None:
     assert end(failing(UserError("no such model"))) == (1, "error: no such model\n")
 
 
-def test_ctrl_c(end: Command) -> None:
-    code, said = end(failing(KeyboardInterrupt()))
-    assert (code, said.count("\n")) == (130, 1)
-    assert "run the same command again" in said
+@pytest.fixture(params=[(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["ctrl-c", "sigterm"])
+def interruption(request: pytest.FixtureRequest) -> Iterator[tuple[signal.Signals, int]]:
+    """A signal and the exit code it stands for. A shell's background job has SIGINT ignored, and a test run in it too."""
+    handlers = {sent: signal.getsignal(sent) for sent in (signal.SIGINT, signal.SIGTERM)}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield request.param
+    for sent, handler in handlers.items():
+        signal.signal(sent, handler)
 
 
-def test_sigterm_removes_temporary_files(end: Command, tmp_path: Path) -> None:
+def test_a_signal_ends_a_command_and_removes_temporary_files(
+    end: Command, interruption: tuple[signal.Signals, int], tmp_path: Path
+) -> None:
+    sent, code = interruption
+
     def work() -> None:
         with atomic_path(tmp_path / "file") as temporary:
             temporary.write_text("half")
-            os.kill(os.getpid(), signal.SIGTERM)
+            signal.raise_signal(sent)
 
-    code, said = end(work)
-    assert (code, said.count("\n")) == (143, 1)
+    assert end(work) == (code, LINE)
     assert not list(tmp_path.iterdir())
 
 
-def in_a_finalizer(sent: signal.Signals) -> None:
-    class Loader:
-        def __del__(self) -> None:
+@pytest.mark.parametrize("other", [RuntimeError("the batch is not there"), SystemExit(1), UserError("no report"), OSError(5, "x", "y")])
+def test_what_fails_on_the_way_out_is_not_told(end: Command, interruption: tuple[signal.Signals, int], other: BaseException) -> None:
+    """As where a library makes an exit code of its own of an interruption, or its clean-up fails on what is not there yet."""
+    sent, code = interruption
+
+    def work() -> None:
+        try:
             signal.raise_signal(sent)
+        except BaseException:
+            raise other from None
 
-    Loader()
-
-
-def below_an_except_for_all(sent: signal.Signals) -> None:
-    with suppress(BaseException):
-        signal.raise_signal(sent)
+    assert end(work) == (code, LINE)
 
 
-@pytest.fixture
-def ctrl_c() -> Iterator[None]:
-    """A shell's background job has SIGINT ignored, and a test run in it too."""
-    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, handler)
-
-
-@pytest.mark.usefixtures("ctrl_c")
-@pytest.mark.parametrize("drop", [in_a_finalizer, below_an_except_for_all])
-@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_dropped_signal_comes_again(end: Command, sent: signal.Signals, code: int, drop: Callable[[signal.Signals], None]) -> None:
+def test_a_command_that_finishes_all_the_same_has_succeeded(end: Command, interruption: tuple[signal.Signals, int]) -> None:
     def work() -> None:
-        drop(sent)
-        time.sleep(30)
+        with suppress(BaseException):
+            signal.raise_signal(interruption[0])
 
-    assert end(work) == (code, "interrupted: run the same command again to go on where it stopped\n")
+    assert end(work) == (0, "")
 
 
-def test_a_signal_that_comes_again_does_not_outlive_the_command(end: Command) -> None:
-    """Dropped, and noticed by other means before it is sent again: the exit code is that of the first."""
-
-    def work() -> None:
-        below_an_except_for_all(signal.SIGTERM)
-        raise SystemExit(TERMINATED)
-
-    handler = signal.signal(signal.SIGTERM, lambda *_: pytest.fail("it came again"))
+@pytest.mark.parametrize("drop", ["contextlib.suppress(BaseException)", "Finalizer()"])
+@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_is_the_end(interruption: tuple[signal.Signals, int], second: signal.Signals, drop: str) -> None:
+    """Also where the exception of the first was dropped, in a finalizer or under an except for all, and where a clean-up never ends."""
+    program = f"""
+import contextlib, signal, sys, time
+from export_specs.foundation.errors import run_command_line
+signal.signal(signal.SIGINT, signal.default_int_handler)
+class Finalizer(contextlib.nullcontext):
+    def __del__(self):
+        signal.raise_signal({int(interruption[0])})
+def work():
+    if "Finalizer" in {drop!r}:
+        {drop}
+    else:
+        with {drop}:
+            signal.raise_signal({int(interruption[0])})
+    print("went on", flush=True)
     try:
-        assert end(work)[0] == TERMINATED
-        time.sleep(2 * RESEND_SECONDS)
+        time.sleep(30)
     finally:
-        signal.signal(signal.SIGTERM, handler)
+        time.sleep(30)
+run_command_line(work)
+"""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        [sys.executable, "-c", program], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None and process.stdout.readline() == "went on\n"
+        start = time.monotonic()
+        process.send_signal(second)
+        said = process.communicate(timeout=20)[1]
+    assert (process.returncode, said) == (128 + second, LINE)
+    assert time.monotonic() - start < 10
+
+
+def test_an_ignored_ctrl_c_stays_ignored(end: Command, interruption: tuple[signal.Signals, int]) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    assert end(lambda: signal.raise_signal(signal.SIGINT)) == (0, "")
+
+
+def test_handlers_are_put_back(end: Command, interruption: tuple[signal.Signals, int]) -> None:
+    before = [signal.getsignal(sent) for sent in (signal.SIGINT, signal.SIGTERM)]
+    end(lambda: None)
+    assert [signal.getsignal(sent) for sent in (signal.SIGINT, signal.SIGTERM)] == before
 
 
 def test_full_disk(end: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
