@@ -18,7 +18,21 @@ Task = Literal["separation", "enhancement", "music"]
 MUSIC_SOURCES = ("drums", "bass", "other", "vocals")  # in the order of MUSDB18's stems
 
 
-class QatProfile(Strict):
+class Hardware(Strict):
+    """What a training runs on; handed to lightning's Trainer as it stands. Each of the ``devices`` of each node is a process of its own."""
+
+    accelerator: str = Field(default="cpu", description="cpu, gpu, auto or another that lightning knows")
+    devices: int = Field(default=1, gt=0, description="on each node")
+    num_nodes: int = Field(default=1, gt=0)
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+
+    @property
+    def processes(self) -> int:
+        """Processes that train, on all nodes together; each takes a batch of its own at every step."""
+        return self.devices * self.num_nodes
+
+
+class QatProfile(Hardware):
     """How long quantization-aware training lasts. ``steps`` 0 means post-training: ranges are observed, nothing is trained."""
 
     steps: int = Field(ge=0)
@@ -28,7 +42,7 @@ class QatProfile(Strict):
     validation_mixtures: int = Field(gt=0, description="mixtures the parity report judges")
 
 
-class TrainingSpec(Strict):
+class TrainingSpec(Hardware):
     """Training of the float teacher."""
 
     steps: int = Field(gt=0)
@@ -39,7 +53,6 @@ class TrainingSpec(Strict):
     plateau_patience: int = 5
     cooldown_steps: int = Field(default=0, ge=0, description="the last steps, over which the learning rate falls linearly to zero")
     epoch_steps: int = Field(default=500, gt=0, description="steps between two validations")
-    precision: Literal["32-true", "bf16-mixed"] = "32-true"
     compiled: bool = Field(default=False, description="by torch.compile, which convolutions gain by and attention does not")
     seed: int = 0
 

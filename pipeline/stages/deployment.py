@@ -165,9 +165,9 @@ class Deployment:
         return spec.model_copy(update={"training": neutral, "profiles": {}, "description": ""}).model_dump(mode="json")
 
     def _for_training(self, profile: str) -> dict[str, Any]:
-        """The spec with one profile, and of the float training only the seed."""
+        """The spec with one profile, and of the float training only the seed and whether networks are compiled."""
         spec = self._without_training(self.choice.spec)
-        spec["training"]["seed"] = self.choice.spec.training.seed
+        spec["training"] |= {"seed": self.choice.spec.training.seed, "compiled": self.choice.spec.training.compiled}
         spec["profiles"] = {profile: self._spec["profiles"][profile]}
         return spec
 

@@ -7,15 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from export_specs.schema import ModelSpec
-from pipeline.data.sources import training_files
 from pipeline.quantization.quantize import Recipe
-from pipeline.training.qat import train_quantized
+from pipeline.training.job import Job, run_job
 
 
 def run(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, Path]) -> None:
     """``inputs``: teacher. ``settings``: spec, recipe, profile, data. Makes ``quantized.safetensors``."""
-    spec = ModelSpec.model_validate(settings["spec"])
-    profile = spec.profiles[settings["profile"]]
-    train, dev = training_files(settings["data"]["name"], spec.sample_rate, spec.task)
-    weights = inputs["teacher"] / "float.safetensors"
-    train_quantized(spec, Recipe(**settings["recipe"]), profile, weights, train, dev, folder)
+    job = Job(
+        spec=ModelSpec.model_validate(settings["spec"]),
+        data=settings["data"]["name"],
+        weights=inputs["teacher"] / "float.safetensors",
+        recipe=Recipe(**settings["recipe"]),
+        profile=settings["profile"],
+    )
+    run_job(job, folder)

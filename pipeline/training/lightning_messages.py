@@ -7,10 +7,12 @@ import warnings
 
 from lightning_utilities.core import rank_zero
 
-TIPS = ("try installing [litlogger]", "Detected KeyboardInterrupt")  # an advertisement; our own line says the other one
+TIPS = ("try installing [litlogger]",)  # an advertisement
 WARNINGS = (
     ".*does not have many workers",  # chosen: examples depend on their number alone
     "Checkpoint directory .* exists and is not empty",  # so it is meant: a run goes on in it
+    "ReduceLROnPlateau conditioned on metric val_loss which is not available",  # at the start of a run that goes on
+    r".*could not find the monitored key",  # likewise
     r".*isinstance\(treespec, LeafSpec\)` is deprecated",  # between lightning and torch
 )
 

@@ -1,4 +1,4 @@
-"""The training loop: lightning's Trainer with exact resume, a curve on disk and a cooldown of the learning rate."""
+"""The training loop: lightning's Trainer, with exact resume and a curve on disk."""
 
 from __future__ import annotations
 
@@ -12,17 +12,20 @@ from typing import Any
 
 import lightning
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.plugins.io import TorchCheckpointIO
-from lightning.pytorch.utilities.exceptions import SIGTERMException
+from lightning.pytorch.utilities.types import LRSchedulerConfigType
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader
 
-from export_specs.foundation.atomic import write_bytes
-from export_specs.foundation.errors import TERMINATED, UserError
+from export_specs.foundation.atomic import write_bytes, write_text
+from export_specs.foundation.errors import UserError
 from export_specs.schema import TrainingSpec
 from pipeline.data.examples import Examples
 from pipeline.losses.objective import SPEECH, Objective
+from pipeline.training.learning_rate import cooldown, cooldown_start, plateau
 from pipeline.training.lightning_messages import silence_tips
 
 
@@ -65,8 +68,6 @@ class SeparationTask(lightning.LightningModule):
         super().__init__()
         self.network, self.training_spec, self.objective = network, training, objective
         self.run_network = torch.compile(network) if compiled else network
-        self.rates_before_cooldown: list[float] = []  # of each group of parameters
-        self.resumed_plateau: dict[str, Any] | None = None
 
     def loss(self, mixture: Tensor, sources: Tensor) -> Tensor:
         """Loss of each example [B]."""
@@ -86,70 +87,57 @@ class SeparationTask(lightning.LightningModule):
         figure = self.objective.figure(estimate, mixture, sources).mean()
         self.log(self.objective.figure_name, figure, prog_bar=True, sync_dist=True)
 
-    def on_train_batch_start(self, *_: Any) -> None:
-        """The cooldown."""
-        spec = self.training_spec
-        done, groups = self.global_step - (spec.steps - spec.cooldown_steps), self.trainer.optimizers[0].param_groups
-        if done <= 0:
-            self.rates_before_cooldown = [group["lr"] for group in groups]
-        elif spec.cooldown_steps:
-            for group, rate in zip(groups, self.rates_before_cooldown, strict=True):
-                group["lr"] = rate * max(0.0, 1 - done / spec.cooldown_steps)
-
     def configure_gradient_clipping(self, *_: Any, **__: Any) -> None:
         """By norm. Lightning's own clipping refuses the fused Adam in mixed precision, because of a scaler that bf16 has not."""
         if self.training_spec.gradient_clip:
             nn.utils.clip_grad_norm_(self.network.parameters(), self.training_spec.gradient_clip)
 
-    def on_validation_epoch_end(self) -> None:
-        """Halves the rate when the validation loss has stopped falling; before the checkpoint is saved, so that it counts after a kill."""
-        self.plateau.step(float(self.trainer.callback_metrics["val_loss"]))
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keeps what the learning rate depends on."""
-        checkpoint["rates_before_cooldown"] = self.rates_before_cooldown
-        checkpoint["plateau"] = self.plateau.state_dict()
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restores it."""
-        self.rates_before_cooldown = checkpoint["rates_before_cooldown"]
-        self.resumed_plateau = checkpoint.get("plateau")
-
     def parameter_groups(self) -> list[dict[str, Any]]:
         """What is trained, for the optimizer: all at the one learning rate."""
         return [{"params": [parameter for parameter in self.network.parameters() if parameter.requires_grad]}]
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Adam, halved when the validation loss stops falling."""
+    def configure_optimizers(self) -> tuple[list[torch.optim.Optimizer], list[LRSchedulerConfigType]]:  # type: ignore[override]
+        """Adam, and the two schedulers of its rate."""
         optimizer = torch.optim.Adam(self.parameter_groups(), self.training_spec.learning_rate, fused=True)
-        # stepped here and not by the Trainer, which steps it after the checkpoint and would lose that step
-        self.plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=self.training_spec.plateau_patience)
-        if self.resumed_plateau is not None:
-            self.plateau.load_state_dict(self.resumed_plateau)
-        return optimizer
+        return [optimizer], [plateau(optimizer, self.training_spec), cooldown(optimizer, self.training_spec)]
+
+    def lr_scheduler_step(self, scheduler: LRScheduler, metric: Any | None) -> None:
+        """The plateau halves nothing once the cooldown has begun."""
+        if metric is None or self.global_step <= cooldown_start(self.training_spec):
+            super().lr_scheduler_step(scheduler, metric)
 
 
 class Curve(Callback):
-    """Appends one line an epoch to ``curve.csv``: step, learning rate and every logged figure."""
+    """``curve.csv``: a line an epoch with step, learning rate and every logged figure.
+
+    The lines are part of the checkpoint, so that a run that goes on from one has each epoch once (docs/adr/0026-lightning.md).
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.lines: list[dict[str, str]] = []
 
     def on_validation_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Writes the figures of the validation that just ended, and the last known training loss."""
-        if trainer.sanity_checking or not trainer.is_global_zero:
-            return
+        """Adds the figures of the validation that just ended, and the last known training loss."""
         assert isinstance(pl_module, SeparationTask)
         names = ("train_loss", "val_loss", pl_module.objective.figure_name)
-        figures = {name: float(value) for name, value in trainer.callback_metrics.items() if name in names}
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        new = not self.path.exists()
-        with self.path.open("a", newline="") as stream:
-            writer = csv.writer(stream)
-            if new:
-                writer.writerow(("step", "learning_rate", *names))
-            rate = trainer.optimizers[0].param_groups[0]["lr"]
-            writer.writerow((trainer.global_step, f"{rate:.3g}", *(f"{figures[name]:.4f}" if name in figures else "" for name in names)))
+        figures = {name: f"{float(value):.4f}" for name, value in trainer.callback_metrics.items() if name in names}
+        rate = trainer.optimizers[0].param_groups[0]["lr"]
+        self.lines.append({"step": str(trainer.global_step), "learning_rate": f"{rate:.3g}", **dict.fromkeys(names, ""), **figures})
+        if trainer.is_global_zero:
+            content = io.StringIO()
+            writer = csv.DictWriter(content, self.lines[0], lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(self.lines)
+            write_text(self.path, content.getvalue())
+
+    def state_dict(self) -> dict[str, Any]:
+        """What lightning keeps of it in a checkpoint."""
+        return {"lines": self.lines}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Goes on from a checkpoint."""
+        self.lines = state_dict["lines"]
 
 
 class AtomicCheckpoints(TorchCheckpointIO):
@@ -162,56 +150,41 @@ class AtomicCheckpoints(TorchCheckpointIO):
         write_bytes(Path(path), content.getvalue())
 
 
-def fit(task: SeparationTask, data: Mixtures, folder: Path, epoch_steps: int, precision: str, devices: int) -> Path:
+def fit(task: SeparationTask, data: Mixtures, folder: Path) -> Path:
     """Train until ``training.steps``, going on from ``folder/last.ckpt`` if there is one.
 
     Returns:
         The path of the last checkpoint. Its loss curve lies beside it in ``curve.csv``.
 
     Raises:
-        UserError: a file of the examples is bad. KeyboardInterrupt: Ctrl-C. SystemExit: SIGTERM.
+        UserError: a file of the examples is bad; this machine has not the hardware that the spec asks for.
     """
     silence_tips()
-    best = ModelCheckpoint(folder, filename="best", monitor="val_loss", enable_version_counter=False)
-    latest = ModelCheckpoint(folder, filename="last", enable_version_counter=False)  # of every epoch, the best or not
-    trainer = lightning.Trainer(
-        accelerator="cpu",
-        devices=devices,
-        strategy="ddp_find_unused_parameters_true" if devices > 1 else "auto",  # nothing reads the last block's residual
-        precision=precision,  # type: ignore[arg-type]
-        max_steps=task.training_spec.steps,
-        limit_train_batches=epoch_steps,
-        reload_dataloaders_every_n_epochs=1,
-        callbacks=[best, latest, Curve(folder / "curve.csv"), RichProgressBar(leave=False)],
-        logger=False,
-        plugins=[AtomicCheckpoints()],
-        num_sanity_val_steps=0,
-        enable_model_summary=False,
-    )
+    training = task.training_spec
+    best = ModelCheckpoint(folder, filename="best", monitor="val_loss", enable_version_counter=False, save_on_train_epoch_end=True)
+    latest = ModelCheckpoint(folder, filename="last", enable_version_counter=False, save_on_train_epoch_end=True)  # of every epoch
+    try:
+        trainer = lightning.Trainer(
+            accelerator=training.accelerator,
+            devices=training.devices,
+            num_nodes=training.num_nodes,
+            strategy="ddp_find_unused_parameters_true" if training.processes > 1 else "auto",  # nothing reads the last block's residual
+            precision=training.precision,
+            max_steps=training.steps,
+            limit_train_batches=training.epoch_steps,
+            reload_dataloaders_every_n_epochs=1,
+            callbacks=[best, latest, Curve(folder / "curve.csv"), RichProgressBar(leave=False)],
+            logger=False,
+            plugins=[AtomicCheckpoints()],
+            num_sanity_val_steps=0,
+            enable_model_summary=False,
+        )
+    except (MisconfigurationException, ValueError) as error:  # no such accelerator, or fewer devices
+        asked = f"accelerator {training.accelerator}, devices {training.devices}, num_nodes {training.num_nodes}"
+        raise UserError(f"this machine cannot train with {asked}: {error}") from error
     last = folder / "last.ckpt"
     try:
         trainer.fit(task, data, ckpt_path=str(last) if last.exists() else None)
     except UserError as error:  # of a process that mixes examples: torch puts its traceback before it
         raise UserError(str(error).rpartition("UserError: ")[2].strip()) from None
-    except (SystemExit, Exception) as error:
-        raise_interruption(error)
-        raise
     return last
-
-
-def raise_interruption(error: BaseException) -> None:
-    """Raise the interruption that ``error`` comes of, if it comes of one.
-
-    Lightning makes exit code 1 of Ctrl-C and 0 of SIGTERM; and where either comes between its steps, its clean-up fails on what is not
-    there yet and hides them.
-
-    Raises:
-        KeyboardInterrupt: Ctrl-C. SystemExit: SIGTERM.
-    """
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, KeyboardInterrupt):
-            raise KeyboardInterrupt from None
-        if isinstance(cause, SIGTERMException) or (isinstance(cause, SystemExit) and cause.code == TERMINATED):
-            raise SystemExit(TERMINATED) from None
-        cause = cause.__context__

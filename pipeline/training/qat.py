@@ -10,7 +10,7 @@ import lightning
 import torch
 from torch import Tensor, nn
 
-from export_specs.schema import ModelSpec, QatProfile, TrainingSpec
+from export_specs.schema import Hardware, ModelSpec, QatProfile, TrainingSpec
 from pipeline.checkpoints.loading import load_network
 from pipeline.checkpoints.saving import save_network
 from pipeline.compiler import compiler_available
@@ -110,7 +110,6 @@ def train_quantized(
     dev_files: TrainingFiles,
     folder: Path,
     workers: int = 0,
-    devices: int = 1,
 ) -> Path:
     """Observe ranges and, unless ``profile.steps`` is 0 (post-training), train; an interrupted run goes on.
 
@@ -129,6 +128,7 @@ def train_quantized(
         cooldown_steps=profile.steps // 2,
         epoch_steps=max(1, min(500, profile.steps)),
         seed=spec.training.seed + 2,
+        **{name: getattr(profile, name) for name in Hardware.model_fields},
     )
     lightning.seed_everything(training.seed, verbose=False)
     samples = segment_samples(spec, profile.segment_seconds)
@@ -146,11 +146,13 @@ def train_quantized(
     observe(student, [mixture for mixture, _ in batches])
     fit_ranges(student, [mixture for mixture, _ in batches[:FITTED_BATCHES]])
     if profile.steps:
-        train = training_examples(spec, train_files, samples, training.epoch_steps * profile.batch_size * devices, training.seed, True)
+        train = training_examples(
+            spec, train_files, samples, training.epoch_steps * profile.batch_size * profile.processes, training.seed, True
+        )
         validation = training_examples(spec, dev_files, samples, VALIDATION_MIXTURES, training.seed + 1, False)
         compiled = spec.training.compiled and compiler_available()
         task = QuantizedTask(student, training, compiled, teacher if recipe.variant == "fqss" else None, objective)
-        fit(task, Mixtures(train, validation, profile.batch_size, workers), folder, training.epoch_steps, training.precision, devices)
+        fit(task, Mixtures(train, validation, profile.batch_size, workers), folder)
         if objective.open_level:
             decoder = next(layer for layer in student.modules() if isinstance(layer, ReconstructingDecoder | ByteDecoder))
             decoder.scale_output(output_level(student, *known))

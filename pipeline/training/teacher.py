@@ -7,7 +7,7 @@ from pathlib import Path
 import lightning
 import typer
 
-from export_specs.schema import ModelSpec
+from export_specs.schema import ModelSpec, TrainingSpec
 from pipeline.checkpoints.loading import load_network
 from pipeline.checkpoints.saving import facts_of, save_network
 from pipeline.compiler import compiler_available
@@ -26,7 +26,6 @@ def train_teacher(
     dev_files: TrainingFiles,
     folder: Path,
     workers: int,
-    devices: int,
     start: Path | None = None,
 ) -> Path:
     """Train the float network of ``spec``; the run can be stopped and goes on where it stopped.
@@ -34,7 +33,7 @@ def train_teacher(
     Args:
         train_files: the training utterances, or (name, folder) of the tracks of music; ``dev_files`` those that choose the learning rate.
         folder: checkpoints, ``curve.csv`` and the result ``float.safetensors``.
-        workers: processes that mix examples; ``devices``: processes that train (DDP).
+        workers: processes that mix examples, for each that trains.
         start: float weights to go on from; random ones without it.
 
     Returns:
@@ -46,17 +45,24 @@ def train_teacher(
     training = spec.training
     lightning.seed_everything(training.seed, verbose=False)
     samples = segment_samples(spec, training.segment_seconds)
-    train = training_examples(spec, train_files, samples, training.epoch_steps * training.batch_size * devices, training.seed, True)
+    train = training_examples(
+        spec, train_files, samples, training.epoch_steps * training.batch_size * training.processes, training.seed, True
+    )
     validation = training_examples(spec, dev_files, samples, VALIDATION_MIXTURES, training.seed + 1, False)
     network = build_network(spec)
     if start is not None:
         for note in load_network(network, start, spec):
             typer.echo(f"note: {note}", err=True)
     task = SeparationTask(network, training, training.compiled and compiler_available(), objective_of(spec.task))
-    fit(task, Mixtures(train, validation, training.batch_size, workers), folder, training.epoch_steps, training.precision, devices)
+    fit(task, Mixtures(train, validation, training.batch_size, workers), folder)
     weights = folder / "float.safetensors"
     save_network(task.network, weights, {**facts_of(spec), "step": str(task.global_step), **data_facts(train_files)})
     return weights
+
+
+def examples_an_epoch(training: TrainingSpec) -> int:
+    """Training examples of all processes between two validations."""
+    return training.epoch_steps * training.batch_size * training.processes
 
 
 def segment_samples(spec: ModelSpec, seconds: float) -> int:

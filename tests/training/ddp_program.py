@@ -43,9 +43,11 @@ if __name__ == "__main__":
     saving.write_bytes = slow_write
     files = [(path.parent.name, path) for path in sorted(speech.glob("*/*.wav"))]
     spec = tiny_spec(steps=4, epoch_steps=2, qat_steps=4)
+    two = {"devices": 2}
     if what == "teacher":
-        teacher.train_teacher(spec, files, files, folder, 0, 2)
+        spec = spec.model_copy(update={"training": spec.training.model_copy(update=two)})
+        teacher.train_teacher(spec, files, files, folder, 0)
     else:
         weights = speech / "teacher.safetensors"
-        qat.train_quantized(spec, Recipe(*what.split("-")), spec.profiles["quick"], weights, files, files, folder, devices=2)
+        qat.train_quantized(spec, Recipe(*what.split("-")), spec.profiles["quick"].model_copy(update=two), weights, files, files, folder)
     assert next(folder.glob("*.safetensors"), None) is not None, "a process went on before the result was there"

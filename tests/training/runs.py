@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +23,17 @@ class KilledError(RuntimeError):
     pass
 
 
-def killed_at(monkeypatch: pytest.MonkeyPatch, step: int, death: type[BaseException] = KilledError) -> pytest.MonkeyPatch:
+def die() -> None:
+    raise KilledError
+
+
+def killed_at(monkeypatch: pytest.MonkeyPatch, step: int, death: Callable[[], None] = die) -> pytest.MonkeyPatch:
     """The process dies when it is about to take a step."""
     original = SeparationTask.training_step
 
     def training_step(task: SeparationTask, batch: Any, index: int) -> Any:
         if task.global_step == step:
-            raise death
+            death()
         return original(task, batch, index)
 
     monkeypatch.setattr(SeparationTask, "training_step", training_step)

@@ -26,7 +26,7 @@ def tracks(tmp_path: Path) -> Files:
 
 def test_float_training(tracks: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(teacher, "VALIDATION_MIXTURES", 4)
-    path = teacher.train_teacher(tiny_music_spec(), tracks, tracks, tmp_path / "run", workers=0, devices=1)
+    path = teacher.train_teacher(tiny_music_spec(), tracks, tracks, tmp_path / "run", workers=0)
     assert path.is_file()
     with (tmp_path / "run" / "curve.csv").open() as stream:
         rows = list(csv.DictReader(stream))

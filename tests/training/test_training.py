@@ -13,16 +13,14 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from lightning.pytorch.utilities.exceptions import SIGTERMException
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from export_specs.foundation.errors import TERMINATED, UserError
+from export_specs.foundation.errors import UserError, run_command_line
 from pipeline.checkpoints.loading import load_network
 from pipeline.checkpoints.saving import facts_of, save_network
 from pipeline.data import utterances
 from pipeline.networks.build import build_network
-from pipeline.training import loop
 from pipeline.training.loop import SeparationTask
 from pipeline.training.teacher import train_teacher
 from tests.tiny import tiny_network, tiny_spec, write_speech
@@ -31,7 +29,7 @@ from tests.training.runs import Files, KilledError, curve, float_weights, killed
 
 def test_a_teacher_is_trained(speech: Files, tmp_path: Path) -> None:
     spec = tiny_spec(steps=40, epoch_steps=20)
-    weights = train_teacher(spec, speech, speech, tmp_path, 0, 1)
+    weights = train_teacher(spec, speech, speech, tmp_path, 0)
     rows = curve(tmp_path)
     assert [row["step"] for row in rows] == ["20", "40"]
     assert float(rows[1]["val_loss"]) < float(rows[0]["val_loss"])
@@ -56,7 +54,7 @@ def test_the_same_network_is_saved_as_the_same_bytes(tmp_path: Path) -> None:
 def test_what_a_training_leaves_is_a_checkpoint(file: str, speech: Files, tmp_path: Path) -> None:
     """A training and quantization-aware training may start from it, also where the network was compiled and stands in it twice."""
     spec = tiny_spec(steps=4, epoch_steps=4)
-    train_teacher(spec, speech, speech, tmp_path, 0, 1)
+    train_teacher(spec, speech, speech, tmp_path, 0)
     expected = load_file(tmp_path / "float.safetensors")
     for compiled in (False, True):
         if compiled and file.endswith("ckpt"):
@@ -71,7 +69,7 @@ def test_what_a_training_leaves_is_a_checkpoint(file: str, speech: Files, tmp_pa
 
 
 def test_training_is_deterministic(speech: Files, tmp_path: Path) -> None:
-    paths = [train_teacher(tiny_spec(), speech, speech, tmp_path / name, 0, 1) for name in "ab"]
+    paths = [train_teacher(tiny_spec(), speech, speech, tmp_path / name, 0) for name in "ab"]
     same_state(*paths)
 
 
@@ -79,34 +77,40 @@ def test_training_is_deterministic(speech: Files, tmp_path: Path) -> None:
 def test_a_killed_run_goes_on_exactly(speech: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int) -> None:
     """Killed at the start and in the middle of the third epoch of four; the cooldown starts in the third."""
     spec = tiny_spec(steps=12, epoch_steps=3, cooldown_steps=5)
-    straight = train_teacher(spec, speech, speech, tmp_path / "straight", 0, 1)
+    straight = train_teacher(spec, speech, speech, tmp_path / "straight", 0)
     with pytest.MonkeyPatch.context() as patch:
         killed_at(patch, step)
         with pytest.raises(KilledError):
-            train_teacher(spec, speech, speech, tmp_path / "killed", 0, 1)
+            train_teacher(spec, speech, speech, tmp_path / "killed", 0)
     assert not (tmp_path / "killed" / "float.safetensors").exists()
-    resumed = train_teacher(spec, speech, speech, tmp_path / "killed", 0, 1)
+    resumed = train_teacher(spec, speech, speech, tmp_path / "killed", 0)
     same_state(straight, resumed)
     assert curve(tmp_path / "straight") == curve(tmp_path / "killed")
 
 
-def test_ctrl_c_ends_a_fit_as_it_ends_everything_else(speech: Files, tmp_path: Path) -> None:
-    """Lightning would make exit code 1 of it. The run goes on exactly."""
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_a_fit_as_it_ends_everything_else(sent: signal.Signals, code: int, speech: Files, tmp_path: Path) -> None:
+    """Lightning makes exit code 1 of a KeyboardInterrupt and catches SIGTERM itself. The run goes on exactly."""
     spec = tiny_spec(steps=6, epoch_steps=2)
-    straight = train_teacher(spec, speech, speech, tmp_path / "straight", 0, 1)
-    handler = signal.getsignal(signal.SIGINT)
-    with pytest.MonkeyPatch.context() as patch:
-        killed_at(patch, 4, KeyboardInterrupt)
-        with pytest.raises(KeyboardInterrupt):
-            train_teacher(spec, speech, speech, tmp_path / "killed", 0, 1)
-    signal.signal(signal.SIGINT, handler)  # lightning has it ignored from then on
+    straight = train_teacher(spec, speech, speech, tmp_path / "straight", 0)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job has it ignored
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            killed_at(patch, 4, lambda: signal.raise_signal(sent))
+            with pytest.raises(SystemExit) as ended:
+                run_command_line(lambda: train_teacher(spec, speech, speech, tmp_path / "killed", 0))
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    assert ended.value.code == code
     assert (tmp_path / "killed" / "last.ckpt").exists()
-    same_state(straight, train_teacher(spec, speech, speech, tmp_path / "killed", 0, 1))
+    same_state(straight, train_teacher(spec, speech, speech, tmp_path / "killed", 0))
 
 
 def test_a_full_disk_leaves_the_checkpoint_before(speech: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spec = tiny_spec(steps=6, epoch_steps=2)
-    straight = train_teacher(spec, speech, speech, tmp_path / "straight", 0, 1)
+    straight = train_teacher(spec, speech, speech, tmp_path / "straight", 0)
     write = Path.write_bytes
 
     def full(path: Path, content: bytes) -> int:
@@ -117,10 +121,10 @@ def test_a_full_disk_leaves_the_checkpoint_before(speech: Files, tmp_path: Path,
     with monkeypatch.context() as patch:
         patch.setattr(Path, "write_bytes", full)
         with pytest.raises(OSError, match="No space") as failed:
-            train_teacher(spec, speech, speech, tmp_path / "full", 0, 1)
+            train_teacher(spec, speech, speech, tmp_path / "full", 0)
     assert failed.value.filename.endswith("last.ckpt")
     assert sorted(path.name for path in (tmp_path / "full").iterdir()) == ["best.ckpt", "curve.csv", "last.ckpt"]
-    same_state(straight, train_teacher(spec, speech, speech, tmp_path / "full", 0, 1))
+    same_state(straight, train_teacher(spec, speech, speech, tmp_path / "full", 0))
 
 
 def test_a_bad_file_is_told_in_one_line_by_a_process_that_mixes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,7 +133,7 @@ def test_a_bad_file_is_told_in_one_line_by_a_process_that_mixes(tmp_path: Path, 
     good, bad = files[:-1], files[-1][1]
     soundfile.write(bad, np.zeros(8000), 8000)
     with pytest.raises(UserError, match=rf"^{bad} is silent; remove it from the data set$"):
-        train_teacher(tiny_spec(steps=40, epoch_steps=20), files, good, tmp_path / "out", 1, 1)
+        train_teacher(tiny_spec(steps=40, epoch_steps=20), files, good, tmp_path / "out", 1)
 
 
 def test_tips_and_known_warnings_are_silent(speech: Files, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -137,7 +141,7 @@ def test_tips_and_known_warnings_are_silent(speech: Files, tmp_path: Path, caplo
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         (tmp_path / "before").touch()
-        train_teacher(tiny_spec(), speech, speech, tmp_path, 0, 1)
+        train_teacher(tiny_spec(), speech, speech, tmp_path, 0)
         warnings.warn("a real one", stacklevel=1)
     said = caplog.text + "".join(str(warning.message) for warning in warned)
     assert "litlogger" not in said and "LeafSpec" not in said and "not empty" not in said
@@ -153,13 +157,13 @@ def test_the_learning_rate_schedule_survives_a_kill(speech: Files, tmp_path: Pat
         task.log("val_loss", torch.tensor(1.0 + task.global_step))
 
     monkeypatch.setattr(SeparationTask, "validation_step", worse_and_worse)
-    straight = train_teacher(spec, speech, speech, tmp_path / "straight", 0, 1)
+    straight = train_teacher(spec, speech, speech, tmp_path / "straight", 0)
     for step in (2, 3, 5, 8):
         with pytest.MonkeyPatch.context() as patch:
             killed_at(patch, step)
             with pytest.raises(KilledError):
-                train_teacher(spec, speech, speech, tmp_path / "killed", 0, 1)
-    resumed = train_teacher(spec, speech, speech, tmp_path / "killed", 0, 1)
+                train_teacher(spec, speech, speech, tmp_path / "killed", 0)
+    resumed = train_teacher(spec, speech, speech, tmp_path / "killed", 0)
     rates = [[row["learning_rate"] for row in curve(tmp_path / name)] for name in ("straight", "killed")]
     assert len(set(rates[0])) > 3
     assert rates[0] == rates[1]
@@ -167,11 +171,11 @@ def test_the_learning_rate_schedule_survives_a_kill(speech: Files, tmp_path: Pat
 
 
 def test_a_finished_run_is_not_repeated(speech: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = train_teacher(tiny_spec(), speech, speech, tmp_path, 0, 1)
+    first = train_teacher(tiny_spec(), speech, speech, tmp_path, 0)
     before = load_file(first)
     for step in range(5):
         killed_at(monkeypatch, step)
-    after = load_file(train_teacher(tiny_spec(), speech, speech, tmp_path, 0, 1))
+    after = load_file(train_teacher(tiny_spec(), speech, speech, tmp_path, 0))
     assert all(torch.equal(value, after[name]) for name, value in before.items())
 
 
@@ -184,7 +188,7 @@ def test_the_rate_falls_linearly_to_zero_in_the_cooldown(speech: Files, tmp_path
         return original(task, batch, index)
 
     monkeypatch.setattr(SeparationTask, "training_step", training_step)
-    train_teacher(tiny_spec(steps=12, epoch_steps=4, cooldown_steps=5), speech, speech, tmp_path, 0, 1)
+    train_teacher(tiny_spec(steps=12, epoch_steps=4, cooldown_steps=5), speech, speech, tmp_path, 0)
     np.testing.assert_allclose(rates, [1e-3] * 8 + [1e-3 * left / 5 for left in (4, 3, 2, 1)], rtol=1e-6)
 
 
@@ -206,7 +210,7 @@ def test_gradients_are_clipped_by_their_norm(speech: Files, tmp_path: Path, monk
         return original(optimizer, observed)
 
     monkeypatch.setattr(torch.optim.Adam, "step", step)
-    train_teacher(spec, speech, speech, tmp_path, 0, 1)
+    train_teacher(spec, speech, speech, tmp_path, 0)
     assert len(norms) == 4
     assert all(norm == pytest.approx(limit, rel=1e-3) for norm in norms)
 
@@ -215,27 +219,9 @@ def test_training_goes_on_from_given_weights(speech: Files, tmp_path: Path) -> N
     spec = tiny_spec(steps=1, epoch_steps=1)
     gentle = spec.model_copy(update={"training": spec.training.model_copy(update={"learning_rate": 1e-9})})
     start = float_weights(spec, tmp_path)
-    state, before = load_file(train_teacher(gentle, speech, speech, tmp_path / "run", 0, 1, start)), load_file(start)
+    state, before = load_file(train_teacher(gentle, speech, speech, tmp_path / "run", 0, start)), load_file(start)
     for name, value in state.items():
         torch.testing.assert_close(value, before[name], atol=1e-6, rtol=0)
     other = tiny_spec(n_filters=32)
     with pytest.raises(UserError, match="encoder"):
-        train_teacher(other, speech, speech, tmp_path / "other", 0, 1, start)
-
-
-@pytest.mark.parametrize(
-    ("cause", "expected"), [(KeyboardInterrupt(), None), (SIGTERMException(), TERMINATED), (SystemExit(TERMINATED), TERMINATED)]
-)
-def test_an_interruption_is_told_as_one_where_lightning_fails_after_it(cause: BaseException, expected: int | None) -> None:
-    """As when Ctrl-C comes between its data loader and its first batch."""
-    try:
-        try:
-            raise cause
-        except BaseException:
-            raise RuntimeError("Please call `iter(combined_loader)` first.") from None
-    except RuntimeError as error:
-        failed = error
-    with pytest.raises(type(cause) if expected is None else SystemExit) as raised:
-        loop.raise_interruption(failed)
-    assert getattr(raised.value, "code", None) == expected
-    loop.raise_interruption(RuntimeError("of its own"))  # is for the caller to raise
+        train_teacher(other, speech, speech, tmp_path / "other", 0, start)
