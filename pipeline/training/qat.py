@@ -25,7 +25,7 @@ from pipeline.quantization.grid import OBSERVED_BATCHES
 from pipeline.quantization.quantize import Recipe, freeze_statistics, observe, quantize, range_parameters
 from pipeline.quantization.ties import avoid_ties
 from pipeline.training.loop import Mixtures, SeparationTask, fit
-from pipeline.training.teacher import VALIDATION_MIXTURES, segment_samples
+from pipeline.training.teacher import VALIDATION_MIXTURES, examples_an_epoch, segment_samples
 
 RANGE_RATE = 3.0
 LEVEL_BATCHES = 8
@@ -146,9 +146,7 @@ def train_quantized(
     observe(student, [mixture for mixture, _ in batches])
     fit_ranges(student, [mixture for mixture, _ in batches[:FITTED_BATCHES]])
     if profile.steps:
-        train = training_examples(
-            spec, train_files, samples, training.epoch_steps * profile.batch_size * profile.processes, training.seed, True
-        )
+        train = training_examples(spec, train_files, samples, examples_an_epoch(training), training.seed, True)
         validation = training_examples(spec, dev_files, samples, VALIDATION_MIXTURES, training.seed + 1, False)
         compiled = spec.training.compiled and compiler_available()
         task = QuantizedTask(student, training, compiled, teacher if recipe.variant == "fqss" else None, objective)

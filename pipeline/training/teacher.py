@@ -45,9 +45,7 @@ def train_teacher(
     training = spec.training
     lightning.seed_everything(training.seed, verbose=False)
     samples = segment_samples(spec, training.segment_seconds)
-    train = training_examples(
-        spec, train_files, samples, training.epoch_steps * training.batch_size * training.processes, training.seed, True
-    )
+    train = training_examples(spec, train_files, samples, examples_an_epoch(training), training.seed, True)
     validation = training_examples(spec, dev_files, samples, VALIDATION_MIXTURES, training.seed + 1, False)
     network = build_network(spec)
     if start is not None:
