@@ -25,6 +25,7 @@ from pipeline.data.speech import Speech, Utterance
 from pipeline.data.split import Split
 
 TASKS = get_args(Task)
+PEOPLE = ("test", "unseen", "all")
 SWEEP_DB = (-10.0, 0.0, 10.0)
 CALIBRATION_MIXTURES = 200  # as many as quantization-aware training observes: 50 batches of 4
 ATTEMPTS = 20
@@ -82,6 +83,25 @@ def write_evaluation_sets(speech: Speech, out: Path, options: SetOptions) -> dic
         "calibration": lambda: _ready_or_made(speech, "calibration", options, options.calibration),
     }
     return {name: write_set(out / name, speech, options.sample_rate, maker()) for name, maker in makers.items()}
+
+
+def mixtures_to_judge(speech: Speech, options: SetOptions, people: str) -> list[Mixture]:
+    """``options.mixtures`` mixtures made as those of the set ``test``, without writing them.
+
+    Args:
+        people: "test": exactly those of ``test``; "unseen": of speakers that are never trained on; "all": of every utterance, for a data
+            set that nothing was trained on.
+
+    Raises:
+        UserError: as :func:`write_evaluation_sets`; an unknown choice of people.
+    """
+    if people == "test":
+        return _ready_or_made(speech, "test", options, options.mixtures)
+    if people not in PEOPLE:
+        raise choice_error("choice of people", people, list(PEOPLE))
+    splits = list(Split) if people == "all" else [Split.TEST_UNSEEN]
+    utterances = [utterance for split in splits for utterance in speech.utterances[split]]
+    return list(_mixtures(people, utterances, options.mixtures, options, _random(options, people), [None]))
 
 
 def _ready_or_made(speech: Speech, name: str, options: SetOptions, count: int) -> list[Mixture]:
