@@ -1,7 +1,7 @@
 """What is done to training examples so that a network meets more than its data set holds: schema, and the waveforms that come of it.
 
-Speeds, levels, pauses and rooms change the sources, so they change what the network shall give out. Noise, clicks and the drift of a
-microphone are added to the mixture alone: the network learns to leave them out.
+Speeds, levels, colour, pauses and rooms change the sources, so they change what the network shall give out. Noise, clicks and the drift of
+a microphone are added to the mixture alone: the network learns to leave them out.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pipeline.data.noise import COLOURS, coloured_noise
 FADE_SECONDS = 0.01
 CLICK_SECONDS = (0.0002, 0.002)  # in which a click falls to 1/e
 DRIFT_HERTZ = (0.05, 1.0)
+SLOPE_FROM_HERTZ = 100.0  # below it the response is level
 
 
 def _ordered(ends: tuple[float, float]) -> tuple[float, float]:
@@ -61,6 +62,13 @@ class Noise(Sometimes):
     snr_db: Range = (15.0, 40.0)
 
 
+class Colour(Sometimes):
+    """The frequency response of another microphone or telephone: a high-pass and a slope, drawn for each source."""
+
+    high_pass_hertz: Range = Field(default=(20.0, 300.0), description="where the second-order high-pass lets half the power through")
+    slope_db: Range = Field(default=(-3.0, 3.0), description="by which the response rises an octave")
+
+
 class Rooms(Sometimes):
     """Rooms in which the sources stand, by pyroomacoustics; the reverberant sources are what the network shall give out."""
 
@@ -73,6 +81,7 @@ class Augmentation(Strict):
 
     speed: Range = Field(default=(0.85, 1.15), description="1: as recorded")
     loudness_lufs: Range = Field(default=LOUDNESS_LUFS, description="of each source, drawn evenly")
+    colour: Colour | None = None
     pauses: Pauses | None = None
     offset: Offset | None = None
     clicks: Clicks | None = None
@@ -83,6 +92,18 @@ class Augmentation(Strict):
 def happens(what: Sometimes | None, random: np.random.Generator) -> bool:
     """Whether it does this time. Nothing is drawn for what is never done."""
     return what is not None and bool(random.uniform() < what.share)
+
+
+def coloured(source: Waveform, colour: Colour, sample_rate: int, random: np.random.Generator) -> Waveform:
+    """The source [T] through a random frequency response without phase, at the power it had."""
+    corner = math.exp(random.uniform(*np.log(colour.high_pass_hertz)))
+    slope = random.uniform(*colour.slope_db)
+    hertz = np.maximum(np.fft.rfftfreq(2 * len(source), 1 / sample_rate), 1.0)  # padded to twice the length: no wrap-around
+    high_pass = 1 / np.sqrt(1 + (corner / hertz) ** 4)  # of Butterworth
+    tilt = 10 ** (slope * np.log2(np.maximum(hertz, SLOPE_FROM_HERTZ) / SLOPE_FROM_HERTZ) / 20)
+    filtered = np.fft.irfft(np.fft.rfft(source, 2 * len(source)) * high_pass * tilt)[: len(source)]
+    before, after = (math.sqrt(float(np.mean(np.square(x, dtype=np.float64)))) for x in (source, filtered))
+    return (filtered * (before / after if after else 1.0)).astype(np.float32)
 
 
 def with_pause(source: Waveform, pauses: Pauses, sample_rate: int, random: np.random.Generator) -> Waveform:

@@ -7,7 +7,7 @@ import soxr
 import torch
 from torch.utils.data import Dataset
 
-from pipeline.data.augmentation import Augmentation, disturbance, happens, with_pause
+from pipeline.data.augmentation import Augmentation, coloured, disturbance, happens, with_pause
 from pipeline.data.mixing import Waveform, at_device_level, at_loudness
 from pipeline.data.rooms import RoomResponses
 from pipeline.data.speech import TrainingFiles, TrainingSpeech
@@ -81,8 +81,14 @@ class Augmented:
         self.rooms = None if settings.rooms is None else RoomResponses(settings.rooms, sample_rate)
 
     def sources(self, sources: Waveform, random: np.random.Generator) -> Waveform:
-        """Sources [S, T] with pauses and in rooms."""
+        """Sources [S, T] coloured, with pauses and in rooms."""
         settings = self.settings
+        if settings.colour is not None:
+            heard = [
+                coloured(source, settings.colour, self.sample_rate, random) if happens(settings.colour, random) else source
+                for source in sources
+            ]
+            sources = np.stack(heard)
         if settings.pauses is not None:
             paused = [
                 with_pause(source, settings.pauses, self.sample_rate, random) if happens(settings.pauses, random) else source

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from export_specs.foundation.errors import UserError
-from pipeline.data.augmentation import Augmentation, Clicks, Noise, Offset, Pauses, Rooms, disturbance, with_pause
+from pipeline.data.augmentation import Augmentation, Clicks, Colour, Noise, Offset, Pauses, Rooms, coloured, disturbance, with_pause
 from pipeline.data.noisy_speech import NoisySpeech
 from pipeline.data.rooms import RoomResponses
 from pipeline.data.speech import TrainingSpeech
@@ -18,7 +18,9 @@ from pipeline.data.training_set import TrainingMixtures
 from tests.tiny import write_speech
 
 RATE = 8000
-ALL = Augmentation(pauses=Pauses(share=0.5), offset=Offset(share=0.5), clicks=Clicks(share=0.5), noise=Noise(share=0.5))
+ALL = Augmentation(
+    colour=Colour(share=0.5), pauses=Pauses(share=0.5), offset=Offset(share=0.5), clicks=Clicks(share=0.5), noise=Noise(share=0.5)
+)
 
 
 def random_of(seed: int) -> np.random.Generator:
@@ -67,6 +69,22 @@ def test_clicks_are_short_rare_and_as_high_as_wanted() -> None:
         assert np.abs(added[starts]).min() > 0.5 * level
         assert (np.abs(added) > 0.01 * level).mean() < 0.05
     assert np.mean(counts) == pytest.approx(10, abs=2)
+
+
+def test_colour_is_a_high_pass_and_a_slope_at_the_same_power() -> None:
+    source = speechlike(60.0)
+    heard = coloured(source, Colour(share=1, high_pass_hertz=(200, 200), slope_db=(3, 3)), RATE, random_of(0))
+    assert power_db(heard) == pytest.approx(power_db(source), abs=0.01)
+    hertz = np.fft.rfftfreq(len(source), 1 / RATE)
+    ratio = np.abs(np.fft.rfft(heard)) ** 2 / np.abs(np.fft.rfft(source)) ** 2
+
+    def response_db(centre: float) -> float:
+        return float(10 * np.log10(np.median(ratio[np.abs(hertz - centre) < 0.05 * centre])))
+
+    assert response_db(3200) - response_db(1600) == pytest.approx(3, abs=0.1)  # an octave of the slope, far above the corner
+    high_pass_alone = response_db(200) - response_db(3200) + 3 * 4  # 200 Hz to 3200 Hz are four octaves
+    assert high_pass_alone == pytest.approx(-3.01, abs=0.15)
+    assert response_db(50) - response_db(100) == pytest.approx(-12, abs=0.6)  # second order, below the corner and the slope's start
 
 
 def test_a_pause_is_as_long_as_wanted_and_fades() -> None:
