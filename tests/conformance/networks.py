@@ -9,7 +9,7 @@ from torch import nn
 
 from export_specs.file_metadata import FileMetadata
 from export_specs.load import load_target
-from export_specs.schema import ModelSpec
+from export_specs.schema import ModelSpec, TargetSpec
 from pipeline.convert.convert import ConversionSummary, convert
 from pipeline.export.qdq import export_qdq
 from validation.gate import GateSettings
@@ -23,10 +23,10 @@ from validation.structure import Structure
 TARGET = load_target("tflite-int8")
 
 
-def deployed(twin: nn.Module, spec: ModelSpec, folder: Path) -> ConversionSummary:
+def deployed(twin: nn.Module, spec: ModelSpec, folder: Path, target: TargetSpec = TARGET) -> ConversionSummary:
     """``model.qdq.onnx`` and ``model.tflite`` of a network in ``folder``."""
     export_qdq(twin, FileMetadata.of(spec), folder / "model.qdq.onnx")
-    return convert(folder / "model.qdq.onnx", folder / "model.tflite", TARGET.allowed_ops)
+    return convert(folder / "model.qdq.onnx", folder / "model.tflite", target.allowed_ops)
 
 
 def audited(found: Structure, transposes: Mapping[str, str]) -> dict[str, str]:
