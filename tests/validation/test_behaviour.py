@@ -144,3 +144,13 @@ def test_a_broken_stitcher_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert differing(path, "litert-ref", recording, RATE) == 0
     monkeypatch.setattr(segments, broken, changes[broken])
     assert differing(path, "litert-ref", recording, RATE) > 0
+
+
+def test_a_constant_is_removed_from_segments_long_enough_to_tell_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At 128 samples per second a segment of 64 lasts half a second."""
+    slow = 128
+    path = write_tflite_network(tmp_path / "n.tflite", METADATA.model_copy(update={"sample_rate": slow}))
+    recording = (900 + np.random.default_rng(3).integers(-3000, 3000, int(2.4 * SAMPLES))).astype(np.int16)
+    assert differing(path, "litert-ref", recording, slow) == 0
+    monkeypatch.setattr(segments, "remove_constant", lambda pcm, sample_rate: pcm)
+    assert differing(path, "litert-ref", recording, slow) > 0
