@@ -13,6 +13,7 @@ from onnx import NodeProto
 from pipeline.convert.builtin_operators import BuiltinOperator, IllegalOperatorError
 from pipeline.convert.declaration import Declaration
 from pipeline.convert.errors import ConversionError
+from pipeline.convert.flat_slopes import flat_rectifier
 from pipeline.convert.flatbuffer import FlatbufferBuilder
 from pipeline.convert.graph import OnnxGraph, node_name
 from pipeline.convert.layout import Layout, arrange_constant, arrange_shape, assign_layouts, axis_in, is_rows_transpose
@@ -182,7 +183,8 @@ class Lowering:
         return Operand(raw, self.graph.grid_of(producer), self.graph.dtype(raw))
 
     def quantized(self, node: NodeProto, fuse_relu: bool = False) -> Result:
-        """The output of a float op: the raw tensor of the one QuantizeLinear that reads it, after an optional Relu to fuse.
+        """The output of a float op: the raw tensor of the one QuantizeLinear that reads it, after an optional Relu to fuse, or before a
+        LeakyRelu that is one on this grid (:mod:`pipeline.convert.flat_slopes`).
 
         A fused Relu clamps at the code of real 0, the zero point, which is what QuantizeLinear(Relu(x)) gives for every x.
         """
@@ -201,6 +203,9 @@ class Lowering:
         self.absorbed.add(raw)
         grid = self.graph.grid_of(readers[0])
         self.graph.grid(raw)  # refuses a disagreeing reader
+        if fuse_relu and activation == NONE and (rectified := flat_rectifier(self.graph, raw)) is not None:
+            raw, activation = rectified.name, RELU
+            self.absorbed |= {rectified.node.output[0], raw}
         if activation == RELU and self.graph.dtype(raw) == np.int8 and grid.zero_point[0] == INT8_MINIMUM:
             activation = NONE  # saturation at -128 already is the clamp
         return Result(raw, grid, self.graph.dtype(raw), activation)

@@ -7,6 +7,7 @@ from onnx import NodeProto
 
 from pipeline.convert.builtin_operators import LEAKY_RELU, MAXIMUM, MUL
 from pipeline.convert.declaration import lowers
+from pipeline.convert.flat_slopes import LEAST_SLOPE
 from pipeline.convert.lowering import Lowering
 from pipeline.convert.quantization import Quantization
 
@@ -21,12 +22,13 @@ def lower_leaky_relu(lowering: Lowering, node: NodeProto) -> None:
 
     LEAKY_RELU of the reference kernels and TFLM rounds the negative branch twice where the slope's multiplier is below 0.5, always away
     from zero: of a slope of 1/16 3 % of the values, of 1/4 25 %. On one grid max(x, slope * x) is the same and rounds once, because the
-    multiplier of a product with 127 is small (docs/adr/0017-steep-prelus.md).
+    multiplier of a product with 127 is small (docs/adr/0017-steep-prelus.md). The same is done below the least slope that XNNPACK takes,
+    where no operator before it could take the LeakyRelu in.
     """
     source, result = lowering.dequantized(node, 0), lowering.quantized(node)
     alpha = float(lowering.graph.attributes(node).get("alpha", 0.01))
     x, y = lowering.tensor(source.name), lowering.tensor(result.name)
-    if source.grid != result.grid or not STEEP <= abs(alpha) < ONCE:
+    if source.grid != result.grid or not (STEEP <= abs(alpha) < ONCE or 0 < abs(alpha) < LEAST_SLOPE):
         lowering.emit(node, LEAKY_RELU, [x], [y], alpha=alpha)
         return
     code = CODES[alpha < 0]
