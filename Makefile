@@ -9,20 +9,23 @@ CHECKPOINT ?=
 SPEC       ?=
 OUT        ?=
 BASE       ?= main
+CPU        ?= all
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 SHELL  := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help deploy train qat export convert validate report bench lint test test-slow replay lock onnx2tf clean
+.PHONY: help deploy train qat export convert package emulate validate report bench lint test test-slow replay lock onnx2tf clean
 .NOTPARALLEL:
 
 # The settings that each target takes on the command line. Others are refused before anything is made: a misspelt one would be ignored.
 takes.deploy   := MODEL TARGET PROFILE DATA CHECKPOINT SPEC OUT
-takes.help     := $(takes.deploy) BASE
+takes.help     := $(takes.deploy) BASE CPU
 takes.qat      := $(filter-out OUT,$(takes.deploy))
 takes.export   := $(takes.qat)
 takes.convert  := $(takes.qat)
+takes.package  := $(takes.qat)
+takes.emulate  := $(takes.qat) CPU
 takes.validate := $(takes.qat)
 takes.report   := $(takes.qat)
 takes.bench    := $(filter-out TARGET,$(takes.qat))
@@ -67,6 +70,7 @@ help: ## this list
 	@echo "  CHECKPOINT=$(CHECKPOINT)              your own float weights: .safetensors, or a torch file"
 	@echo "  SPEC=$(SPEC)                    your own model spec (YAML), instead of MODEL"
 	@echo "  OUT=$(OUT)                     folder of the result; dist/<model>-<target> by default"
+	@echo "  CPU=$(CPU)                  of emulate: cortex-m55 cortex-m4; or all: these and this machine by gcc and clang"
 	@echo "  BASE=$(BASE)                of replay: the commit whose files are the right ones"
 	@echo
 	@echo "targets:"
@@ -86,6 +90,14 @@ export: $(MAIN) ## the QDQ ONNX file
 
 convert: $(NEEDED) ## the TFLite file
 	@$(STAGES) convert $(SETTINGS)
+
+package: $(NEEDED) ## the TFLite file as a C99 package (TARGET=c-int8)
+	@$(STAGES) package $(SETTINGS)
+
+emulate: $(NEEDED) ## build that package and run its golden clips on an emulated microcontroller
+	@folder=$$($(STAGES) package $(SETTINGS) | tee /dev/stderr | tail -n 1); \
+	  $(MAKE) --no-print-directory -s -C "$$folder/device" $(if $(filter all,$(CPU)),everywhere,emulate CPU='$(CPU)') \
+	  BUILD='$(CURDIR)/build/emulated/'"$$(basename "$$folder")"
 
 validate report: $(NEEDED) ## the parity report, without packaging
 	@$(STAGES) validate $(SETTINGS)

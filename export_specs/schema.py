@@ -119,6 +119,7 @@ class TargetSpec(Strict):
     format: Literal["onnx", "tflite"]
     converter: Literal["none", "own", "onnx2tf-float32", "onnx2tf-int8"] = "own"
     norm_recipe: NormRecipe = "c25"
+    package: Literal["none", "c"] = Field(default="none", description="c: the file as a C99 package in device/, beside it")
     runtimes: list[str] = Field(description="those that the file is run in; the first of SUBJECTS among them is judged")
     allowed_ops: list[str] = []
     transposes: dict[str, str] = Field(
@@ -138,6 +139,8 @@ class TargetSpec(Strict):
     def _check(self) -> TargetSpec:
         if (self.format == "onnx") != (self.converter == "none"):
             raise ValueError(f"format {self.format} with converter {self.converter}: none makes onnx, the others make tflite")
+        if self.package == "c" and self.converter != "own":
+            raise ValueError(f"package c with converter {self.converter}: a C package is made of a file that converter own makes")
         unknown = [name for name in self.runtimes if name not in RUNTIMES]
         if unknown:
             raise ValueError(f"unknown runtimes {', '.join(unknown)}; there are {', '.join(RUNTIMES)}")

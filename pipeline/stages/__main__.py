@@ -22,13 +22,14 @@ UNTIL: dict[str, Callable[[Deployment], Stage | None]] = {
     "qat": lambda deployment: deployment.quantized,
     "export": lambda deployment: deployment.onnx or deployment.float_export,
     "convert": lambda deployment: deployment.tflite,
+    "package": lambda deployment: deployment.package,
     "validate": lambda deployment: deployment.report,
 }
 
 
 @app.command()
 def run(
-    stage: Annotated[str, typer.Argument(help="train, qat, export, convert, validate, or deploy for all of it.")],
+    stage: Annotated[str, typer.Argument(help="train, qat, export, convert, package, validate, or deploy for all of it.")],
     model: Annotated[str, typer.Option(help="Model that ships with the product.")] = "convtasnet",
     target: Annotated[str, typer.Option(help="What to make: a target that ships, or your own (YAML).")] = "tflite-int8",
     profile: Annotated[str, typer.Option(help="ptq, quick or full.")] = "quick",
@@ -65,6 +66,8 @@ def _deploy(choice: Choice, deployment: Deployment, runner: StageRunner, out: Pa
         for name, stage in {"model.tflite": deployment.tflite, "model.qdq.onnx": deployment.onnx}.items()
         if stage is not None
     }
+    if deployment.package is not None:
+        artefacts |= {name: runner.run(deployment.package) / name for name in runner.digests(deployment.package)}
     parents = {"float weights": runner.digests(deployment.teacher), "evaluation data": _manifests(runner.digests(deployment.evaluation))}
     if deployment.quantized is not None:
         parents["quantized weights"] = runner.digests(deployment.quantized)

@@ -21,6 +21,7 @@ EVALUATION_SETS = ("test", "sweep", "dev", "calibration")
 MUSIC_SETS = (*EVALUATION_SETS, "tracks")
 ONNX2TF = ROOT / ".venv-onnx2tf"
 ONNX2TF_PROGRAM = {"program": ROOT / "pipeline" / "convert" / "onnx2tf_program.py"}
+C_PACKAGE_FILES = {name: ROOT / "pipeline" / "package" / "c_int8" / name for name in ("kernels", "templates")}
 VALIDATION_FILES = {
     f"validation/{path.name}": path for pattern in ("*.json", "templates/*") for path in (ROOT / "validation").glob(pattern)
 }
@@ -50,6 +51,7 @@ class Deployment:
         else:
             self.tflite = self._onnx2tf(choice.target.converter == "onnx2tf-int8", "onnx2tf_conversion", "model.tflite")
         self.report = self._report()
+        self.package = self._package()
 
     def _stage(self, name: str, module: str, results: tuple[str, ...], settings: Mapping[str, Any], **parents: Stage) -> Stage:
         return Stage(f"{self.choice.spec.name}/{name}", f"pipeline.stages.{module}", results, settings, parents)
@@ -157,6 +159,20 @@ class Deployment:
         settings = {"target": target, "profile": choice.profile, "spec": self._spec, "command": choice.command}
         stage = self._stage(f"report-{choice.target.name}-{choice.profile}", "report", ("report",), settings, **parents)
         return replace(stage, files=VALIDATION_FILES, code=("validation.__main__",))
+
+    def _package(self) -> Stage | None:
+        """The file as code for a device, where the target has that."""
+        spec = self.choice.spec
+        if self.choice.target.package == "none" or self.tflite is None:
+            return None
+        settings = {
+            "name": spec.name,
+            "sample_rate": spec.sample_rate,
+            "segment_samples": spec.segment_samples,
+            "source_names": list(spec.source_names or ()),
+        }
+        stage = self._stage("c-package", "c_package", ("device",), settings, tflite=self.tflite, evaluation=self.evaluation)
+        return replace(stage, files=C_PACKAGE_FILES)
 
     @staticmethod
     def _without_training(spec: ModelSpec) -> dict[str, Any]:
