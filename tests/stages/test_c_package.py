@@ -1,0 +1,69 @@
+"""The stage that writes the C package."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from export_specs.foundation.errors import UserError
+from export_specs.load import load_target
+from export_specs.schema import TargetSpec
+from pipeline.convert import builtin_operators as operators
+from pipeline.stages.c_package import CLIPS, run
+from pipeline.stages.choice import Choice
+from pipeline.stages.deployment import Deployment
+from tests.c_int8.one_operator import Given, write_operator
+
+SAMPLES = 40
+
+
+@pytest.fixture
+def inputs(tmp_path: Path) -> dict[str, Path]:
+    """A file of one addition with two int16 inputs, a waveform and a plane, and a test set of more mixtures than are needed."""
+    rng = np.random.default_rng(0)
+    (tmp_path / "tflite").mkdir()
+    test = tmp_path / "evaluation" / "test"
+    test.mkdir(parents=True)
+    grid = {"dtype": "int16", "scale": 2.0**-15}
+    pair = [Given((1, SAMPLES), **grid), Given((2, SAMPLES), **grid)]
+    write_operator(tmp_path / "tflite" / "model.tflite", operators.ADD, pair, [Given((2, SAMPLES), **grid)], potScaleInt16=False)
+    items = []
+    for index in range(CLIPS + 2):
+        pcm = rng.integers(-9000, 9000, SAMPLES - index, dtype=np.int16)  # all but the first end before the segment
+        soundfile.write(test / f"{index}.wav", pcm, 8000, subtype="PCM_16")
+        items.append({"id": str(index), "mixture": f"{index}.wav"})
+    (test / "manifest.json").write_text(json.dumps({"items": items}))
+    return {"tflite": tmp_path / "tflite", "evaluation": tmp_path / "evaluation"}
+
+
+def test_golden_clips_are_the_first_mixtures(inputs: dict[str, Path], tmp_path: Path) -> None:
+    settings = {"name": "two-inputs", "sample_rate": 8000, "segment_samples": SAMPLES, "source_names": []}
+    run(tmp_path, settings, inputs)
+    text = (tmp_path / "device" / "golden.h").read_text()
+    assert f"#define GOLDEN_CLIPS_MADE {CLIPS}" in text
+    start = text.index("{", text.index("golden_input_1_0[]")) + 1
+    found = [int(value) for value in text[start : text.index("}", start)].split(",")]
+    mixture = soundfile.read(inputs["evaluation"] / "test" / "1.wav", dtype="int16")[0].tolist()
+    assert found == [*mixture, 0]
+    start = text.index("{", text.index("golden_input_1_1[]")) + 1
+    assert [int(value) for value in text[start : text.index("}", start)].split(",")] == found * 2
+    assert "two_inputs_run" in (tmp_path / "device" / "model.h").read_text()
+
+
+def test_only_the_target_that_asks_for_it_has_the_stage() -> None:
+    stage = {
+        target: Deployment(Choice.of("convtasnet", target, "full", "embedded", "", "")).package for target in ("c-int8", "tflite-int8")
+    }
+    assert stage["tflite-int8"] is None
+    assert stage["c-int8"] is not None and set(stage["c-int8"].parents) == {"tflite", "evaluation"}
+    assert all(path.is_dir() for path in stage["c-int8"].files.values())
+
+
+def test_a_package_of_a_foreign_file_is_refused() -> None:
+    fields = load_target("tflite-int8-ptq").model_dump()
+    with pytest.raises((ValueError, UserError), match="converter own makes"):
+        TargetSpec.model_validate({**fields, "package": "c"})
