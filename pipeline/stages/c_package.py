@@ -14,24 +14,20 @@ import soundfile
 from pipeline.data.set_folder import MANIFEST, Pcm
 from pipeline.package.c_int8.flatbuffer_reader import Tensor, read_tflite
 from pipeline.package.c_int8.golden import Clip
-from pipeline.package.c_int8.package import Facts, write_c_package
+from pipeline.package.c_int8.package import write_c_package
 
 CLIPS = 6  # golden ones
 
 
 def run(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, Path]) -> None:
-    """``inputs``: tflite, evaluation, and the C sources. ``settings``: name, sample_rate, segment_samples, source_names.
-
-    Makes ``device``. The golden clips are the first mixtures of the test set.
-    """
+    """``inputs``: tflite, evaluation, and the C sources. ``settings``: segment_samples. Makes ``device``. The golden clips are the first mixtures of the test set."""
     file = inputs["tflite"] / "model.tflite"
-    facts = Facts(settings["name"], settings["sample_rate"], settings["segment_samples"], tuple(settings["source_names"]))
     tensors = read_tflite(file).graphs[0].inputs
     items = json.loads((inputs["evaluation"] / "test" / MANIFEST).read_text())["items"][:CLIPS]
     mixtures = [soundfile.read(inputs["evaluation"] / "test" / item["mixture"], dtype="int16")[0].T for item in items]
-    clips = [_clip(mixture, facts.segment_samples, tensors) for mixture in mixtures]
+    clips = [_clip(mixture, settings["segment_samples"], tensors) for mixture in mixtures]
     shutil.rmtree(folder / "device", ignore_errors=True)
-    write_c_package(file, clips, facts, folder / "device")
+    write_c_package(file, clips, folder / "device")
 
 
 def _clip(pcm: Pcm, samples: int, tensors: tuple[Tensor, ...]) -> Clip:

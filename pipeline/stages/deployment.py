@@ -162,15 +162,9 @@ class Deployment:
 
     def _package(self) -> Stage | None:
         """The file as code for a device, where the target has that."""
-        spec = self.choice.spec
         if self.choice.target.package == "none" or self.tflite is None:
             return None
-        settings = {
-            "name": spec.name,
-            "sample_rate": spec.sample_rate,
-            "segment_samples": spec.segment_samples,
-            "source_names": list(spec.source_names or ()),
-        }
+        settings = {"segment_samples": self.choice.spec.segment_samples}
         stage = self._stage("c-package", "c_package", ("device",), settings, tflite=self.tflite, evaluation=self.evaluation)
         return replace(stage, files=C_PACKAGE_FILES)
 

@@ -10,6 +10,7 @@ import numpy as np
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
+from export_specs.file_metadata import FileMetadata
 from pipeline.convert.builtin_operators import BuiltinOperator
 from pipeline.convert.flatbuffer import FlatbufferBuilder
 
@@ -40,7 +41,12 @@ def constant(values: object, dtype: str = "int32") -> Given:
 
 
 def write_operator(
-    path: Path, builtin: BuiltinOperator, inputs: Sequence[Given | None], outputs: Sequence[Given], **options: object
+    path: Path,
+    builtin: BuiltinOperator,
+    inputs: Sequence[Given | None],
+    outputs: Sequence[Given],
+    metadata: FileMetadata | None = None,
+    **options: object,
 ) -> Path:
     """The file; its inputs are those of the operator that are no constants."""
     builder = FlatbufferBuilder()
@@ -48,7 +54,7 @@ def write_operator(
     results = [item.add(builder, f"y{index}") for index, item in enumerate(outputs)]
     builder.operator(builtin, sources, results, options)
     free = {f"x{index}": tensor for index, (item, tensor) in enumerate(zip(inputs, sources, strict=True)) if item and item.data is None}
-    path.write_bytes(builder.finish(free, {f"y{index}": tensor for index, tensor in enumerate(results)}, "one operator", {}))
+    path.write_bytes(builder.finish(free, {f"y{index}": tensor for index, tensor in enumerate(results)}, "one operator", metadata))
     return path
 
 

@@ -63,7 +63,7 @@ class _File:
 
     def memories(self, path: Path, *outputs: str) -> dict[str, int]:
         """The identity of each tensor's memory."""
-        path.write_bytes(self.builder.finish({"x": self.tensors["x"]}, {name: self.tensors[name] for name in outputs}, "elementwise", {}))
+        path.write_bytes(self.builder.finish({"x": self.tensors["x"]}, {name: self.tensors[name] for name in outputs}, "elementwise", None))
         program = lower_model(read_tflite(path), OPS)
         lifetimes = find_lifetimes(program)
         return {tensor.name: id(memory) for tensor, memory in lifetimes.of_tensor.items()}

@@ -179,7 +179,7 @@ def _loop(path: Path, turns: int, exchanged: bool = False) -> Path:
     after = builder.tensor("after", (2, 3), np.int32)
     builder.operator(operators.ADD, [ends["same"], ends["total"]], [after], {})
     results = {name: index for name, index in ends.items() if name != "same"}
-    path.write_bytes(builder.finish(outer, {**results, "after": after}, "a loop", {}))
+    path.write_bytes(builder.finish(outer, {**results, "after": after}, "a loop", None))
     return path
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from export_specs.file_metadata import FileMetadata
 from export_specs.foundation.errors import UserError
 from export_specs.load import load_target
 from export_specs.schema import TargetSpec
@@ -28,9 +29,10 @@ def inputs(tmp_path: Path) -> dict[str, Path]:
     (tmp_path / "tflite").mkdir()
     test = tmp_path / "evaluation" / "test"
     test.mkdir(parents=True)
+    facts = FileMetadata(model="two-inputs", sample_rate=8000, segment_samples=SAMPLES, sources=2)
     grid = {"dtype": "int16", "scale": 2.0**-15}
     pair = [Given((1, SAMPLES), **grid), Given((2, SAMPLES), **grid)]
-    write_operator(tmp_path / "tflite" / "model.tflite", operators.ADD, pair, [Given((2, SAMPLES), **grid)], potScaleInt16=False)
+    write_operator(tmp_path / "tflite" / "model.tflite", operators.ADD, pair, [Given((2, SAMPLES), **grid)], facts, potScaleInt16=False)
     items = []
     for index in range(CLIPS + 2):
         pcm = rng.integers(-9000, 9000, SAMPLES - index, dtype=np.int16)  # all but the first end before the segment
@@ -41,8 +43,7 @@ def inputs(tmp_path: Path) -> dict[str, Path]:
 
 
 def test_golden_clips_are_the_first_mixtures(inputs: dict[str, Path], tmp_path: Path) -> None:
-    settings = {"name": "two-inputs", "sample_rate": 8000, "segment_samples": SAMPLES, "source_names": []}
-    run(tmp_path, settings, inputs)
+    run(tmp_path, {"segment_samples": SAMPLES}, inputs)
     text = (tmp_path / "device" / "golden.h").read_text()
     assert f"#define GOLDEN_CLIPS_MADE {CLIPS}" in text
     start = text.index("{", text.index("golden_input_1_0[]")) + 1

@@ -6,8 +6,10 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from export_specs.file_metadata import FileMetadata
+from export_specs.foundation.errors import UserError
 from pipeline.package.c_int8.c_source import ModelSource, identifier
-from pipeline.package.c_int8.flatbuffer_reader import Model, read_tflite
+from pipeline.package.c_int8.flatbuffer_reader import read_tflite
 from pipeline.package.c_int8.golden import Clip, golden_h, golden_of
 from pipeline.package.c_int8.layout import Layout, lay_out
 from pipeline.package.c_int8.lowering import lower_model
@@ -22,20 +24,21 @@ def write_c_package(file: Path, clips: Sequence[Clip], out: Path) -> Layout:
     """Write the package of a TFLite file into the folder ``out``, which must not exist.
 
     Args:
-        file: fully integer; its metadata name the model.
+        file: fully integer; its metadata name the model, its sample rate and its segment.
         clips: input tensors (int16) of at least one run.
 
     Raises:
-        UserError: the file holds a float tensor or an operator that there is no kernel for.
+        UserError: the file is a foreign one, or holds a float tensor or an operator that there is no kernel for.
     """
     model = read_tflite(file)
     facts = model.metadata
-    name = facts.model if facts else file.stem
-    prefix = identifier(name)
+    if facts is None:
+        raise UserError(f"{file} does not say what model it is. A C package is made of a file that this product has exported.")
+    prefix = identifier(facts.model)
     layout = lay_out(lower_model(model, OPS))
-    source = ModelSource(layout, prefix, f"Made from {file.name} of the model {name}.")
+    source = ModelSource(layout, prefix, f"Made from {file.name} of the model {facts.model}.")
     golden = golden_of(file, layout, clips)
-    description = _description(model, layout)
+    description = _description(facts, layout)
     out.mkdir(parents=True)
     shutil.copytree(KERNELS, out / "kernels")
     files = {
@@ -45,15 +48,14 @@ def write_c_package(file: Path, clips: Sequence[Clip], out: Path) -> Layout:
         "weights.c": source.weights_c(),
         "golden.h": golden_h(golden, layout, prefix),
     }
-    samples = facts.segment_samples if facts else layout.inputs[0][0].shape[-1]
     values = {
-        "NAME": name,
+        "NAME": facts.model,
         "PREFIX": prefix,
         "UPPER": prefix.upper(),
         "DESCRIPTION": description,
         "INPUT_VALUES": ", ".join(str(tensor.size) for tensor, _ in layout.inputs),
-        "RATE": str(facts.sample_rate if facts else 1),
-        "SAMPLES": str(samples),
+        "RATE": str(facts.sample_rate),
+        "SAMPLES": str(facts.segment_samples),
         "CLIPS": str(len(clips)),
         "ARENA": f"{layout.arena_bytes:,}",
         "BOUND": f"{layout.bound:,}",
@@ -73,13 +75,10 @@ def _filled(text: str, values: Mapping[str, str]) -> str:
     return text
 
 
-def _description(model: Model, layout: Layout) -> str:
-    facts = model.metadata
-    tensors = [
-        f"{side}: {tensor.name}, {tensor.dtype.name} {list(tensor.shape)}."
-        for side, items in (("Input", layout.inputs), ("Output", layout.outputs))
-        for tensor, _ in items
-    ]
-    rate = f"Sample rate {facts.sample_rate} Hz, segments of {facts.segment_samples} samples." if facts else ""
-    sources = f"Sources: {', '.join(facts.source_names)}." if facts and facts.source_names else ""
-    return "\n".join(line for line in [*tensors, rate, sources] if line)
+def _description(facts: FileMetadata, layout: Layout) -> str:
+    sides = (("Input", layout.inputs), ("Output", layout.outputs))
+    lines = [f"{side}: {tensor.name}, {tensor.dtype.name} {list(tensor.shape)}." for side, items in sides for tensor, _ in items]
+    lines.append(f"Sample rate {facts.sample_rate} Hz, segments of {facts.segment_samples} samples.")
+    if facts.source_names:
+        lines.append(f"Sources: {', '.join(facts.source_names)}.")
+    return "\n".join(lines)
