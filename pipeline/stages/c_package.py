@@ -20,7 +20,10 @@ CLIPS = 6  # golden ones
 
 
 def run(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, Path]) -> None:
-    """``inputs``: tflite, evaluation, and the C sources. ``settings``: segment_samples. Makes ``device``. The golden clips are the first mixtures of the test set."""
+    """``inputs``: tflite, evaluation, and the C sources. ``settings``: segment_samples.
+
+    Makes ``device``. The golden clips are the first mixtures of the test set.
+    """
     file = inputs["tflite"] / "model.tflite"
     tensors = read_tflite(file).graphs[0].inputs
     items = json.loads((inputs["evaluation"] / "test" / MANIFEST).read_text())["items"][:CLIPS]
