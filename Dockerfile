@@ -22,4 +22,4 @@ WORKDIR /app
 USER deploy
 ENV HOME=/home/deploy MPLCONFIGDIR=/tmp/matplotlib PYTHONDONTWRITEBYTECODE=1
 ENTRYPOINT ["make", "deploy"]
-CMD ["MODEL=convtasnet", "TARGET=tflite-int8", "PROFILE=quick"]
+CMD ["MODEL=convtasnet", "TARGET=tflite-int8"]

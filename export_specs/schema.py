@@ -9,7 +9,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from export_specs.networks import NETWORK_SPECS, Architecture, FilterbankSpec, NetworkSpec
 from export_specs.strict import Strict
 
-Profile = Literal["ptq", "quick", "full"]
+Profile = Literal["ptq", "quick", "full"]  # plans of quantization-aware training
 NormRecipe = Literal["c23", "c25", "b14"]
 RuntimeName = Literal["onnxruntime", "litert-ref", "litert-opt", "litert-xnnpack", "tflm"]
 RUNTIMES: tuple[str, ...] = get_args(RuntimeName)

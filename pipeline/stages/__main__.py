@@ -32,7 +32,9 @@ def run(
     stage: Annotated[str, typer.Argument(help="train, qat, export, convert, package, validate, or deploy for all of it.")],
     model: Annotated[str, typer.Option(help="Model that ships with the product.")] = "convtasnet",
     target: Annotated[str, typer.Option(help="What to make: a target that ships, or your own (YAML).")] = "tflite-int8",
-    profile: Annotated[str, typer.Option(help="ptq, quick or full.")] = "quick",
+    profile: Annotated[
+        str, typer.Option(help="shipped, ptq, quick or full; by default shipped, with your own data or weights quick.")
+    ] = "",
     data: Annotated[str, typer.Option(help="By default embedded, or for music rendered-stems; README.md has all.")] = "",
     checkpoint: Annotated[str, typer.Option(help="Your own float weights.")] = "",
     spec: Annotated[str, typer.Option(help="Your own spec (YAML); instead of --model.")] = "",

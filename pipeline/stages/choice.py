@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
+from typing import Literal, get_args
 
 from export_specs.foundation.errors import UserError, choice_error
 from export_specs.inheritance import is_file_name
@@ -14,8 +14,11 @@ from export_specs.load import load_model, load_target, target_names
 from export_specs.schema import ModelSpec, Profile, TargetSpec
 from pipeline.data.sources import data_for
 from pipeline.stages.data_choice import data_identity
+from pipeline.stages.shipped_weights import shipped_quantized
 
-PROFILES: tuple[Profile, ...] = get_args(Profile)
+SHIPPED: Literal["shipped"] = "shipped"  # PROFILE: the quantized weights that ship, of plan "full"; nothing is trained
+PROFILES: tuple[Profile | Literal["shipped"], ...] = (SHIPPED, *get_args(Profile))
+SHIPPED_MIXTURES = 96  # judged of what ships: enough to decide the gates, in minutes
 
 
 @dataclass(frozen=True)
@@ -23,12 +26,12 @@ class Choice:
     """Names that exist, and the specs behind them.
 
     ``settings``: what was given, by the names that make knows (MODEL or SPEC, TARGET, PROFILE, DATA, CHECKPOINT); the same settings
-    choose the same again.
+    choose the same again. ``profile`` is PROFILE, ``plan`` the training plan whose weights and limits of gates it takes.
     """
 
     spec: ModelSpec
     target: TargetSpec
-    profile: Profile
+    profile: Profile | Literal["shipped"]
     data: str
     checkpoint: Path | None
     settings: Mapping[str, str]
@@ -43,22 +46,40 @@ class Choice:
         target_spec = load_target(target)
         if is_file_name(target) and target_spec.name in target_names():
             raise UserError(f"the target {target} has the name of one that ships, {target_spec.name}; give it a name of its own")
-        chosen_profile = next((name for name in PROFILES if name == profile), None)
-        if chosen_profile is None:
+        if profile and profile not in PROFILES:
             raise choice_error("profile", profile, list(PROFILES))
         spec = load_model(spec_file or model)
+        ships = shipped_quantized(spec, "fqss", target_spec.norm_recipe) is not None
+        if not profile:
+            profile = SHIPPED if ships and not checkpoint and not data else "quick"
+        elif profile == SHIPPED and not ships:
+            raise UserError(f"no quantized weights of {spec.name} for {target_spec.name} ship; train them: PROFILE=quick or PROFILE=full")
+        elif profile == SHIPPED and checkpoint:
+            raise UserError("PROFILE=shipped takes the weights that ship; with a CHECKPOINT of your own choose ptq, quick or full")
+        chosen_profile = next(name for name in PROFILES if name == profile)
         if checkpoint and not Path(checkpoint).exists():
             raise UserError(
                 f"the checkpoint {checkpoint} does not exist; CHECKPOINT names a .safetensors, .pth, .ckpt or .onnx file of float weights, "
                 "or SpeechBrain's folder of encoder.ckpt, masknet.ckpt and decoder.ckpt"
             )
-        if chosen_profile not in spec.profiles:
+        if chosen_profile != SHIPPED and chosen_profile not in spec.profiles:
             raise UserError(f"the spec of {spec.name} has no profile '{profile}'. It has: {', '.join(sorted(spec.profiles))}.")
         data = data_for(spec.task, data)
         data_identity(data)
         which = {"SPEC": spec_file} if spec_file else {"MODEL": model}
         settings = {**which, "TARGET": target, "PROFILE": profile, "DATA": data, **({"CHECKPOINT": checkpoint} if checkpoint else {})}
         return cls(spec, target_spec, chosen_profile, data, Path(checkpoint) if checkpoint else None, settings)
+
+    @property
+    def plan(self) -> Profile:
+        """The plan of quantization-aware training whose weights are taken or made, and whose limits the gates have."""
+        return "full" if self.profile == SHIPPED else self.profile
+
+    @property
+    def mixtures(self) -> int:
+        """How many mixtures the report judges."""
+        mixtures = self.spec.profiles[self.plan].validation_mixtures
+        return min(mixtures, SHIPPED_MIXTURES) if self.profile == SHIPPED else mixtures
 
     @property
     def command(self) -> str:

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from export_specs.foundation.code_version import ROOT, installed_versions
-from export_specs.load import load_model, model_names
 from export_specs.schema import ModelSpec, TrainingSpec
 from pipeline.data.sources import data_for
-from pipeline.stages.choice import Choice
+from pipeline.stages.choice import SHIPPED, Choice
 from pipeline.stages.data_choice import data_identity
 from pipeline.stages.graph import Stage
+from pipeline.stages.shipped_weights import FLOAT, quantized_name, shipped_file
 
-WEIGHTS = ROOT / "pipeline" / "weights"
-BASELINES = {"ptq": (), "quick": ("ptq",), "full": ("ptq", "vanilla")}  # shown beside ours in the report
+BASELINES = {"shipped": (), "ptq": (), "quick": ("ptq",), "full": ("ptq", "vanilla")}  # shown beside ours in the report
 EVALUATION_SETS = ("test", "sweep", "dev", "calibration")
 MUSIC_SETS = (*EVALUATION_SETS, "tracks")
 ONNX2TF = ROOT / ".venv-onnx2tf"
@@ -43,8 +41,8 @@ class Deployment:
         self.onnx: Stage | None = None
         self.tflite: Stage | None = None
         if choice.target.converter in ("own", "none"):
-            self.quantized = self._quantized("fqss", choice.profile)
-            self.onnx = self._qdq("fqss", choice.profile)
+            self.quantized = self._quantized("fqss", choice.plan)
+            self.onnx = self._qdq("fqss", choice.plan)
             if choice.target.converter == "own":
                 allowed = {"allowed_ops": list(choice.target.allowed_ops)}
                 self.tflite = self._stage("tflite", "conversion", ("model.tflite",), allowed, onnx=self.onnx)
@@ -80,7 +78,7 @@ class Deployment:
     def _teacher(self) -> Stage:
         settings = {"spec": self._without_training(self.choice.spec), "data": self._data}
         stage = self._stage("teacher", "teacher_weights", ("float.safetensors",), settings)
-        checkpoint = self.choice.checkpoint or self._committed("float.safetensors")
+        checkpoint = self.choice.checkpoint or shipped_file(self.choice.spec, FLOAT)
         if checkpoint is not None:
             return replace(stage, files={"checkpoint": checkpoint})
         return replace(stage, parents={"training": self.trained_teacher()})
@@ -91,14 +89,6 @@ class Deployment:
         stage = self._stage("training", "trained_teacher", ("float.safetensors",), settings)
         return stage if self.choice.checkpoint is None else replace(stage, files={"start": self.choice.checkpoint})
 
-    def _committed(self, file: str) -> Path | None:
-        """A file of the weights that ship for this model; none for a user's own spec of another network."""
-        name = self.choice.spec.name
-        if name not in model_names() or load_model(name).network != self.choice.spec.network:
-            return None
-        path = WEIGHTS / name / file
-        return path if path.is_file() else None
-
     def _evaluation(self) -> Stage:
         spec = self.choice.spec
         settings = {
@@ -107,7 +97,7 @@ class Deployment:
             "segment_samples": spec.segment_samples,
             "task": spec.task,
             "noise_snr_db": spec.noise_snr_db,
-            "mixtures": spec.profiles[self.choice.profile].validation_mixtures,
+            "mixtures": self.choice.mixtures,
         }
         return self._stage("evaluation", "evaluation_data", MUSIC_SETS if spec.task == "music" else EVALUATION_SETS, settings)
 
@@ -116,9 +106,11 @@ class Deployment:
 
     def _quantized(self, variant: str, profile: str) -> Stage:
         norm = self.choice.target.norm_recipe
-        name, results = f"qat-{variant}-{norm}-{profile}", ("quantized.safetensors",)
+        name, results = quantized_name(variant, norm, profile), ("quantized.safetensors",)
+        # trained from the float weights that ship, on the default data; what PROFILE=shipped names are they, whatever it is judged on
         ours = self.choice.checkpoint is None and self.choice.data == data_for(self.choice.spec.task, "") and profile != "ptq"
-        committed = self._committed(f"{name}.safetensors") if ours else None  # trained from the committed float weights, on our data
+        shipped = ours or self.choice.profile == SHIPPED
+        committed = shipped_file(self.choice.spec, f"{name}.safetensors") if shipped else None
         if committed is not None:
             return Stage(f"{self.choice.spec.name}/{name}", "pipeline.stages.committed_weights", results, files={"weights": committed})
         settings = {
@@ -149,14 +141,14 @@ class Deployment:
             parents["fake"] = self._stage("simulation", "simulation", ("outputs", "layers.json"), settings, **simulation)
             parents["onnx"] = self.onnx
             for baseline in BASELINES[choice.profile]:
-                variant, profile = ("vanilla", choice.profile) if baseline == "vanilla" else ("fqss", "ptq")
+                variant, profile = ("vanilla", choice.plan) if baseline == "vanilla" else ("fqss", "ptq")
                 parents[f"beside-{baseline}"] = self._qdq(variant, profile)
             if choice.profile == "full":
                 parents["beside-onnx2tf"] = self._onnx2tf(True, "onnx2tf_beside", "beside")
         if self.tflite is not None:
             parents["tflite"] = self.tflite
         target = choice.target.model_dump(mode="json")
-        settings = {"target": target, "profile": choice.profile, "spec": self._spec, "command": choice.command}
+        settings = {"target": target, "profile": choice.plan, "spec": self._spec, "command": choice.command}
         stage = self._stage(f"report-{choice.target.name}-{choice.profile}", "report", ("report",), settings, **parents)
         return replace(stage, files=VALIDATION_FILES, code=("validation.__main__",))
 

@@ -15,7 +15,7 @@ from pipeline.convert.convert import convert
 from pipeline.export.qdq import export_qdq
 from pipeline.networks.build import build_network
 from pipeline.quantization.quantize import Recipe
-from pipeline.stages.deployment import WEIGHTS
+from pipeline.stages.shipped_weights import WEIGHTS
 from pipeline.training.qat import load_quantized
 from tests.conformance.qdq_graph import QdqGraph
 from tests.conformance.runtimes import run_onnx, run_tflite

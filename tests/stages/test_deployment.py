@@ -166,3 +166,47 @@ def test_committed_weights_do_not_serve_another_network(tmp_path: Path) -> None:
     changed = tmp_path / "changed.yaml"
     changed.write_text(yaml.safe_dump(content))
     assert deployment(spec=str(changed)).teacher.parents["training"].module == "pipeline.stages.trained_teacher"
+
+
+@pytest.mark.parametrize(
+    ("model", "data", "checkpoint", "profile"),
+    [
+        ("convtasnet", "", "", "shipped"),
+        ("htdemucs", "", "", "shipped"),
+        ("convtasnet", "debian-voices", "", "quick"),  # asked to train on it
+        ("convtasnet", "", str(MODEL), "quick"),  # any file that is there
+        ("convtasnet-paper", "", "", "quick"),  # no weights of it ship
+    ],
+)
+def test_what_ships_is_the_default_unless_data_or_weights_are_given(
+    model: str, data: str, checkpoint: str, profile: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.stages.choice.data_identity", lambda _: "")
+    assert Choice.of(model, "tflite-int8", "", data, checkpoint, "").profile == profile
+
+
+def test_what_ships_is_neither_trained_nor_set_beside_what_must_be_made_first() -> None:
+    shipped = Deployment(Choice.of("convtasnet", "tflite-int8", "", "", "", ""))
+    stages = ancestors(shipped.report)
+    assert "pipeline.stages.committed_weights" in stages
+    assert not stages & {"pipeline.stages.quantized_weights", "pipeline.stages.trained_teacher", "pipeline.stages.onnx2tf_beside"}
+    assert shipped.evaluation.settings["mixtures"] == 96
+    assert shipped.report.settings["profile"] == "full"  # the limits of its gates
+    assert shipped.quantized is not None
+    assert shipped.quantized.files["weights"].read_bytes() == deployment(profile="full").quantized.files["weights"].read_bytes()
+
+
+def test_what_ships_is_judged_on_any_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.stages.choice.data_identity", lambda _: "")
+    monkeypatch.setattr("pipeline.stages.deployment.data_identity", lambda _: "")
+    found = Deployment(Choice.of("convtasnet", "tflite-int8", "shipped", "debian-voices", "", ""))
+    assert "pipeline.stages.quantized_weights" not in ancestors(found.report)
+    assert found.evaluation.settings["data"]["name"] == "debian-voices"
+
+
+@pytest.mark.parametrize(
+    ("model", "checkpoint", "words"), [("convtasnet-paper", "", "no quantized weights"), ("convtasnet", str(MODEL), "of your own")]
+)
+def test_what_does_not_ship_is_refused(model: str, checkpoint: str, words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        Choice.of(model, "tflite-int8", "shipped", "", checkpoint, "")

@@ -1,0 +1,30 @@
+"""The weights that ship with the product: which there are for a model, and where."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from export_specs.foundation.code_version import ROOT
+from export_specs.load import load_model, model_names
+from export_specs.schema import ModelSpec, NormRecipe
+
+WEIGHTS = ROOT / "pipeline" / "weights"
+FLOAT = "float.safetensors"
+
+
+def quantized_name(variant: str, norm: NormRecipe, plan: str) -> str:
+    """What quantized weights are called, without suffix: by what shapes them and by the plan that they were trained with."""
+    return f"qat-{variant}-{norm}-{plan}"
+
+
+def shipped_file(spec: ModelSpec, name: str) -> Path | None:
+    """A file of the weights that ship for this model; None where there is none, and for a user's own spec of another network."""
+    if spec.name not in model_names() or load_model(spec.name).network != spec.network:
+        return None
+    path = WEIGHTS / spec.name / name
+    return path if path.is_file() else None
+
+
+def shipped_quantized(spec: ModelSpec, variant: str, norm: NormRecipe) -> Path | None:
+    """The quantized weights that ship, which were trained with PROFILE=full; None where there are none."""
+    return shipped_file(spec, f"{quantized_name(variant, norm, 'full')}.safetensors")
