@@ -1,6 +1,7 @@
 """The level of a segment: its constant removed, and a power-of-two gain that brings its peak near full scale, undone at the output.
 
-A contract for whoever runs the file itself (``docs/adr/0027-constant.md``): integer arithmetic, the same on every machine.
+A contract for whoever runs the file itself (``docs/adr/0027-constant.md``, ``docs/adr/0028-clicks.md``): integer arithmetic, the same on every
+machine.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import numpy.typing as npt
 from edge_runtime.signature import Pcm
 
 _BITS = 15
+_CLICKS = 4096  # one in so many samples may leave int16
 
 
 def constant_of(pcm: Pcm) -> npt.NDArray[np.int64]:
@@ -34,20 +36,25 @@ def remove_constant(pcm: Pcm, sample_rate: int) -> Pcm:
 
 
 def choose_shift(pcm: Pcm) -> int:
-    """k in 0…14 such that the peak of ``pcm`` · 2^k lies in [0.5, 1) of full scale; 0 for silence and for −32768."""
-    if not pcm.size:
+    """The largest k in 0…14 for which at most one in 4096 samples (of all channels) leaves int16 in ``pcm`` · 2^k; 0 for silence.
+
+    So the loudest of the other samples lies in [0.5, 1) of full scale. A click does not choose the level of the sound around it.
+    −32768 counts as leaving int16.
+    """
+    sizes = np.bincount(np.frexp(np.abs(pcm.astype(np.int32)).ravel())[1], minlength=_BITS + 2)  # samples by their number of bits
+    if not sizes[1:].any():
         return 0
-    peak = max(int(pcm.max()), -int(pcm.min()))
-    return max(0, _BITS - peak.bit_length()) if peak else 0
+    leaving = np.cumsum(sizes[::-1])[::-1]  # [b]: samples of b bits or more
+    return next(k for k in range(_BITS - 1, -1, -1) if k == 0 or leaving[_BITS + 1 - k] * _CLICKS <= pcm.size)
 
 
 def apply_shift(pcm: Pcm, shift: int) -> Pcm:
-    """``pcm`` · 2^shift, exact for a shift that :func:`choose_shift` has chosen for it."""
-    return np.left_shift(pcm, np.int16(shift))
+    """``pcm`` · 2^shift, saturated to int16: exact but for the few samples that :func:`choose_shift` leaves out."""
+    return np.clip(np.left_shift(pcm.astype(np.int32), shift), -32768, 32767).astype(np.int16)
 
 
 def undo_shift(pcm: Pcm, shift: int) -> Pcm:
-    """``pcm`` / 2^shift, rounded half away from zero; gives back what :func:`apply_shift` was given."""
+    """``pcm`` / 2^shift, rounded half away from zero; gives back what :func:`apply_shift` was given, where that is exact."""
     if shift == 0:
         return pcm
     wide = pcm.astype(np.int32)

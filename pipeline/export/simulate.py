@@ -67,7 +67,10 @@ def _segment(pcm: NDArray[np.int16], segment_samples: int, sample_rate: int, ite
         total = pcm.sum(axis=-1, dtype=np.int64, keepdims=True)
         constant = np.sign(total) * ((2 * np.abs(total) + count) // (2 * count))
         pcm = np.clip(pcm - constant, -32768, 32767).astype(np.int16)
-    gain = 2 ** max(0, 15 - int(np.abs(pcm.astype(np.int32)).max()).bit_length()) if pcm.any() else 1
+    loudest = np.sort(np.abs(pcm.astype(np.int32)), axis=None)[::-1]  # one in 4096 samples of the segment may saturate
+    clicks = pcm.size // count * segment_samples // 4096
+    peak = int(loudest[clicks]) if clicks < loudest.size else 0
+    gain = 2 ** min(14, max(0, 15 - peak.bit_length())) if pcm.any() else 1
     segment = np.zeros((*pcm.shape[:-1], segment_samples), np.float32)
-    segment[..., :count] = pcm.astype(np.float32) * gain / 32768
+    segment[..., :count] = np.clip(pcm.astype(np.float32) * gain, -32768, 32767) / 32768
     return torch.from_numpy(segment), gain

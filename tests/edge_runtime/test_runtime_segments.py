@@ -83,6 +83,31 @@ def test_a_constant_reaches_no_segment_and_no_result():
     assert not short.any()
 
 
+@given(st.integers(1, 3), st.integers(1, 4000), st.integers(0, 5), st.integers(0, 9))
+@settings(max_examples=40)
+def test_one_sample_in_4096_may_leave_the_scale(channels, loudness, clicks, seed):
+    pcm = np.random.default_rng(seed).integers(-loudness, loudness + 1, (channels, 4096)).astype(np.int16)
+    pcm[0, : clicks * 7 : 7] = 30000
+    shift = choose_shift(pcm)
+    leaving = [np.count_nonzero(np.abs(pcm.astype(np.int64)) << k > 32767) for k in range(15)]
+    assert shift == max(k for k in range(15) if k == 0 or leaving[k] <= channels)
+    levelled = apply_shift(pcm, shift)
+    assert np.array_equal(levelled, np.clip(pcm.astype(np.int64) << shift, -32768, 32767))
+
+
+def test_a_click_does_not_choose_the_level_of_the_sound_around_it():
+    sound = np.random.default_rng(0).integers(-300, 301, 24000).astype(np.int16)
+    runtime = Fake(identity, segment_samples=24000)
+    click = sound.copy()
+    click[9000:9004] = [16000, -16000, 8000, -4000]
+    separate(runtime, sound)
+    separate(runtime, click)
+    without, with_click = (segment.astype(int) for segment in runtime.seen)
+    assert np.abs(without).max() >= 16384
+    assert np.array_equal(np.delete(without, range(9000, 9004)), np.delete(with_click, range(9000, 9004)))
+    assert np.abs(with_click[9000:9004]).min() >= 32767
+
+
 def test_silence_and_nothing_have_no_gain():
     assert choose_shift(np.zeros(5, np.int16)) == 0
     assert choose_shift(np.zeros(0, np.int16)) == 0

@@ -83,7 +83,7 @@ def joined(opened: FileRuntime, recording: npt.NDArray[np.int16]) -> Waveform:
 
 
 def _whole_segment(opened: FileRuntime, segment: npt.NDArray[np.int16]) -> Waveform:
-    """The file's output for a segment less its mean, doubled as often as int16 holds it; and halved as often afterwards."""
+    """The file's output for a segment less its mean, doubled as often as int16 holds all but a few samples; and halved as often."""
     wide = segment.astype(np.int64)
     if segment.shape[-1] >= opened.sample_rate / 4:
         twice = 2 * np.abs(wide.sum(axis=-1, keepdims=True))  # the mean, half away from zero, is the constant
@@ -92,9 +92,9 @@ def _whole_segment(opened: FileRuntime, segment: npt.NDArray[np.int16]) -> Wavef
     if not wide.any():
         return np.zeros((opened.sources, *segment.shape), np.int64)
     doublings = 0
-    while np.abs(wide * 2 ** (doublings + 1)).max() <= 32767:
+    while doublings < 14 and np.count_nonzero(np.abs(wide * 2 ** (doublings + 1)) > 32767) <= wide.size / 4096:
         doublings += 1
-    output = opened.run((wide * 2**doublings).astype(np.int16)).astype(np.int64)
+    output = opened.run(np.maximum(-32768, np.minimum(32767, wide * 2**doublings)).astype(np.int16)).astype(np.int64)
     halved: Waveform = np.sign(output) * ((2 * np.abs(output) + 2**doublings) // 2 ** (doublings + 1))
     return halved
 
