@@ -35,7 +35,8 @@ from pipeline.export.float_onnx import export_float
 from pipeline.export.qdq import export_qdq
 from pipeline.networks.build import build_network
 from pipeline.quantization.clipping import fit_ranges
-from pipeline.quantization.quantize import Recipe, Variant, freeze_statistics, observe, quantize
+from pipeline.quantization.quantize import freeze_statistics, observe, quantize
+from pipeline.quantization.recipe import Recipe, Variant
 from pipeline.quantization.ties import avoid_ties
 from tests import tiny
 

@@ -11,11 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from export_specs.schema import MUSIC_SOURCES, ModelSpec
-from pipeline.layers.elementwise.float import GlobalLayerNorm
-from pipeline.layers.encoder.float import MonoDecoder, MonoFrameDecoder
+from pipeline.layers.decoder.float import MonoDecoder, MonoFrameDecoder
+from pipeline.layers.global_norm.float import GlobalLayerNorm
 from pipeline.networks.build import build_network
 from pipeline.networks.htdemucs.cross_transformer import LayerScale
-from pipeline.quantization.quantize import Recipe, Variant, observe, quantize
+from pipeline.quantization.quantize import observe, quantize
+from pipeline.quantization.recipe import Recipe, Variant
 
 SAMPLE_RATE = 8000
 NORMS: tuple[str, ...] = get_args(get_type_hints(Recipe)["norm"])

@@ -7,14 +7,12 @@ from typing import Annotated
 
 import torch
 import typer
-from torch import nn
 
 from export_specs.load import load_model
 from export_specs.schema import ModelSpec
 from pipeline.accounting.size import measure
-from pipeline.accounting.work import Work, count_work
+from pipeline.accounting.work import count_work
 from pipeline.networks.build import build_network
-from pipeline.networks.htdemucs.model import HTDemucs
 
 INT8_PRODUCT_BITS = 8 * 8
 MEGA = 10**6
@@ -31,7 +29,8 @@ def describe(spec: ModelSpec) -> dict[str, int | float]:
     """
     with torch.device("meta"):
         network = build_network(spec)
-    work, seconds = _work(network, spec)
+    samples = spec.segment_samples if network.whole_segments else spec.sample_rate
+    work, seconds = count_work(network.eval(), samples), samples / spec.sample_rate
     size, with_fqss = measure(network), work.total + work.fqss_overhead
     return {
         "parameters": size.parameters,
@@ -47,19 +46,6 @@ def describe(spec: ModelSpec) -> dict[str, int | float]:
         "size_int8_honest_mb": size.int8_honest / MEGA,
         "size_fqss_honest_mb": (size.int8_honest + size.fqss_values) / MEGA,
     }
-
-
-def _work(network: nn.Module, spec: ModelSpec) -> tuple[Work, float]:
-    """The work of a network, and for how many seconds of audio that is."""
-    channels = getattr(spec.network, "audio_channels", None)
-    network.eval()
-    if isinstance(network, HTDemucs):
-        samples, hop = spec.segment_samples, network.n_fft // 4
-        spectrogram = torch.empty(1, network.n_fft // 2, -(-samples // hop), 2 * (channels or 1), device="meta")
-        waveform = torch.empty(1, samples, channels or 1, device="meta")
-        return count_work(network, lambda: network.branches(spectrogram, waveform)), samples / spec.sample_rate
-    mixture = torch.empty((1, spec.sample_rate) if channels is None else (1, channels, spec.sample_rate), device="meta")
-    return count_work(network, lambda: network(mixture)), 1.0
 
 
 def describe_command(

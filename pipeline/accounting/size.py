@@ -6,11 +6,9 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from pipeline.accounting.work import ends, matrix_values
-from pipeline.layers.attention.float import Attention, BiLstm, Linear
-from pipeline.layers.convolution.float import SpectrumConv, SpectrumUpsampling, TimeConv, TimeUpsampling
-from pipeline.layers.elementwise.float import Decoder, Depthwise, Encoder, Pointwise
-from pipeline.layers.encoder.float import FrameDecoder, RectifiedEncoder, TransposedDecoder
+from pipeline.accounting.work import matrix_values
+from pipeline.layers.accounting import HasInt8Weights
+from pipeline.layers.ends import InputEnd, OutputEnd
 
 TENSOR_OVERHEAD = 280  # bytes that a torch checkpoint takes for each tensor, beside its values
 SCALE_BYTES = 4
@@ -32,10 +30,12 @@ def measure(network: nn.Module) -> Size:
     """The size of a network on any device."""
     state = network.state_dict()
     values = sum(tensor.numel() for tensor in state.values())
-    scales = SCALE_BYTES * sum(channels for channels, _ in map(quantized_weights, network.modules()))
-    small = sum(weight.numel() for weight in network.parameters()) - sum(count for _, count in map(quantized_weights, network.modules()))
+    parameters = sum(weight.numel() for weight in network.parameters())
+    int8 = [layer.int8_weights() for layer in network.modules() if isinstance(layer, HasInt8Weights)]
+    scales = SCALE_BYTES * sum(channels for channels, _ in int8)
+    small = parameters - sum(count for _, count in int8)
     return Size(
-        parameters=sum(weight.numel() for weight in network.parameters()),
+        parameters=parameters,
         float_bytes=4 * values + TENSOR_OVERHEAD * len(state),
         int8_paper=values + scales,
         int8_honest=values + 3 * small + scales,
@@ -43,36 +43,9 @@ def measure(network: nn.Module) -> Size:
     )
 
 
-def quantized_weights(layer: nn.Module) -> tuple[int, int]:
-    """Channels with a scale of their own, and int8 values, of a layer alone, without the layers inside it."""
-    match layer:
-        case Encoder():
-            filters = layer.filterbank["_filters"]
-            return len(filters), filters.numel()
-        case Decoder():  # a transposed convolution has its output channels on the second axis
-            filters = layer.filterbank["_filters"]
-            return filters.shape[1], filters.numel()
-        case TransposedDecoder() | TimeUpsampling() | SpectrumUpsampling():
-            return layer.out_channels, layer.weight.numel()
-        case RectifiedEncoder() | TimeConv() | SpectrumConv() | Pointwise() | Depthwise() | FrameDecoder() | Linear() | nn.Embedding():
-            return len(layer.weight), layer.weight.numel()
-        case Attention():
-            return len(layer.in_proj_weight), layer.in_proj_weight.numel()
-        case BiLstm():
-            matrices = [weight for name, weight in layer.named_parameters() if name.startswith("weight")]
-            return sum(map(len, matrices)), sum(matrix.numel() for matrix in matrices)
-    return 0, 0
-
-
 def _fqss_values(network: nn.Module) -> int:
-    """Values that FQSS adds: the second half of an encoder's input, and the reconstructor's encoder with a decoder's shape, and a bias if
-    that has one. The reconstructor's decoder is the network's own, but for SepFormer's and the spectrogram's (reference implementation)."""
-    encoders, decoders = ends(network)
-    total = sum(map(matrix_values, encoders))
-    for decoder in decoders:
-        total += matrix_values(decoder)
-        if isinstance(decoder, TimeUpsampling | SpectrumUpsampling):
-            total += decoder.in_channels
-        if isinstance(decoder, TransposedDecoder | SpectrumUpsampling):
-            total += sum(weight.numel() for weight in decoder.parameters())
-    return total
+    """Values that FQSS adds: the second half of an encoder's input, the reconstructor's encoder with a decoder's shape, and what else the
+    reconstructor has. Its decoder is the network's own, but for SepFormer's and the spectrogram's (reference implementation)."""
+    layers = list(network.modules())
+    firsts = sum(matrix_values(layer) for layer in layers if isinstance(layer, InputEnd))
+    return firsts + sum(matrix_values(layer) + layer.reconstructor_values() for layer in layers if isinstance(layer, OutputEnd))

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from export_specs.foundation.atomic import atomic_path, write_text
 from export_specs.foundation.errors import UserError
+from pipeline.networks.network import Network
 from pipeline.quantization.noise import layer_noise
 
 
@@ -38,7 +39,7 @@ def write_outputs(network: nn.Module, evaluation_set: Path, segment_samples: int
         np.savez_compressed(stream, **outputs)  # type: ignore[arg-type]
 
 
-def write_noise(network: nn.Module, evaluation_set: Path, segment_samples: int, count: int, path: Path) -> None:
+def write_noise(network: Network, evaluation_set: Path, segment_samples: int, count: int, path: Path) -> None:
     """Write the SQNR of every layer (:class:`pipeline.quantization.noise.LayerNoise`) on the first ``count`` items as JSON.
 
     Raises:

@@ -11,9 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pipeline.layers.elementwise.quantized import QuantizedLayer
+from pipeline.layers.quantized_layer import QuantizedLayer
+from pipeline.networks.network import Network
 from pipeline.quantization.grid import ActivationQuantizer, FixedQuantizer, WeightQuantizer
-from pipeline.quantization.quantize import trace
+from pipeline.quantization.trace import trace
 
 QUANTIZERS = (ActivationQuantizer, FixedQuantizer, WeightQuantizer)
 
@@ -23,7 +24,7 @@ class LayerNoise:
     """SQNR of a layer's output in dB, against the same network with no int8 grid anywhere; infinite without noise.
 
     Attributes:
-        layer: its name in the network. ``kind``: its class.
+        layer: its name in the network. ``kind``: its class, without "Quantized".
         own: with the grids of this layer alone, weights included. ``gathered``: with those of all layers.
     """
 
@@ -34,7 +35,7 @@ class LayerNoise:
 
 
 @torch.no_grad()
-def layer_noise(network: nn.Module, mixtures: Tensor) -> list[LayerNoise]:
+def layer_noise(network: Network, mixtures: Tensor) -> list[LayerNoise]:
     """The noise of every layer on mixtures [B, T] or [B, A, T], in the network's order.
 
     Integer norms keep their arithmetic in either run; what is compared is the int8 grids.
@@ -65,9 +66,13 @@ def layer_noise(network: nn.Module, mixtures: Tensor) -> list[LayerNoise]:
         with _hooked(layers, compare):
             network(mixture[None])
     return [
-        LayerNoise(name, type(layer).__name__, _ratio_db(ideal[name], own[name]), _ratio_db(ideal[name], gathered[name]))
+        LayerNoise(name, _kind(layer), _ratio_db(ideal[name], own[name]), _ratio_db(ideal[name], gathered[name]))
         for name, layer in layers.items()
     ]
+
+
+def _kind(layer: nn.Module) -> str:
+    return type(layer).__name__.removeprefix("Quantized")
 
 
 def _ratio_db(signal: float, noise: float) -> float:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from pipeline.layers.convolution.quantized import GELU_SLOPE, Activation
-from pipeline.layers.elementwise.quantized import Pointwise, Quantizer
+from pipeline.layers.quantized_layer import QuantizedLayer, TableLookup
 from pipeline.quantization.grid import QMAX, QMIN, ActivationQuantizer
 
 MARGIN = 2.0**-13  # of a step; tables in float32 were seen to be off by 2^-17.8
@@ -21,10 +20,8 @@ def avoid_ties(network: nn.Module) -> None:
     The range stays as it is where ATTEMPTS are not enough, or where it is not learned.
     """
     for layer in network.modules():
-        if isinstance(layer, Pointwise) and layer.activation in layer.kernel_grids:
-            _settle(layer.input_quantizer, layer.activation, 1.0)
-        elif isinstance(layer, Activation):
-            _settle(layer.input_quantizers[0], "sigmoid", 1.0 if layer.activation == "sigmoid" else GELU_SLOPE)
+        for lookup in layer.table_lookups() if isinstance(layer, QuantizedLayer) else []:
+            _settle(lookup)
 
 
 def tie_distance(scale: Tensor, zero_point: Tensor, activation: str, slope: float = 1.0) -> float:
@@ -35,12 +32,13 @@ def tie_distance(scale: Tensor, zero_point: Tensor, activation: str, slope: floa
     return float((results - results.floor() - 0.5).abs().min())
 
 
-def _settle(quantizer: Quantizer, activation: str, slope: float) -> None:
+def _settle(lookup: TableLookup) -> None:
+    quantizer = lookup.quantizer
     if not isinstance(quantizer, ActivationQuantizer):
         return
     minimum, maximum = quantizer.minimum.clone(), quantizer.maximum.clone()
     for _ in range(ATTEMPTS):
-        if tie_distance(*quantizer.grid(), activation, slope) >= MARGIN:
+        if tie_distance(*quantizer.grid(), lookup.function, lookup.slope) >= MARGIN:
             return
         quantizer.minimum.mul_(WIDENING)
         quantizer.maximum.mul_(WIDENING)

@@ -27,7 +27,8 @@ from pipeline.convert.onnx2tf_baseline import ConversionRefusedError, convert_wi
 from pipeline.export.float_onnx import export_float
 from pipeline.export.qdq import build_model
 from pipeline.networks.build import build_network
-from pipeline.quantization.quantize import Recipe, observe, quantize
+from pipeline.quantization.quantize import observe, quantize
+from pipeline.quantization.recipe import Recipe
 
 LEVEL = 0.1  # of the noise that ranges are observed on, of full scale
 

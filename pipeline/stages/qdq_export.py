@@ -11,7 +11,7 @@ from export_specs.foundation.atomic import sha256
 from export_specs.load import spec_sha256
 from export_specs.schema import ModelSpec
 from pipeline.export.qdq import export_qdq
-from pipeline.quantization.quantize import Recipe
+from pipeline.quantization.recipe import Recipe
 from pipeline.training.qat import load_quantized
 
 

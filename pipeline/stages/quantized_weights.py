@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from export_specs.schema import ModelSpec
-from pipeline.quantization.quantize import Recipe
+from pipeline.quantization.recipe import Recipe
 from pipeline.training.job import Job, run_job
 
 

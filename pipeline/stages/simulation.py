@@ -8,7 +8,7 @@ from typing import Any
 
 from export_specs.schema import ModelSpec
 from pipeline.export.simulate import write_noise, write_outputs
-from pipeline.quantization.quantize import Recipe
+from pipeline.quantization.recipe import Recipe
 from pipeline.training.qat import load_quantized
 
 EVERY_ITEM = 1_000_000

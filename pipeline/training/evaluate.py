@@ -29,7 +29,7 @@ from pipeline.data.set_folder import Mixture
 from pipeline.data.sources import data_for, open_speech
 from pipeline.losses.objective import si_sdr_improvement
 from pipeline.networks.build import build_network
-from pipeline.quantization.quantize import Recipe, Variant
+from pipeline.quantization.recipe import Recipe, Variant
 from pipeline.training.qat import load_quantized
 
 CONFIDENCE = 0.95

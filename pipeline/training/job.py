@@ -18,7 +18,7 @@ from export_specs.foundation.errors import UserError, run_command_line
 from export_specs.schema import Hardware, ModelSpec, Profile
 from export_specs.strict import Strict
 from pipeline.data.sources import training_files
-from pipeline.quantization.quantize import Recipe
+from pipeline.quantization.recipe import Recipe
 from pipeline.training.qat import train_quantized
 from pipeline.training.teacher import train_teacher
 

@@ -20,9 +20,11 @@ from pipeline.layers.decoder.quantized import ByteDecoder, ReconstructingDecoder
 from pipeline.losses.objective import SPEECH, Objective, objective_of
 from pipeline.losses.si_sdr import best_permutation, level_factor, reorder
 from pipeline.networks.build import build_network
+from pipeline.networks.network import Network
 from pipeline.quantization.clipping import fit_ranges
 from pipeline.quantization.grid import OBSERVED_BATCHES
-from pipeline.quantization.quantize import Recipe, freeze_statistics, observe, quantize, range_parameters
+from pipeline.quantization.quantize import freeze_statistics, observe, quantize, range_parameters
+from pipeline.quantization.recipe import Recipe
 from pipeline.quantization.ties import avoid_ties
 from pipeline.training.loop import Mixtures, SeparationTask, fit
 from pipeline.training.teacher import VALIDATION_MIXTURES, examples_an_epoch, segment_samples
@@ -162,7 +164,7 @@ def train_quantized(
     return result
 
 
-def load_quantized(spec: ModelSpec, recipe: Recipe, path: Path) -> nn.Module:
+def load_quantized(spec: ModelSpec, recipe: Recipe, path: Path) -> Network:
     """The quantized network of a checkpoint, in eval mode.
 
     Raises:

@@ -22,7 +22,8 @@ from export_specs.schema import ModelSpec, NormRecipe
 from pipeline.compiler import compiler_available
 from pipeline.losses.objective import objective_of
 from pipeline.networks.build import build_network
-from pipeline.quantization.quantize import Recipe, observe, quantize
+from pipeline.quantization.quantize import observe, quantize
+from pipeline.quantization.recipe import Recipe
 from pipeline.training.qat import QuantizedTask
 from pipeline.training.teacher import segment_samples
 

@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.package.c_int8.flatbuffer_reader import read_tflite
 from pipeline.package.c_int8.package import KERNELS, write_c_package
-from pipeline.quantization.quantize import Recipe
+from pipeline.quantization.recipe import Recipe
 from tests.c_int8.kernel_library import STRICT, KernelLibrary, assert_equal_to_reference
 from tests.conformance.networks import deployed
 from tests.tiny import quantized_network, tiny_dptnet, tiny_htdemucs, tiny_music_spec, tiny_sepformer, tiny_spec

@@ -11,8 +11,8 @@ import torch
 
 from pipeline.convert.convert import ConversionSummary, convert
 from pipeline.export.qdq_graph import INT8, GraphBuilder, Value, tensor_info
-from pipeline.layers.attention.float import BiLstm as FloatBiLstm
-from pipeline.layers.lstm.quantized import BiLstm
+from pipeline.layers.lstm.float import BiLstm
+from pipeline.layers.lstm.quantized import QuantizedBiLstm
 from pipeline.layers.lstm.to_onnx import WITHIN, emit_scan
 from pipeline.quantization.grid import QMAX, QMIN, ActivationQuantizer
 
@@ -21,8 +21,8 @@ from pipeline.quantization.grid import QMAX, QMIN, ActivationQuantizer
 class LstmCase:
     """The layer, its float original, int8 codes [1, S, K, C] with their grid, and the axis it runs along."""
 
-    float_layer: FloatBiLstm
-    layer: BiLstm
+    float_layer: BiLstm
+    layer: QuantizedBiLstm
     codes: np.ndarray
     scale: np.float32
     zero_point: int
@@ -57,11 +57,11 @@ def lstm_case(
     """Weights as torch initialises them, times ``gain``; normal inputs with an observed grid, or full-range ones of a given step."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    float_layer = FloatBiLstm(channels, hid_chan)
+    float_layer = BiLstm(channels, hid_chan)
     with torch.no_grad():
         for parameter in float_layer.parameters():
             parameter.mul_(gain)
-    before, layer = ActivationQuantizer(), BiLstm(float_layer)
+    before, layer = ActivationQuantizer(), QuantizedBiLstm(float_layer)
     layer.connect([before])
     with torch.no_grad():
         if step is None:

@@ -17,11 +17,11 @@ from export_specs.load import load_target
 from pipeline.convert.convert import convert
 from pipeline.export.qdq import export_qdq
 from pipeline.export.qdq_graph import INT8, GraphBuilder, Value, tensor_info
-from pipeline.layers.elementwise.float import ChannelLayerNorm
-from pipeline.layers.norms.channel_norm import NormCln
-from pipeline.layers.norms.channel_norm_to_onnx import emit_norm_cln
+from pipeline.layers.channel_norm.float import ChannelLayerNorm
+from pipeline.layers.channel_norm.quantized import QuantizedChannelNorm
+from pipeline.layers.channel_norm.to_onnx import emit_channel_norm
 from pipeline.quantization.grid import QMAX, QMIN, ActivationQuantizer
-from pipeline.quantization.quantize import Recipe
+from pipeline.quantization.recipe import Recipe
 from tests.conformance import runtimes
 from tests.conformance.case import scale, zero
 from tests.conformance.runtimes import exact_on_device
@@ -40,10 +40,10 @@ def on_grid(step: float, zero_point: int) -> ActivationQuantizer:
     return quantizer
 
 
-def random_norm(rng: np.random.Generator) -> tuple[NormCln, np.ndarray]:
+def random_norm(rng: np.random.Generator) -> tuple[QuantizedChannelNorm, np.ndarray]:
     """A norm of random size, grids and statistics, and codes [C, T]: frames of any level and mean, silent and full ones."""
     channels, frames = int(rng.integers(2, 160)), int(rng.integers(8, 60))
-    norm, zero_point = NormCln(ChannelLayerNorm(channels)), zero(rng)
+    norm, zero_point = QuantizedChannelNorm(ChannelLayerNorm(channels)), zero(rng)
     norm.connect([on_grid(scale(rng), zero_point)])
     norm.output_quantizer = on_grid(float(rng.uniform(0.02, 0.1)), zero(rng) if rng.integers(2) else -20)
     step = float(norm.input_scale())
@@ -57,12 +57,12 @@ def random_norm(rng: np.random.Generator) -> tuple[NormCln, np.ndarray]:
     return norm.eval(), np.clip(np.rint(codes), QMIN, QMAX).astype(np.int8)
 
 
-def written(norm: NormCln, codes: np.ndarray, folder: Path) -> tuple[Path, Path]:
+def written(norm: QuantizedChannelNorm, codes: np.ndarray, folder: Path) -> tuple[Path, Path]:
     """The norm alone as ONNX and TFLite file."""
     channels, frames = codes.shape
     step, zero_point = (float(value) for value in norm.input_quantizers[0].grid())
     graph = GraphBuilder()
-    emit_norm_cln(graph, norm, [Value("x", channels, frames, np.float32(step), int(zero_point))], "y")
+    emit_channel_norm(graph, norm, [Value("x", channels, frames, np.float32(step), int(zero_point))], "y")
     ends = [tensor_info(name, INT8, [1, channels, frames]) for name in "xy"]
     onnx.save(graph.model("norm", ends[:1], ends[1:]), folder / "norm.onnx")
     summary = convert(folder / "norm.onnx", folder / "norm.tflite", load_target("tflite-int8").allowed_ops)

@@ -23,7 +23,8 @@ from pipeline.data.examples import training_examples
 from pipeline.data.sources import training_files
 from pipeline.export.qdq import export_qdq
 from pipeline.networks.build import build_network
-from pipeline.quantization.quantize import Recipe, observe, quantize
+from pipeline.quantization.quantize import observe, quantize
+from pipeline.quantization.recipe import Recipe
 from tests.conformance.networks import TARGET, audited, deployed
 from tests.conformance.runtimes import exact_on_device
 from tests.tiny import quantized_network, tiny_dptnet, tiny_sepformer, waveforms

@@ -11,7 +11,7 @@ from edge_runtime.runtime import RUNTIMES, open_runtime
 from export_specs.file_metadata import FileMetadata
 from pipeline.convert.convert import convert
 from pipeline.export.qdq import export_qdq
-from pipeline.quantization.quantize import Recipe
+from pipeline.quantization.recipe import Recipe
 from tests.tiny import quantized_network, tiny_spec, waveforms
 
 

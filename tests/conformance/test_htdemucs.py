@@ -15,8 +15,8 @@ from export_specs.file_metadata import FileMetadata
 from export_specs.load import load_target
 from pipeline.convert.convert import ConversionSummary, convert
 from pipeline.export.qdq import export_qdq
-from pipeline.layers.convolution.quantized import CrossHeads
-from pipeline.quantization.quantize import Recipe
+from pipeline.layers.attention.quantized import QuantizedCrossHeads
+from pipeline.quantization.recipe import Recipe
 from tests.conformance.networks import audited, deployed
 from tests.conformance.runtimes import exact_on_device
 from tests.tiny import mixtures, quantized_network, tiny_htdemucs
@@ -104,7 +104,7 @@ def test_recordings_of_any_length_are_separated(summary: ConversionSummary) -> N
 def test_attention_over_many_keys_is_exact_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As with the 2688 keys of the paper's segments: weights of 16 bits, then on a learned grid of int8."""
     torch.compiler.set_stance("force_eager")
-    monkeypatch.setattr(CrossHeads, "LONGEST", 10)
+    monkeypatch.setattr(QuantizedCrossHeads, "LONGEST", 10)
     twin = quantized_network(SPEC, Recipe("fqss", "c25"))
     file, pcm = deployed(twin, SPEC, tmp_path).path, recording(98)
     found = exact_on_device(file, *open_runtime(file, "litert-ref")._signature.feed(pcm)[0])

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.convert.convert import convert
 from pipeline.convert.errors import ConversionError
-from pipeline.layers.norms.channel_norm import energy_coarseness
+from pipeline.layers.channel_norm.quantized import energy_coarseness
 from tests.conformance.case import Case
 from tests.conformance.qdq_graph import QdqGraph
 from tests.conformance.runtimes import RUNTIMES, run_onnx, run_tflite

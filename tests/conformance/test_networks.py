@@ -17,25 +17,23 @@ from export_specs.load import load_target
 from pipeline.convert.convert import ConversionSummary, convert
 from pipeline.export.qdq_graph import INT8, INT16, GraphBuilder, Value, tensor_info
 from pipeline.layers.decoder.to_onnx import combine_bytes
-from pipeline.layers.elementwise.float import GlobalLayerNorm
 from pipeline.layers.encoder.to_onnx import emit_splitter
-from pipeline.layers.norms.int16_elementwise import NormB14
-from pipeline.layers.norms.int16_elementwise_to_onnx import emit_norm_b14
-from pipeline.layers.norms.quantized import QuantizedNorm
-from pipeline.layers.norms.runtime_filter import NormC23
-from pipeline.layers.norms.runtime_filter_to_onnx import emit_norm_c23
-from pipeline.layers.norms.scalar_gain import NormC25
-from pipeline.layers.norms.scalar_gain_to_onnx import emit_norm_c25
+from pipeline.layers.global_norm.float import GlobalLayerNorm
+from pipeline.layers.global_norm.recipes.int16_elementwise import Int16ElementwiseNorm, emit_int16_elementwise
+from pipeline.layers.global_norm.recipes.runtime_filter import RuntimeFilterNorm, emit_runtime_filter
+from pipeline.layers.global_norm.recipes.scalar_gain import ScalarGainNorm, emit_scalar_gain
+from pipeline.layers.quantized_norm import QuantizedNorm
 from pipeline.quantization.grid import ActivationQuantizer
-from pipeline.quantization.quantize import Recipe, set_observing
+from pipeline.quantization.quantize import set_observing
+from pipeline.quantization.recipe import Recipe
 from tests.conformance.networks import deployed
 from tests.conformance.runtimes import RUNTIMES, exact_on_device, run_onnx, run_tflite
 from tests.tiny import mixtures, quantized_network, tiny_spec
 
 NORMS: dict[str, tuple[type[QuantizedNorm], Callable[..., Value]]] = {
-    "scalar gain": (NormC25, emit_norm_c25),
-    "run-time filter": (NormC23, emit_norm_c23),
-    "int16 elementwise": (NormB14, emit_norm_b14),
+    "scalar gain": (ScalarGainNorm, emit_scalar_gain),
+    "run-time filter": (RuntimeFilterNorm, emit_runtime_filter),
+    "int16 elementwise": (Int16ElementwiseNorm, emit_int16_elementwise),
 }
 INT8_RECIPES = ("c23", "c25")
 
@@ -90,7 +88,7 @@ def observed_norm(kind: type[QuantizedNorm], channels: int, frames: int, offset:
     """A norm whose grids were observed on rectified noise of this offset, and the quantizer before it."""
     torch.manual_seed(channels)
     layer = GlobalLayerNorm(channels)
-    if kind is not NormC25:  # its affine part is folded into what follows
+    if kind is not ScalarGainNorm:  # its affine part is folded into what follows
         with torch.no_grad():
             layer.gamma.uniform_(0.4, 1.4).mul_(torch.where(torch.rand(channels) < 0.3, -1.0, 1.0))
             layer.beta.normal_(0, 0.2)
@@ -128,7 +126,7 @@ def test_norm_is_exact_on_devices_and_close_to_float(recipe: str, channels: int,
     exact_on_device(tmp_path / "alone.tflite", np.ascontiguousarray(codes.transpose(0, 2, 1)[:, :, None, :]))
     with torch.no_grad():
         ideal = torch.nn.functional.group_norm(x.transpose(1, 2), 1)[0].numpy()
-    if kind is not NormC25:
+    if kind is not ScalarGainNorm:
         ideal = ideal * norm.gamma.detach().numpy()[:, None] + norm.beta.detach().numpy()[:, None]
     low, high = ((code - result.zero_point) * result.grid() for code in (-128, 127))
     got, clipped = (expected[0] - result.zero_point) * result.grid(), np.clip(ideal, low, high)

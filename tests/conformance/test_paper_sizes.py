@@ -11,7 +11,8 @@ import torch
 from edge_runtime.runtime import open_runtime
 from export_specs.load import load_model
 from pipeline.networks.build import build_network
-from pipeline.quantization.quantize import Recipe, observe, quantize
+from pipeline.quantization.quantize import observe, quantize
+from pipeline.quantization.recipe import Recipe
 from tests.conformance.networks import TARGET, audited, deployed
 from tests.conformance.runtimes import exact_on_device
 from tests.tiny import mixtures

@@ -10,8 +10,8 @@ import torch
 
 from pipeline.convert.convert import convert
 from pipeline.convert.ops.leaky_relu import ONCE, STEEP
-from pipeline.layers.elementwise.float import Prelu as FloatPrelu
-from pipeline.layers.elementwise.quantized import Prelu
+from pipeline.layers.prelu.float import Prelu
+from pipeline.layers.prelu.quantized import QuantizedPrelu
 from tests.conformance.qdq_graph import QdqGraph
 from tests.conformance.runtimes import RUNTIMES, run_onnx, run_tflite
 
@@ -21,7 +21,7 @@ ONCE_ROUNDING = ("onnxruntime", "xnnpack")
 
 def shipped_slopes() -> list[float]:
     """Every slope that training can leave between the bounds."""
-    slopes = {float(Prelu(FloatPrelu(init=n / 256)).slope()) for n in range(-129, 130, 2)}
+    slopes = {float(QuantizedPrelu(Prelu(init=n / 256)).slope()) for n in range(-129, 130, 2)}
     return sorted(slope for slope in slopes if STEEP <= abs(slope) < ONCE)
 
 

@@ -18,7 +18,7 @@ from export_specs.load import load_target
 from pipeline.convert.convert import convert
 from pipeline.export.float_onnx import float_graph
 from pipeline.export.qdq import build_model
-from pipeline.quantization.quantize import Recipe
+from pipeline.quantization.recipe import Recipe
 from tests.conformance.runtimes import exact_on_device
 from tests.tiny import mixtures, quantized_network, recipe_name, tiny_music_spec, tiny_network
 

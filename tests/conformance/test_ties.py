@@ -10,8 +10,7 @@ import torch
 from scipy.special import expit, logit
 
 from pipeline.convert.convert import convert
-from pipeline.layers.elementwise.float import Pointwise as FloatPointwise
-from pipeline.layers.elementwise.quantized import Pointwise
+from pipeline.layers.pointwise import Pointwise, QuantizedPointwise
 from pipeline.quantization.ties import MARGIN, avoid_ties, tie_distance
 from tests.conformance.qdq_graph import QdqGraph
 from tests.conformance.runtimes import RUNTIMES, run_onnx, run_tflite
@@ -45,7 +44,7 @@ def test_kernels_are_exact_where_no_tie_is_near(activation: str, tmp_path: Path)
         scale = float(np.float32(inverse(tie) / (code - zero_point)))  # the code's result is the tie itself, as near as float32 comes
         found = codes_by_runtime(activation, scale, zero_point, tmp_path)
         apart += any(not np.array_equal(codes, found["tflm"]) for codes in found.values())
-        layer = Pointwise(FloatPointwise(1, 1, activation=activation))
+        layer = QuantizedPointwise(Pointwise(1, 1, activation=activation))
         with torch.no_grad():
             layer.input_quantizer.minimum.fill_((-128 - zero_point) * scale)
             layer.input_quantizer.maximum.fill_((127 - zero_point) * scale)

@@ -14,7 +14,7 @@ from export_specs.load import load_model
 from pipeline.convert.convert import convert
 from pipeline.export.qdq import export_qdq
 from pipeline.networks.build import build_network
-from pipeline.quantization.quantize import Recipe
+from pipeline.quantization.recipe import Recipe
 from pipeline.stages.shipped_weights import WEIGHTS
 from pipeline.training.qat import load_quantized
 from tests.conformance.qdq_graph import QdqGraph

@@ -14,7 +14,7 @@ from pipeline.export.float_onnx import float_graph
 from pipeline.export.qdq import build_model
 from pipeline.networks.htdemucs.model import HTDemucs, standardised
 from pipeline.networks.htdemucs.spectrogram import to_spectrogram
-from pipeline.quantization.quantize import Recipe
+from pipeline.quantization.recipe import Recipe
 from tests.tiny import mixtures, quantized_network, recipe_name, tiny_htdemucs, tiny_network
 
 RECIPES = [Recipe("fqss", "c25"), Recipe("fqss", "b14"), Recipe("vanilla", "c25")]

@@ -18,11 +18,11 @@ from torch import nn
 from export_specs.file_metadata import FileMetadata, read_metadata
 from export_specs.foundation.errors import UserError
 from pipeline.export.qdq import build_model, export_qdq, tensor_name
-from pipeline.layers.elementwise import float as float_layers
-from pipeline.layers.elementwise import quantized as layers
-from pipeline.layers.norms.runtime_filter import NormC23
+from pipeline.layers.global_norm.recipes.runtime_filter import RuntimeFilterNorm
+from pipeline.layers.prelu.quantized import QuantizedPrelu
 from pipeline.quantization.grid import ActivationQuantizer, FixedQuantizer, WeightQuantizer
-from pipeline.quantization.quantize import Recipe, quantize
+from pipeline.quantization.quantize import quantize
+from pipeline.quantization.recipe import Recipe
 from tests.tiny import (
     RECIPES,
     mixtures,
@@ -127,7 +127,7 @@ def torch_codes(exported: Exported, pcm: np.ndarray) -> tuple[dict[str, np.ndarr
         def record(quantizer: nn.Module, _: object, output: torch.Tensor, path: str = path) -> None:
             layer, _, kind = path.rpartition(".")
             scale, zero_point = (float(value) for value in quantizer.grid())  # type: ignore[operator]
-            if isinstance(named[layer], layers.Prelu):
+            if isinstance(named[layer], QuantizedPrelu):
                 name = layer if calls[path] else f"{layer}.in"  # one grid for both
             else:
                 call = f"{layer}#{calls[path]}" if calls[path] else layer
@@ -198,13 +198,13 @@ def test_the_whole_network_equals_torch(exported: Exported) -> None:
 
 
 def test_norm_statistics_equal_those_of_torch(exported: Exported) -> None:
-    norms = {name: module for name, module in named_layers(exported.network) if isinstance(module, NormC23)}
+    norms = {name: module for name, module in named_layers(exported.network) if isinstance(module, RuntimeFilterNorm)}
     if not norms:
         pytest.skip("the recipe keeps its statistics in int16")
     recorded: dict[str, tuple[float, float]] = {}
     for name, norm in norms.items():
 
-        def record(moments: object, c: object, norm: NormC23 = norm, name: str = name) -> tuple[torch.Tensor, torch.Tensor]:
+        def record(moments: object, c: object, norm: RuntimeFilterNorm = norm, name: str = name) -> tuple[torch.Tensor, torch.Tensor]:
             result = type(norm).statistics(norm, moments, c)  # type: ignore[arg-type]
             recorded[name] = (float(result[0]), float(result[1]))
             return result
@@ -365,7 +365,8 @@ def test_stereo_networks_equal_torch_too(recipe: Recipe) -> None:
 
 def test_a_layer_without_integer_form_is_refused_by_name() -> None:
     network = tiny_network(tiny_spec())
-    unknown = type("UnknownNorm", (nn.Identity,), {"__module__": float_layers.__name__})
-    network.masker.bottleneck[0] = unknown()  # type: ignore[union-attr,index]
-    with pytest.raises(UserError, match=r"masker\.bottleneck\.0 \(UnknownNorm\) has no integer form"):
+    network.masker.bottleneck[0] = nn.Hardswish()  # type: ignore[union-attr,index]
+    with pytest.raises(
+        UserError, match=r"layer masker\.bottleneck\.0 \(Hardswish\) has no integer form yet: it computes 'hardswish' itself"
+    ):
         quantize(network, RECIPES[0])

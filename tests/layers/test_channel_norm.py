@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from torch import Tensor, nn
 
-from pipeline.layers.elementwise.float import ChannelLayerNorm
-from pipeline.layers.norms.channel_norm import NormCln, _energy_index, amplification_table, gain_table, subtract_mean
+from pipeline.layers.channel_norm.float import ChannelLayerNorm
+from pipeline.layers.channel_norm.quantized import QuantizedChannelNorm, amplification_table, energy_codes, gain_table, subtract_mean
 from pipeline.quantization.fold_affine import fold_affine
 from pipeline.quantization.grid import ActivationQuantizer
-from pipeline.quantization.quantize import Recipe, freeze_statistics, set_observing, trace
+from pipeline.quantization.quantize import freeze_statistics, set_observing
+from pipeline.quantization.recipe import Recipe
+from pipeline.quantization.trace import trace
 from tests.tiny import NORMS, quantized_network, tiny_network, tiny_spec, waveforms
 
 FRAMES, RANGE_DB = 400, 46
@@ -32,8 +34,8 @@ def activations(seed: int, channels: int, offset: float = 0.0) -> Tensor:
     return torch.from_numpy(np.where(x < 0, 0.2 * x, x)).float()
 
 
-def observed_norm(channels: int, offset: float = 0.0) -> tuple[NormCln, ActivationQuantizer]:
-    norm, before = NormCln(ChannelLayerNorm(channels)), ActivationQuantizer()
+def observed_norm(channels: int, offset: float = 0.0) -> tuple[QuantizedChannelNorm, ActivationQuantizer]:
+    norm, before = QuantizedChannelNorm(ChannelLayerNorm(channels)), ActivationQuantizer()
     norm.connect([before])
     both = nn.ModuleList([norm, before]).train()
     set_observing(both, True)
@@ -49,7 +51,7 @@ def grid(quantizer: nn.Module) -> tuple[float, float]:
     return float(scale), float(zero_point)
 
 
-def recipe(norm: NormCln, q: Array, s_x: float, z_x: float) -> Array:
+def recipe(norm: QuantizedChannelNorm, q: Array, s_x: float, z_x: float) -> Array:
     """Output codes of the integer recipe, one line a step, on the codes q [T, C] less the zero point."""
     assert isinstance(norm.output_quantizer, ActivationQuantizer)
     channels = q.shape[1]
@@ -189,7 +191,7 @@ def test_gains_bring_any_energy_to_one(log2: float, channels: int) -> None:
     def index(value: float, top: float) -> int:
         scale = torch.tensor(top**2 * channels / 255)
         scales = (scale, scale / 16)
-        return int(_energy_index(torch.full((1, 1, channels), value), torch.tensor(1.0), scales))
+        return int(energy_codes(torch.full((1, 1, channels), value), torch.tensor(1.0), scales))
 
     first = float(amplification_table()[index(deviation, 0.5)])
     amplified = first * deviation
@@ -205,7 +207,7 @@ def test_gains_bring_any_energy_to_one(log2: float, channels: int) -> None:
 def test_every_recipe_takes_causal_networks(kind: str) -> None:
     spec = tiny_spec(causal=True)
     twin = quantized_network(spec, Recipe("fqss", kind))  # type: ignore[arg-type]
-    assert sum(isinstance(module, NormCln) for module in twin.modules()) == 5
+    assert sum(isinstance(module, QuantizedChannelNorm) for module in twin.modules()) == 5
     network, mixture = tiny_network(spec).eval(), waveforms(1, spec.segment_samples, 40)
     with torch.no_grad():
         expected, got = network(mixture), twin(mixture)
@@ -230,7 +232,7 @@ def test_folded_network_is_the_same_function_away_from_the_padding() -> None:
     mixture = waveforms(1, spec.segment_samples, 3)
     with torch.no_grad():
         expected = network(mixture)
-        assert fold_affine(network, trace(network), ChannelLayerNorm)
+        assert fold_affine(network, trace(network), Recipe("fqss", "c23"))
         got = network(mixture)
     padded = 16 + 8 * 2 * (1 + 2)  # a kernel of samples and two dilated kernels of three frames
     torch.testing.assert_close(got[..., padded:], expected[..., padded:], rtol=1e-3, atol=1e-4)
@@ -238,7 +240,7 @@ def test_folded_network_is_the_same_function_away_from_the_padding() -> None:
 
 def test_folding_leaves_other_norms_alone() -> None:
     network = tiny_network(tiny_spec())
-    assert not fold_affine(network, trace(network), ChannelLayerNorm)
+    assert not fold_affine(network, trace(network), Recipe("fqss", "c23"))
 
 
 def test_a_causal_twin_does_not_look_ahead() -> None:

@@ -10,21 +10,21 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pipeline.layers.attention.float import BiLstm as FloatBiLstm
-from pipeline.layers.lstm.quantized import BiLstm
+from pipeline.layers.lstm.float import BiLstm
+from pipeline.layers.lstm.quantized import QuantizedBiLstm
 from pipeline.quantization.grid import ActivationQuantizer, SymmetricQuantizer, straight_through
 from pipeline.quantization.quantize import range_parameters
 
 SEQUENCES, STEPS, CHANNELS, HID_CHAN = 5, 24, 12, 10
 
 
-def quantized(gain: float = 1.0, rectified: bool = False) -> tuple[BiLstm, FloatBiLstm, Tensor]:
+def quantized(gain: float = 1.0, rectified: bool = False) -> tuple[QuantizedBiLstm, BiLstm, Tensor]:
     torch.manual_seed(0)
-    original = FloatBiLstm(CHANNELS, HID_CHAN, rectified)
+    original = BiLstm(CHANNELS, HID_CHAN, rectified)
     with torch.no_grad():
         for parameter in original.parameters():
             parameter.mul_(gain)
-    layer, before = BiLstm(original), ActivationQuantizer()
+    layer, before = QuantizedBiLstm(original), ActivationQuantizer()
     layer.connect([before])
     x = torch.randn(SEQUENCES, STEPS, CHANNELS)
     before.observe(x)
@@ -64,7 +64,7 @@ def straight(x: Tensor, exponent: int) -> Tensor:
     return straight_through((x * 2.0**exponent).round().clamp(-32768, 32767) / 2.0**exponent, x)
 
 
-def step_by_step(layer: BiLstm, x: Tensor) -> Tensor:
+def step_by_step(layer: QuantizedBiLstm, x: Tensor) -> Tensor:
     """The same rounding, one sequence of plain torch operations a direction, gradients by autograd."""
     weights, recurrents, biases = (
         value.chunk(2)

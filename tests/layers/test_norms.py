@@ -7,17 +7,17 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline.layers.elementwise.float import GlobalLayerNorm
-from pipeline.layers.norms.int16_elementwise import NormB14
-from pipeline.layers.norms.quantized import Moments, QuantizedNorm, _FloatStatistics
-from pipeline.layers.norms.runtime_filter import NormC23
-from pipeline.layers.norms.scalar_gain import NormC25
+from pipeline.layers.global_norm.float import GlobalLayerNorm
+from pipeline.layers.global_norm.recipes.int16_elementwise import Int16ElementwiseNorm
+from pipeline.layers.global_norm.recipes.runtime_filter import RuntimeFilterNorm
+from pipeline.layers.global_norm.recipes.scalar_gain import ScalarGainNorm
+from pipeline.layers.quantized_norm import Moments, QuantizedNorm, _FloatStatistics
 from pipeline.quantization.grid import ActivationQuantizer
 from pipeline.quantization.quantize import set_observing
 from tests.tiny import NORMS
 
 FRAMES, CHANNELS = 300, 16
-KINDS: dict[str, type[QuantizedNorm]] = {"c23": NormC23, "c25": NormC25, "b14": NormB14}
+KINDS: dict[str, type[QuantizedNorm]] = {"c23": RuntimeFilterNorm, "c25": ScalarGainNorm, "b14": Int16ElementwiseNorm}
 HEADROOM = 1.2
 Array = np.ndarray
 
@@ -90,7 +90,7 @@ def c23(norm: QuantizedNorm, q: Array, s_x: float, _: float) -> Array:
 
 
 def c25(norm: QuantizedNorm, q: Array, s_x: float, _: float) -> Array:
-    assert isinstance(norm, NormC25) and isinstance(norm.output_quantizer, ActivationQuantizer)
+    assert isinstance(norm, ScalarGainNorm) and isinstance(norm.output_quantizer, ActivationQuantizer)
     mean, amount, rstd_scale = c_statistics(norm, q, s_x)
     scale, zero_point = (float(value) for value in norm.mean_grid())
     centre = (np.clip(rounded(mean / 128 * s_x / scale) + zero_point, -128, 127) - zero_point) * scale
@@ -182,7 +182,7 @@ def test_inputs_beyond_the_observed_levels_stay_finite(kind: str) -> None:
 def test_every_runtime_forms_the_same_multiplier_of_the_product(level: float) -> None:
     """LiteRT forms s_a * s_b / s_out in float32, TFLM in double; both keep 31 bits of it."""
     norm, _ = observed_norm("c25", 0.5)
-    assert isinstance(norm, NormC25) and isinstance(norm.output_quantizer, ActivationQuantizer)
+    assert isinstance(norm, ScalarGainNorm) and isinstance(norm.output_quantizer, ActivationQuantizer)
     with torch.no_grad():
         norm.output_quantizer.maximum.mul_(level)
     scales = [norm.rstd_grid().numpy(), *(quantizer.grid()[0].numpy() for quantizer in (norm.centred_quantizer, norm.output_quantizer))]
@@ -190,7 +190,7 @@ def test_every_runtime_forms_the_same_multiplier_of_the_product(level: float) ->
     double = scales[1].astype(float) * scales[0].astype(float) / scales[2].astype(float)
     parts = [np.frexp(np.float64(multiplier)) for multiplier in (single, double)]
     assert len({(round(mantissa * 2**31), exponent) for mantissa, exponent in parts}) == 1
-    plain = NormC23.constants(norm)
+    plain = RuntimeFilterNorm.constants(norm)
     assert 1 < float(norm.rstd_grid() * plain.x_scale / plain.rstd_scale) < 1 + 2**-9
 
 
@@ -238,7 +238,7 @@ def test_gradients_of_the_statistics_are_those_of_their_formulas(axes: tuple[int
     torch.testing.assert_close(leaf.grad, plain.grad, rtol=1e-9, atol=1e-12)
 
 
-def values_and_gradients(norm: NormC25, values: torch.Tensor) -> list[torch.Tensor]:
+def values_and_gradients(norm: ScalarGainNorm, values: torch.Tensor) -> list[torch.Tensor]:
     """y, then the gradients of x and of the four ends of ranges."""
     x = values.clone().requires_grad_()
     assert isinstance(norm.output_quantizer, ActivationQuantizer)
@@ -255,7 +255,7 @@ def values_and_gradients(norm: NormC25, values: torch.Tensor) -> list[torch.Tens
 def test_one_pass_equals_the_four_operations(offset: float, narrowed: tuple[float, float]) -> None:
     """As in eval mode, also where one grid or both saturate: outputs to the bit, gradients to the order of their sums."""
     norm, before = observed_norm("c25", offset)
-    assert isinstance(norm, NormC25) and isinstance(norm.output_quantizer, ActivationQuantizer)
+    assert isinstance(norm, ScalarGainNorm) and isinstance(norm.output_quantizer, ActivationQuantizer)
     with torch.no_grad():
         for quantizer, share in zip((norm.centred_quantizer, norm.output_quantizer), narrowed, strict=True):
             quantizer.minimum.mul_(share)
@@ -273,7 +273,7 @@ def test_one_pass_equals_the_four_operations(offset: float, narrowed: tuple[floa
 def test_the_compiled_pass_equals_the_plain_one() -> None:
     """Training may run it compiled; the forward pass must not differ by a bit from what is exported."""
     norm, before = observed_norm("c25", 0.5)
-    assert isinstance(norm, NormC25)
+    assert isinstance(norm, ScalarGainNorm)
     norm.train().frozen = True
     x = before(activations(100, 0.5)).detach()
     plain = values_and_gradients(norm, x)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pipeline.layers.attention.quantized import PositionTable
-from pipeline.quantization.quantize import Recipe
+from pipeline.layers.tables.quantized import QuantizedPositionTable
+from pipeline.quantization.recipe import Recipe
 from pipeline.training.qat import grouped_by_rate
 from tests.tiny import mixtures, quantized_network, tiny_sepformer
 
@@ -15,7 +15,7 @@ from tests.tiny import mixtures, quantized_network, tiny_sepformer
 def test_training_leaves_the_tables_of_a_path_on_one_grid(path: str) -> None:
     spec = tiny_sepformer()
     network = quantized_network(spec, Recipe("fqss", "c25")).train()
-    tables = [module for name, module in network.named_modules() if isinstance(module, PositionTable) and path in name]
+    tables = [module for name, module in network.named_modules() if isinstance(module, QuantizedPositionTable) and path in name]
     outputs_before = [table.output_quantizer.maximum.item() for table in tables]
     optimizer = torch.optim.Adam(grouped_by_rate(network, 1e-2))
     for seed in range(2):

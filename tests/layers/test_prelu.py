@@ -5,16 +5,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.layers.elementwise.float import Prelu as FloatPrelu
-from pipeline.layers.elementwise.quantized import TIE_BREAK, Prelu
+from pipeline.layers.prelu.float import Prelu
+from pipeline.layers.prelu.quantized import TIE_BREAK, QuantizedPrelu
 from pipeline.quantization.grid import ActivationQuantizer
 
 ends = st.tuples(st.floats(-20, -0.01), st.floats(0.01, 20))
 slopes = st.floats(-0.9, 0.9)
 
 
-def prelu(low: float, high: float, slope: float) -> Prelu:
-    layer = Prelu(FloatPrelu(init=slope))
+def prelu(low: float, high: float, slope: float) -> QuantizedPrelu:
+    layer = QuantizedPrelu(Prelu(init=slope))
     assert isinstance(layer.output_quantizer, ActivationQuantizer)
     with torch.no_grad():
         layer.output_quantizer.minimum.fill_(low)
@@ -57,7 +57,7 @@ def test_every_code_is_that_of_the_formula_in_whole_numbers(span: tuple[float, f
         assert abs(code - wanted) < 1e-3 or abs(ratio - int(ratio // 1) - 0.5) < 1e-4  # the float32 quotient may round a tie otherwise
 
 
-def values_and_gradients(layer: Prelu, values: torch.Tensor) -> list[torch.Tensor]:
+def values_and_gradients(layer: QuantizedPrelu, values: torch.Tensor) -> list[torch.Tensor]:
     """y, and the gradients of x, slope, minimum and maximum."""
     x = values.clone().requires_grad_()
     quantizer = layer.grid_quantizer()

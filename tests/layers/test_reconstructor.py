@@ -4,9 +4,10 @@ import torch
 from torch.nn import functional
 
 from export_specs.foundation.errors import UserError
+from pipeline.layers.decoder.float import Decoder
 from pipeline.layers.decoder.quantized import ByteDecoder, ReconstructingDecoder
-from pipeline.layers.elementwise.float import Decoder
-from pipeline.quantization.quantize import Recipe, Variant, quantize, set_observing
+from pipeline.quantization.quantize import quantize, set_observing
+from pipeline.quantization.recipe import Recipe, Variant
 from tests.tiny import quantized_network, tiny_network, tiny_spec, waveforms
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from pipeline.layers.elementwise.float import Encoder
+from pipeline.layers.encoder.float import Encoder
 from pipeline.layers.encoder.quantized import INPUT_SCALE, ByteEncoder, SplitEncoder, split
 
 ALL = np.arange(-32768, 32768)

@@ -3,8 +3,9 @@
 import torch
 from torch.nn import functional
 
+from pipeline.layers.decoder.float import FrameDecoder
 from pipeline.layers.decoder.quantized import ReconstructingDecoder
-from pipeline.layers.encoder.float import FrameDecoder, RectifiedEncoder
+from pipeline.layers.encoder.float import RectifiedEncoder
 from pipeline.layers.encoder.quantized import SplitEncoder, split
 from pipeline.quantization.quantize import set_observing
 from tests.tiny import waveforms

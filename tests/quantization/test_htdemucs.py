@@ -11,17 +11,19 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.layers.attention import float as sequence_layers
+from pipeline.layers.activation import Activation, QuantizedActivation
+from pipeline.layers.attention.float import CrossHeads
+from pipeline.layers.attention.quantized import QuantizedCrossHeads
+from pipeline.layers.branch_ends.float import FirstTimeConv, LastSpectrumUpsampling, LastTimeUpsampling
 from pipeline.layers.branch_ends.quantized import ReconstructingUpsampling, SplitConvolution
-from pipeline.layers.convolution import float as convolutions
-from pipeline.layers.convolution.quantized import Activation, CrossHeads
-from pipeline.layers.elementwise import float as layers
-from pipeline.layers.norms.channel_norm import energy_coarseness
-from pipeline.layers.norms.sequences_norm import NormSequences
+from pipeline.layers.channel_norm.quantized import energy_coarseness
+from pipeline.layers.plain import to_plain_layers
+from pipeline.layers.sequence_norm.float import SequencesNorm
+from pipeline.layers.sequence_norm.quantized import QuantizedSequencesNorm
 from pipeline.networks.htdemucs.cross_transformer import LayerScale
 from pipeline.quantization.grid import ActivationQuantizer, FixedQuantizer, ProductQuantizer, agreed_output, round_mantissa
-from pipeline.quantization.plain_layers import to_plain_layers
-from pipeline.quantization.quantize import Recipe, observe, quantize, set_observing
+from pipeline.quantization.quantize import observe, quantize, set_observing
+from pipeline.quantization.recipe import Recipe
 from tests.tiny import RECIPES, mixtures, quantized_network, recipe_name, tiny_htdemucs, tiny_network
 
 
@@ -81,7 +83,7 @@ def test_norm_of_sequences_is_group_norm_of_each(levels: float) -> None:
     torch.manual_seed(0)
     gains = 10 ** (-torch.linspace(0, levels, 6) / 20)
     x = (torch.randn(2, 6, 50, 4) + 0.3) * gains[:, None, None]
-    norm = NormSequences(layers.SequencesNorm(4))
+    norm = QuantizedSequencesNorm(SequencesNorm(4))
     source = on_grid(ActivationQuantizer(), float(x.min()), float(x.max()))
     norm.connect([source])
     codes = source(x).detach()
@@ -96,7 +98,7 @@ def test_norm_of_sequences_is_group_norm_of_each(levels: float) -> None:
 
 
 def test_norm_of_silent_sequences_is_silent() -> None:
-    norm = NormSequences(layers.SequencesNorm(4))
+    norm = QuantizedSequencesNorm(SequencesNorm(4))
     norm.connect([on_grid(ActivationQuantizer(), -1, 1)])
     set_observing(norm, True)
     norm.train()(torch.randn(1, 3, 20, 4).clamp(-1, 1))
@@ -106,7 +108,7 @@ def test_norm_of_silent_sequences_is_silent() -> None:
 
 def test_gelu_is_that_of_erf_but_for_what_the_sigmoid_leaves() -> None:
     """x * sigmoid(1.702 x) is 0.0203 away from GELU at most; grids add half a step of the output and of the gate times x."""
-    layer = Activation(layers.Activation("gelu"))
+    layer = QuantizedActivation(Activation("gelu"))
     source = on_grid(ActivationQuantizer(), -3.0, 3.0)
     layer.connect([source])
     on_grid(layer.output_quantizer, -0.2, 3.0)  # type: ignore[arg-type]
@@ -148,7 +150,7 @@ def test_product_quantizer_keeps_its_range() -> None:
 
 
 def test_splitter_of_a_branch_is_integer_arithmetic() -> None:
-    layer = SplitConvolution(convolutions.FirstTimeConv(2, 3, 8, 4, padding=2))
+    layer = SplitConvolution(FirstTimeConv(2, 3, 8, 4, padding=2))
     on_grid(layer.input_range, -3.0, 5.0)
     scale = layer.input_range.grid()[0]
     x = torch.randn(1, 500, 2) * 3
@@ -164,9 +166,7 @@ def test_reconstructor_untrained(spectral: bool, features: int, gain_db: float) 
     """With many features for the 8 outputs of a frame, what the high byte rounds away comes back in part. With few, the roundings of the
     block itself are as large: it has to be trained before it gains."""
     torch.manual_seed(0)
-    float_layer = (
-        convolutions.LastSpectrumUpsampling(features, 2, (8, 1), (4, 1)) if spectral else convolutions.LastTimeUpsampling(features, 2, 8, 4)
-    )
+    float_layer = LastSpectrumUpsampling(features, 2, (8, 1), (4, 1)) if spectral else LastTimeUpsampling(features, 2, 8, 4)
     layer = ReconstructingUpsampling(float_layer)  # type: ignore[arg-type]
     source = on_grid(ActivationQuantizer(), -2, 2)
     layer.connect([source])
@@ -184,7 +184,7 @@ def test_reconstructor_untrained(spectral: bool, features: int, gain_db: float) 
 def test_long_sequences_get_weights_of_16_bits() -> None:
     """Of 600 equal keys the int8 softmax leaves nothing; the outputs are the mean of the values all the same."""
 
-    layer = CrossHeads(sequence_layers.CrossHeads(2))
+    layer = QuantizedCrossHeads(CrossHeads(2))
     torch.manual_seed(0)
     query, memory = torch.zeros(1, 4, 8), torch.randn(1, 600, 16) + 0.5
     set_observing(layer, True)

@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from export_specs.schema import ModelSpec
-from pipeline.layers.elementwise.quantized import Add, Pointwise
+from pipeline.layers.add import QuantizedAdd
+from pipeline.layers.pointwise import QuantizedPointwise
 from pipeline.quantization.noise import layer_noise
-from pipeline.quantization.quantize import Recipe
+from pipeline.quantization.recipe import Recipe
 from tests.tiny import mixtures, quantized_network, tiny_dptnet, tiny_htdemucs, tiny_sepformer, tiny_spec, waveforms
 
 
@@ -48,7 +49,7 @@ def test_a_sum_has_the_noise_of_its_grid() -> None:
     noise = next(noise for noise in layer_noise(network, heard) if noise.kind == "Add")
     outputs: list[torch.Tensor] = []
     layer = network.get_submodule(noise.layer)
-    assert isinstance(layer, Add)
+    assert isinstance(layer, QuantizedAdd)
     layer.register_forward_hook(lambda _, __, output: outputs.append(output))
     with torch.no_grad():
         network(heard)
@@ -62,7 +63,7 @@ def test_coarser_weights_are_the_noise_of_their_layer_alone() -> None:
     before = {noise.layer: noise for noise in layer_noise(network, heard)}
     name = next(name for name, noise in before.items() if noise.kind == "Pointwise")
     layer = network.get_submodule(name)
-    assert isinstance(layer, Pointwise)
+    assert isinstance(layer, QuantizedPointwise)
     with torch.no_grad():
         layer.weight_quantizer.range.mul_(16)
     after = {noise.layer: noise for noise in layer_noise(network, heard)}

@@ -9,9 +9,11 @@ import pytest
 import torch
 
 from export_specs.schema import ModelSpec
-from pipeline.layers.elementwise.quantized import QuantizedLayer
-from pipeline.quantization.plain_layers import to_plain_layers
-from pipeline.quantization.quantize import Recipe, quantize, trace
+from pipeline.layers.plain import to_plain_layers
+from pipeline.layers.quantized_layer import QuantizedLayer
+from pipeline.quantization.quantize import quantize
+from pipeline.quantization.recipe import Recipe
+from pipeline.quantization.trace import trace
 from tests.tiny import tiny_dptnet, tiny_network, tiny_sepformer, waveforms
 
 NETWORKS = pytest.mark.parametrize("spec", [tiny_sepformer, tiny_dptnet], ids=["sepformer", "dptnet"])

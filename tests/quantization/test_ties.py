@@ -8,10 +8,9 @@ import torch
 from scipy.special import expit
 
 from export_specs.schema import ModelSpec
-from pipeline.layers.elementwise.float import Pointwise as FloatPointwise
-from pipeline.layers.elementwise.quantized import Pointwise
+from pipeline.layers.pointwise import Pointwise, QuantizedPointwise
 from pipeline.quantization import ties
-from pipeline.quantization.quantize import Recipe
+from pipeline.quantization.recipe import Recipe
 from pipeline.quantization.ties import MARGIN, avoid_ties, tie_distance
 from tests.tiny import quantized_network, tiny_dptnet, tiny_htdemucs
 
@@ -27,7 +26,7 @@ def test_distance_is_that_of_the_table(activation: str, table: object) -> None:
 @pytest.mark.parametrize("activation", ["sigmoid", "tanh"])
 @pytest.mark.parametrize("end", [1.7, 3.0, 5.5, 7.08, 9.3])
 def test_range_is_widened_until_no_code_is_next_to_a_tie(activation: str, end: float) -> None:
-    layer = Pointwise(FloatPointwise(2, 2, activation=activation))
+    layer = QuantizedPointwise(Pointwise(2, 2, activation=activation))
     with torch.no_grad():
         layer.input_quantizer.minimum.fill_(-0.8 * end)
         layer.input_quantizer.maximum.fill_(end)

@@ -10,7 +10,7 @@ import torch
 
 from pipeline.checkpoints import saving
 from pipeline.data.training_set import TrainingMixtures
-from pipeline.quantization.quantize import Recipe
+from pipeline.quantization.recipe import Recipe
 from pipeline.training import loop, qat, teacher
 from tests.tiny import tiny_spec
 

@@ -18,7 +18,7 @@ from pipeline.data.evaluation_set import SetOptions, mixtures_to_judge, write_ev
 from pipeline.data.set_folder import Mixture
 from pipeline.data.sources import open_speech
 from pipeline.data.split import Split
-from pipeline.quantization.quantize import Recipe
+from pipeline.quantization.recipe import Recipe
 from pipeline.training.evaluate import Improvement, app, improvement, load_any
 from tests.tiny import quantized_network, tiny_music_spec, tiny_network, tiny_spec
 

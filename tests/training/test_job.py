@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from export_specs.foundation.errors import UserError
 from export_specs.schema import Hardware, ModelSpec
 from pipeline.networks.build import build_network
-from pipeline.quantization.quantize import Recipe
+from pipeline.quantization.recipe import Recipe
 from pipeline.training import __main__, job, loop, qat
 from pipeline.training.job import Job, run_job
 from pipeline.training.teacher import examples_an_epoch, train_teacher

@@ -11,7 +11,7 @@ import torch
 from export_specs.foundation.errors import UserError
 from pipeline.data.examples import training_examples
 from pipeline.data.sources import training_files
-from pipeline.quantization.quantize import Recipe
+from pipeline.quantization.recipe import Recipe
 from pipeline.training import loop, qat, teacher
 from pipeline.training.qat import load_quantized, train_quantized
 from tests.tiny import mixtures, tiny_music_spec, tiny_spec, write_tracks

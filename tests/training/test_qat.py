@@ -14,7 +14,7 @@ from export_specs.foundation.errors import UserError
 from export_specs.schema import ModelSpec
 from pipeline.losses.si_sdr import si_sdr
 from pipeline.quantization.grid import ActivationQuantizer
-from pipeline.quantization.quantize import Recipe
+from pipeline.quantization.recipe import Recipe
 from pipeline.training import qat
 from pipeline.training.qat import RANGE_RATE, QuantizedTask, grouped_by_rate, load_quantized, match_output_level, train_quantized
 from tests.tiny import RECIPES, quantized_network, recipe_name, tiny_dptnet, tiny_network, tiny_sepformer, tiny_spec, waveforms

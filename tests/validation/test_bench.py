@@ -13,7 +13,7 @@ from export_specs.file_metadata import FileMetadata
 from export_specs.schema import ModelSpec
 from pipeline.convert.convert import convert
 from pipeline.export.qdq import build_model
-from pipeline.quantization.quantize import Recipe
+from pipeline.quantization.recipe import Recipe
 from tests.tiny import quantized_network, tiny_music_spec, tiny_spec
 from validation.bench import THREADS, bench
 

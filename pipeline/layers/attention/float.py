@@ -1,48 +1,17 @@
-"""Layers of sequences [..., L, C]: attention, recurrence, position tables, and the norms that go with them."""
+"""Multi-head attention (Vaswani et al. 2017) of sequences [..., L, C]."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pipeline.layers.elementwise.float import activate
-
-
-class Linear(nn.Linear):
-    """Linear map of the channels [..., I] to [..., O], with the named activation."""
-
-    def __init__(self, in_channels: int, out_channels: int, activation: str = "linear") -> None:
-        super().__init__(in_channels, out_channels)
-        self.activation = activation
-
-    def forward(self, x: Tensor) -> Tensor:
-        return activate(super().forward(x), self.activation)
-
-
-class LayerNorm(nn.LayerNorm):
-    """Norm over the channels of each place of a sequence: [..., C]."""
-
-
-class GroupNorm(nn.GroupNorm):
-    """Norm over all places and channels of an example, [B, ..., C]: gLN as torch has it, whose parameters are ``weight`` and ``bias``."""
-
-    def __init__(self, channels: int, eps: float = 1e-5) -> None:
-        super().__init__(1, channels, eps)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x.movedim(-1, 1)).movedim(1, -1)
-
-
-class SequenceNorm(GroupNorm):
-    """Norm over the places and channels of each sequence, [B, ..., L, C]."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        normed: Tensor = super().forward(x.flatten(0, -3)).unflatten(0, x.shape[:-2])
-        return normed
+from pipeline.layers.accounting import Macs
+from pipeline.layers.named import named
+from pipeline.layers.pointwise import Linear, Pointwise
 
 
 class Attention(nn.Module):
@@ -64,6 +33,50 @@ class Attention(nn.Module):
         memory = x if memory is None else memory
         parts = zip((x, memory, memory), self.in_proj_weight.chunk(3), self.in_proj_bias.chunk(3), strict=True)
         result: Tensor = self.out_proj(attend([functional.linear(*part) for part in parts], self.heads))
+        return result
+
+    def projections(self) -> tuple[Tensor, Tensor]:
+        """Weight [3 C, C] and bias [3 C] with the logits' factor (C / heads)^-0.5.
+
+        Queries and keys take equal parts of it: they share a grid, so neither may shrink.
+        """
+        channels = self.in_proj_weight.shape[1]
+        factor = torch.ones(3 * channels)
+        factor[: 2 * channels] = (channels / self.heads) ** -0.25
+        return factor[:, None] * self.in_proj_weight.detach(), factor * self.in_proj_bias.detach()
+
+    def plain(self) -> nn.Module:
+        """Self-attention as one convolution to queries, keys and values, the heads, and another convolution."""
+        return named(in_proj=Pointwise.of(*self.projections()), heads=AttentionHeads(self.heads), out_proj=self.out_proj.plain())
+
+    def macs(self, inputs: tuple[Any, ...], output: Tensor) -> Macs:
+        """Projections, logits and weighted sum; the output projection is a layer of its own.
+
+        For attention to something else the paper's counter takes the whole packed projection three times: for queries, keys and values.
+        """
+        x, memory = inputs[0], inputs[-1]
+        products = 2 * x.numel() * memory.shape[-2]
+        single = (x.numel() + 2 * memory.numel()) * x.shape[-1]
+        return Macs(products + (single if memory is x else 3 * single), products + single)
+
+    def int8_weights(self) -> tuple[int, int]:
+        """A scale for each row of the three projections."""
+        return len(self.in_proj_weight), self.in_proj_weight.numel()
+
+
+class CrossAttention(nn.Module):
+    """An attention of x [B, L, C] to a memory [B, M, C], itself by default, by layers that have a quantized form."""
+
+    def __init__(self, layer: Attention) -> None:
+        super().__init__()
+        weight, bias = layer.projections()
+        channels = weight.shape[1]
+        self.query, self.memory = Pointwise.of(weight[:channels], bias[:channels]), Pointwise.of(weight[channels:], bias[channels:])
+        self.heads = CrossHeads(layer.heads)
+        self.out_proj = layer.out_proj.plain()
+
+    def forward(self, x: Tensor, memory: Tensor | None = None) -> Tensor:
+        result: Tensor = self.out_proj(self.heads(self.query(x), self.memory(x if memory is None else memory)))
         return result
 
 
@@ -94,41 +107,3 @@ def attend(projected: Sequence[Tensor], heads: int, scale: float | None = None) 
     query, key, value = (part.flatten(0, -3).unflatten(-1, (heads, -1)).transpose(1, 2) for part in projected)
     outputs = functional.scaled_dot_product_attention(query, key, value, scale=scale)  # [N, heads, L, C / heads]
     return outputs.transpose(1, 2).reshape(projected[0].shape)
-
-
-class BiLstm(nn.LSTM):
-    """One bidirectional LSTM, its output rectified where asked for: [..., L, C] to [..., L, 2 * hid_chan], forward before backward."""
-
-    def __init__(self, channels: int, hid_chan: int, rectified: bool = False) -> None:
-        super().__init__(channels, hid_chan, batch_first=True, bidirectional=True)
-        self.rectified = rectified
-
-    def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]  # its states are nobody's business here
-        if x.is_meta:  # where shapes alone are asked for, torch would unroll the recurrence
-            return x.new_empty(*x.shape[:-1], 2 * self.hidden_size)
-        hidden: Tensor = super().forward(x.flatten(0, -3))[0].unflatten(0, x.shape[:-2])
-        return functional.relu(hidden) if self.rectified else hidden
-
-
-class PositionTable(nn.Module):
-    """Adds a table of sines and cosines in turn (Vaswani et al. 2017) to sequences [..., L, C]; C must be even."""
-
-    def __init__(self, channels: int, rows: int = 2500) -> None:
-        super().__init__()
-        frequencies = torch.exp(torch.arange(0, channels, 2) * (-math.log(10000.0) / channels))
-        angles = torch.arange(rows)[:, None] * frequencies
-        self.pe: Tensor
-        self.register_buffer("pe", torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)[None])
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.rows(x.shape[-2])
-
-    def rows(self, length: int) -> Tensor:
-        """The first rows of the table [1, L, C].
-
-        Raises:
-            ValueError: the table is shorter.
-        """
-        if length > self.pe.shape[1]:
-            raise ValueError(f"a sequence of {length} is longer than its position table of {self.pe.shape[1]}")
-        return self.pe[:, :length]

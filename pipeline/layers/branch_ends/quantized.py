@@ -9,16 +9,16 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from pipeline.layers.convolution import float as convolutions
+from pipeline.layers.branch_ends.float import FirstSpectrumConv, FirstTimeConv, LastSpectrumUpsampling, LastTimeUpsampling
 from pipeline.layers.convolution.quantized import Convolution, Upsampling
 from pipeline.layers.decoder.quantized import least_squares_inverse
-from pipeline.layers.elementwise.quantized import quantized_bias
 from pipeline.layers.encoder.quantized import split
+from pipeline.layers.quantized_layer import quantized_bias
 from pipeline.quantization.grid import QMAX, QMIN, ActivationQuantizer, SymmetricQuantizer, WeightQuantizer, straight_through
 
 BYTE = 256
-FirstConv = convolutions.FirstTimeConv | convolutions.FirstSpectrumConv
-LastUpsampling = convolutions.LastTimeUpsampling | convolutions.LastSpectrumUpsampling
+FirstConv = FirstTimeConv | FirstSpectrumConv
+LastUpsampling = LastTimeUpsampling | LastSpectrumUpsampling
 
 
 class InputConvolution(Convolution):
@@ -102,7 +102,7 @@ class ReconstructingUpsampling(ByteUpsampling):
         self.analysis_quantizer = WeightQuantizer(self.analysis)
         self.reanalysis_quantizer, self.residue_quantizer = ActivationQuantizer(), ActivationQuantizer()
         self.correction_weight: nn.Parameter | None = None
-        if isinstance(layer, convolutions.LastSpectrumUpsampling):
+        if isinstance(layer, LastSpectrumUpsampling):
             self.correction_weight = nn.Parameter(self.weight.detach().clone())
             self.correction_bias = nn.Parameter(torch.zeros(len(self.weight)))
             self.correction_weight_quantizer = WeightQuantizer(self.correction_weight)

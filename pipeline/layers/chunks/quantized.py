@@ -1,17 +1,17 @@
-"""Quantized twins of the layers in ``pipeline/layers/chunks/float.py``."""
+"""Quantized twins of chunks: two only move codes, the third adds two of them."""
 
 from __future__ import annotations
 
 from torch import Tensor
 
-from pipeline.layers.chunks import float as float_chunks
-from pipeline.layers.elementwise.quantized import QuantizedLayer, Rearrangement
+from pipeline.layers.chunks.float import MergeChunks, SplitChunks, TransposeChunks
+from pipeline.layers.quantized_layer import QuantizedLayer, Rearrangement
 
 
-class SplitChunks(Rearrangement):
+class QuantizedSplitChunks(Rearrangement):
     """Frames [B, F, C] to chunks [B, S, K, C]; the padding is the code of 0."""
 
-    def __init__(self, layer: float_chunks.SplitChunks) -> None:
+    def __init__(self, layer: SplitChunks) -> None:
         super().__init__()
         self.layer = layer
         self.chunk_size = layer.chunk_size
@@ -21,20 +21,20 @@ class SplitChunks(Rearrangement):
         return chunks
 
 
-class TransposeChunks(Rearrangement):
+class QuantizedTransposeChunks(Rearrangement):
     """Chunks [B, S, K, C] to the frames at each place in them [B, K, S, C], or back."""
 
-    def __init__(self, _: float_chunks.TransposeChunks) -> None:
+    def __init__(self, _: TransposeChunks) -> None:
         super().__init__()
 
     def forward(self, chunks: Tensor) -> Tensor:
         return chunks.transpose(1, 2).contiguous()
 
 
-class MergeChunks(QuantizedLayer):
+class QuantizedMergeChunks(QuantizedLayer):
     """Chunks [B, S, K, C] to frames [B, F, C], each the sum of two int8 codes."""
 
-    def __init__(self, layer: float_chunks.MergeChunks) -> None:
+    def __init__(self, layer: MergeChunks) -> None:
         super().__init__()
         self.layer = layer
 

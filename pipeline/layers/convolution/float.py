@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
-from torch.nn import functional
+from typing import Any
 
-from pipeline.layers.elementwise.float import activate
+from torch import Tensor, nn
+
+from pipeline.layers.accounting import Macs, alike, transposed_convolution
+from pipeline.layers.activation import activate
+from pipeline.layers.gated import Gated
+from pipeline.layers.pointwise import Pointwise, with_activation
 
 
 class TimeConv(nn.Conv1d):
@@ -29,6 +33,23 @@ class TimeConv(nn.Conv1d):
         result: Tensor = activate(y, self.activation).unflatten(0, x.shape[:-2])
         return result
 
+    def like(self, out_channels: int) -> TimeConv:
+        """Another one of this class with other output channels, new weights and no activation."""
+        settings = self.kernel_size[0], self.stride[0], self.dilation[0], int(self.padding[0])
+        return type(self)(self.in_channels, out_channels, *settings)
+
+    def plain(self) -> nn.Module:
+        """As :func:`plain_convolution`."""
+        return plain_convolution(self)
+
+    def macs(self, inputs: tuple[Any, ...], output: Tensor) -> Macs:
+        """Outputs are counted before a glu halves them."""
+        return alike(output.numel() // output.shape[-1] * self.weight.numel())
+
+    def int8_weights(self) -> tuple[int, int]:
+        """A scale for each output channel."""
+        return len(self.weight), self.weight.numel()
+
 
 class SpectrumConv(nn.Conv2d):
     """Convolution of a spectrogram [B, Fr, T, I] to [B, Fr', T', O], with the named activation (glu halves O)."""
@@ -42,12 +63,56 @@ class SpectrumConv(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         return activate(super().forward(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1), self.activation)
 
+    def like(self, out_channels: int) -> SpectrumConv:
+        """Another one of this class with other output channels, new weights and no activation."""
+        kernel, padding = (self.kernel_size[0], self.kernel_size[1]), (int(self.padding[0]), int(self.padding[1]))
+        return type(self)(self.in_channels, out_channels, kernel, self.stride[0], padding, "linear")
+
+    def plain(self) -> nn.Module:
+        """As :func:`plain_convolution`."""
+        return plain_convolution(self)
+
+    def macs(self, inputs: tuple[Any, ...], output: Tensor) -> Macs:
+        """Outputs are counted before a glu halves them."""
+        return alike(output.numel() // output.shape[-1] * self.weight.numel())
+
+    def int8_weights(self) -> tuple[int, int]:
+        """A scale for each output channel."""
+        return len(self.weight), self.weight.numel()
+
+
+def plain_convolution(layer: TimeConv | SpectrumConv) -> nn.Module:
+    """A convolution and its activation as layers of their own; a gated one as two of them, a sigmoid and a product."""
+    if layer.activation == "glu":
+        half = layer.out_channels // 2
+        return Gated(linear_part(layer, slice(half)), linear_part(layer, slice(half, None)))
+    return with_activation(linear_part(layer), layer.activation)
+
+
+def linear_part(layer: TimeConv | SpectrumConv, channels: slice = slice(None)) -> nn.Module:
+    """A convolution without its activation, with some of its output channels; of one tap, as a 1x1 convolution."""
+    assert layer.bias is not None
+    weight, bias = layer.weight.detach()[channels], layer.bias.detach()[channels]
+    if layer.weight[0, 0].numel() == 1:
+        return Pointwise.of(weight.flatten(1), bias)
+    part = layer.like(len(bias))
+    part.weight, part.bias = nn.Parameter(weight.clone()), nn.Parameter(bias.clone())
+    return part
+
 
 class TimeUpsampling(nn.ConvTranspose1d):
     """Transposed convolution over time: [B, T, I] to [B, (T - 1) * stride + kernel_size, O]."""
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         return super().forward(x.transpose(1, 2), output_size).transpose(1, 2)
+
+    def macs(self, inputs: tuple[Any, ...], output: Tensor) -> Macs:
+        """Those of a transposed convolution."""
+        return transposed_convolution(inputs[0], output, self.out_channels, self.kernel_size[0], self.stride[0])
+
+    def int8_weights(self) -> tuple[int, int]:
+        """A scale for each output channel."""
+        return self.out_channels, self.weight.numel()
 
 
 class SpectrumUpsampling(nn.ConvTranspose2d):
@@ -56,59 +121,10 @@ class SpectrumUpsampling(nn.ConvTranspose2d):
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         return super().forward(x.permute(0, 3, 1, 2), output_size).permute(0, 2, 3, 1)
 
+    def macs(self, inputs: tuple[Any, ...], output: Tensor) -> Macs:
+        """Those of a transposed convolution."""
+        return transposed_convolution(inputs[0], output, self.out_channels, self.kernel_size[0], self.stride[0])
 
-class FirstTimeConv(TimeConv):
-    """The first layer of a waveform's branch, which FQSS gives a splitter."""
-
-
-class FirstSpectrumConv(SpectrumConv):
-    """The first layer of a spectrogram's branch, which FQSS gives a splitter."""
-
-
-class LastTimeUpsampling(TimeUpsampling):
-    """The last layer of a waveform's branch, which FQSS gives a reconstructor."""
-
-
-class LastSpectrumUpsampling(SpectrumUpsampling):
-    """The last layer of a spectrogram's branch, which FQSS gives a reconstructor."""
-
-
-class PadToStride(nn.Module):
-    """Zeros behind a waveform [B, T, C], up to a multiple of ``stride``."""
-
-    def __init__(self, stride: int) -> None:
-        super().__init__()
-        self.stride = stride
-
-    def forward(self, x: Tensor) -> Tensor:
-        return functional.pad(x, (0, 0, 0, -x.shape[1] % self.stride))
-
-
-class Crop(nn.Module):
-    """As many bins or samples as the second tensor has, [B, T, C] or [B, Fr, T, C], without the first ``start``."""
-
-    def __init__(self, start: int) -> None:
-        super().__init__()
-        self.start = start
-
-    def forward(self, x: Tensor, like: Tensor) -> Tensor:
-        return x[:, self.start : self.start + like.shape[1]]
-
-
-class JoinBins(nn.Module):
-    """A spectrogram [B, Fr, T, C] as one sequence [B, Fr * T, C]."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x.flatten(1, 2)
-
-
-class SplitBins(nn.Module):
-    """One sequence [B, Fr * T, C] as a spectrogram [B, Fr, T, C] of ``bins`` frequencies."""
-
-    def __init__(self, bins: int) -> None:
-        super().__init__()
-        self.bins = bins
-
-    def forward(self, x: Tensor) -> Tensor:
-        split: Tensor = x.unflatten(1, (self.bins, -1))
-        return split
+    def int8_weights(self) -> tuple[int, int]:
+        """A scale for each output channel."""
+        return self.out_channels, self.weight.numel()

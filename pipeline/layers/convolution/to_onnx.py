@@ -1,4 +1,4 @@
-"""Convolutions over planes and over time, padding and cropping, activations of their own, and tables.
+"""Convolutions over planes and over time as ONNX nodes.
 
 A spectrogram is a chain of frames [1, C, Fr * T], frequency after frequency; two-dimensional convolutions see it as [1, C, Fr, T].
 """
@@ -9,23 +9,20 @@ from dataclasses import replace
 
 import numpy as np
 
-from export_specs.foundation.errors import UserError
 from pipeline.export.qdq_graph import GraphBuilder, Value
-from pipeline.layers.convolution import quantized as planes
-from pipeline.layers.convolution.quantized import GELU_SLOPE
+from pipeline.layers.convolution.quantized import Convolution, Upsampling
 
 PLANE = "plane"  # last part of the names of tensors [1, C, Fr, T], by which a runtime's adapter knows their layout
-UNIT_CODE = 64
 
 
-def emit_convolution(graph: GraphBuilder, layer: planes.Convolution, inputs: list[Value], name: str) -> Value:
+def emit_convolution(graph: GraphBuilder, layer: Convolution, inputs: list[Value], name: str) -> Value:
     """Conv of a plane, or of one sequence over time."""
     (x,) = inputs
     assert layer.bias is not None
     return write_convolution(graph, layer, x, layer.bias.detach().numpy(), name)
 
 
-def write_convolution(graph: GraphBuilder, layer: planes.Convolution, x: Value, bias: np.ndarray, name: str) -> Value:
+def write_convolution(graph: GraphBuilder, layer: Convolution, x: Value, bias: np.ndarray, name: str) -> Value:
     """Conv with a float bias that is quantized here."""
     assert x.sequences is not None
     codes, scale = layer.weight_quantizer.codes(layer.weight).numpy(), layer.weight_quantizer.scale().numpy()
@@ -63,7 +60,7 @@ def write_plane(graph: GraphBuilder, edge: str, name: str, channels: int, sizes:
     return replace(written, name=name, sequences=sizes[0])
 
 
-def emit_upsampling(graph: GraphBuilder, layer: planes.Upsampling, inputs: list[Value], name: str, quantizer: object = None) -> Value:
+def emit_upsampling(graph: GraphBuilder, layer: Upsampling, inputs: list[Value], name: str, quantizer: object = None) -> Value:
     """ConvTranspose over the frequencies of a plane, or over time; on the layer's own output grid unless another is given."""
     (x,) = inputs
     codes, scale = layer.weight_quantizer.codes(layer.weight).numpy(), layer.weight_quantizer.scale().numpy()
@@ -80,7 +77,7 @@ def upsampling_weight(graph: GraphBuilder, codes: np.ndarray, scale: np.ndarray,
     return graph.weight(name, turned[..., None] if x.sequences > 1 else turned, scale, 1)
 
 
-def write_upsampling(graph: GraphBuilder, layer: planes.Upsampling, x: Value, operands: list[str], name: str, quantizer: object) -> Value:
+def write_upsampling(graph: GraphBuilder, layer: Upsampling, x: Value, operands: list[str], name: str, quantizer: object) -> Value:
     """ConvTranspose with a weight and, where there is one, a bias."""
     assert x.sequences is not None
     plane = x.sequences > 1
@@ -89,66 +86,3 @@ def write_upsampling(graph: GraphBuilder, layer: planes.Upsampling, x: Value, op
     bins, frames = (x.sequences, x.frames // x.sequences) if plane else (1, x.frames)
     longer = ((bins if plane else frames) - 1) * layer.stride + layer.kernel_size
     return write_plane(graph, edge, name, len(layer.weight), (longer, frames) if plane else (1, longer), quantizer, plane)
-
-
-def emit_activation(graph: GraphBuilder, layer: planes.Activation, inputs: list[Value], name: str) -> Value:
-    """Sigmoid; or, as GELU, the product with one of the same codes on a coarser grid.
-
-    The codes get there by a product with a constant, because a tensor has one grid: its factor of the codes is exactly 1.
-    """
-    (x,) = inputs
-    if layer.activation == "sigmoid":
-        return graph.write(graph.node("Sigmoid", [graph.read(x)], f"{name}/sigmoid"), name, x.channels, x.frames, layer.output_quantizer)
-    slope = np.float32(GELU_SLOPE)
-    constant = graph.dequantize(graph.const("gelu/slope", [[[UNIT_CODE]]], np.int8), slope / np.float32(UNIT_CODE))
-    steeper = graph.node("Mul", [graph.read(x), constant], f"{name}/steeper_float")
-    argument = graph.write_on(steeper, f"{name}/steeper", x.channels, x.frames, np.float32(x.grid() * slope), x.zero_point)
-    edge = graph.node("Sigmoid", [graph.read(argument)], f"{name}/sigmoid")
-    gate = graph.write(edge, f"{name}/gate", x.channels, x.frames, layer.gate_quantizer)
-    product = graph.node("Mul", [graph.read(x), graph.read(gate)], f"{name}/product")
-    return graph.write(product, name, x.channels, x.frames, layer.output_quantizer)
-
-
-def emit_pad_to_stride(graph: GraphBuilder, layer: planes.PadToStride, inputs: list[Value], name: str) -> Value:
-    """Pad behind the last frame; nothing where the length fits."""
-    (x,) = inputs
-    amount = -x.frames % layer.stride
-    if not amount:
-        return x
-    if x.scale is None:
-        raise UserError(f"a waveform of {x.frames} samples is no multiple of the stride {layer.stride}: choose segment_samples that are")
-    pads = graph.const(f"pads_{amount}", [0, 0, 0, 0, 0, amount], np.int64)
-    value = graph.const(f"{name}/value", x.zero_point, np.int8)
-    return replace(x, name=graph.node("Pad", [x.name, pads, value], name), frames=x.frames + amount)
-
-
-def emit_crop(graph: GraphBuilder, layer: planes.Crop, inputs: list[Value], name: str) -> Value:
-    """Slice of the chain."""
-    x, like = inputs
-    assert x.sequences is not None
-    row = x.frames // x.sequences if x.sequences > 1 else 1
-    start = layer.start * row
-    graph.slice(x.name, [start], [start + like.frames // row * row], [2], name)
-    return replace(x, name=name, frames=like.frames // row * row, sequences=like.sequences)
-
-
-def emit_join_bins(_: GraphBuilder, __: planes.JoinBins, inputs: list[Value], ___: str) -> Value:
-    """Nothing: a chain is a chain."""
-    return replace(inputs[0], sequences=1)
-
-
-def emit_split_bins(_: GraphBuilder, layer: planes.SplitBins, inputs: list[Value], __: str) -> Value:
-    """Nothing."""
-    return replace(inputs[0], sequences=layer.bins)
-
-
-def emit_table(graph: GraphBuilder, layer: planes.Table, inputs: list[Value], name: str) -> Value:
-    """Add of an int8 constant [1, Fr or 1, T or 1, C] to the sequences [1, Fr, T, C]."""
-    (x,) = inputs
-    assert x.sequences is not None
-    scale, zero_point = (value.item() for value in layer.table_quantizer.grid())
-    codes = np.rint(layer.rows(x.sequences, x.frames // x.sequences).detach().numpy() / np.float32(scale)) + zero_point
-    table = graph.dequantize(graph.const(f"{name}.table", codes[None], np.int8), scale, int(zero_point))
-    read = graph.dequantize(graph.as_sequences(x), x.grid(), x.zero_point)
-    total = graph.write(graph.node("Add", [read, table], f"{name}/add"), f"{name}/total", x.channels, x.frames, layer.output_quantizer)
-    return graph.as_frames(total.name, replace(total, name=name))

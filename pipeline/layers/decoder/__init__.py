@@ -1,0 +1,13 @@
+"""The output: a synthesis filterbank, with a reconstructor where the recipe has one."""
+
+from __future__ import annotations
+
+from pipeline.layers.declaration import Layer, Twin, by_variant
+from pipeline.layers.decoder.float import Decoder, FrameDecoder
+from pipeline.layers.decoder.quantized import ByteDecoder, ReconstructingDecoder
+from pipeline.layers.decoder.to_float_onnx import emit_float_decoder
+from pipeline.layers.decoder.to_onnx import emit_byte_decoder, emit_reconstructing_decoder
+
+_TWINS = by_variant(fqss=Twin(ReconstructingDecoder, emit_reconstructing_decoder), vanilla=Twin(ByteDecoder, emit_byte_decoder))
+DECODER = Layer(Decoder, _TWINS, emit_float_decoder)
+FRAME_DECODER = Layer(FrameDecoder, _TWINS, emit_float_decoder)

@@ -12,14 +12,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from export_specs.foundation.errors import UserError
-from pipeline.layers.elementwise import float as float_layers
-from pipeline.layers.elementwise.quantized import QuantizedLayer
-from pipeline.layers.encoder import float as filterbanks
+from pipeline.layers.decoder.float import Decoder, FrameDecoder, overlap_add
+from pipeline.layers.quantized_layer import QuantizedLayer
 from pipeline.quantization.grid import ActivationQuantizer, FixedQuantizer, WeightQuantizer
 
 HIGH_SCALE = 1 / 128
 CORRECTION_SCALE = HIGH_SCALE / 256
-FloatDecoder = float_layers.Decoder | filterbanks.FrameDecoder
+FloatDecoder = Decoder | FrameDecoder
 
 
 class QuantizedDecoder(QuantizedLayer):
@@ -45,7 +44,7 @@ class QuantizedDecoder(QuantizedLayer):
     def synthesise(self, features: Tensor, synthesis: Tensor) -> Tensor:
         """The waveform of features."""
         frames = functional.linear(features, synthesis).unflatten(-1, (self.audio_channels, -1)).transpose(1, 2)  # [B, A, F, K]
-        waveforms = float_layers.overlap_add(frames.flatten(0, 1), self.stride)  # [B * A, T]
+        waveforms = overlap_add(frames.flatten(0, 1), self.stride)  # [B * A, T]
         return waveforms if self.audio_channels == 1 else waveforms.unflatten(0, (-1, self.audio_channels))
 
 

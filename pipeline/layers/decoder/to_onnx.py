@@ -6,7 +6,7 @@ import numpy as np
 
 from pipeline.export.qdq_graph import INT16, INT32, GraphBuilder, Value, layer_name
 from pipeline.layers.decoder.quantized import ByteDecoder, QuantizedDecoder, ReconstructingDecoder
-from pipeline.layers.elementwise.to_onnx import slice_channels
+from pipeline.layers.sources import slice_channels
 
 CONCAT_INPUTS = 10  # the most that TFLM joins at once
 

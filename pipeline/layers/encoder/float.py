@@ -1,14 +1,49 @@
-"""Learned filterbanks as other published networks have them: waveforms [B, A, T] of A audio channels, features [B, F, N]."""
+"""Learned analysis filterbanks: waveforms [B, T] or [B, A, T] of A audio channels to features [B, F, N]."""
 
 from __future__ import annotations
 
+from typing import Any
+
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pipeline.layers.elementwise.float import overlap_add
+from pipeline.layers.accounting import Macs, alike
+from pipeline.layers.ends import InputEnd
 
 
-class RectifiedEncoder(nn.Conv1d):
+class Encoder(InputEnd, nn.Module):
+    """Learned analysis filterbank: waveform [B, T] to features [B, F, N], F = (T - kernel_size) / stride + 1."""
+
+    def __init__(self, n_filters: int, kernel_size: int, stride: int, activation: str) -> None:
+        super().__init__()
+        self.filterbank = nn.ParameterDict({"_filters": nn.Parameter(torch.empty(n_filters, 1, kernel_size))})
+        nn.init.xavier_normal_(self.filterbank["_filters"])
+        self.kernel_size, self.stride, self.relu = kernel_size, stride, activation == "relu"
+
+    @property
+    def filters(self) -> Tensor:
+        """The filters [N, 1, kernel_size]."""
+        filters: Tensor = self.filterbank["_filters"]
+        return filters
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        return self.activate(functional.linear(waveform.unfold(-1, self.kernel_size, self.stride), self.filterbank["_filters"][:, 0]))
+
+    def activate(self, features: Tensor) -> Tensor:
+        """The rectifier, where the network has one."""
+        return functional.relu(features) if self.relu else features
+
+    def macs(self, inputs: tuple[Any, ...], output: Tensor) -> Macs:
+        """As many by both conventions."""
+        return alike(output.numel() * self.kernel_size)
+
+    def int8_weights(self) -> tuple[int, int]:
+        """A scale for each filter."""
+        return len(self.filters), self.filters.numel()
+
+
+class RectifiedEncoder(InputEnd, nn.Conv1d):
     """Waveform [B, A, T] to non-negative features [B, F, N], F = (T - kernel_size) / stride + 1; no bias."""
 
     def __init__(self, audio_channels: int, n_filters: int, kernel_size: int, stride: int) -> None:
@@ -22,6 +57,14 @@ class RectifiedEncoder(nn.Conv1d):
     def forward(self, waveform: Tensor) -> Tensor:
         return functional.relu(super().forward(waveform)).transpose(1, 2)
 
+    def macs(self, inputs: tuple[Any, ...], output: Tensor) -> Macs:
+        """As many by both conventions."""
+        return alike(output.numel() * self.weight[0].numel())
+
+    def int8_weights(self) -> tuple[int, int]:
+        """A scale for each filter."""
+        return len(self.weight), self.weight.numel()
+
 
 class MonoEncoder(RectifiedEncoder):
     """One channel of audio [B, T] to non-negative features [B, F, N]."""
@@ -32,50 +75,8 @@ class MonoEncoder(RectifiedEncoder):
     def forward(self, waveform: Tensor) -> Tensor:
         return super().forward(waveform[:, None])
 
-
-class FrameDecoder(nn.Linear):
-    """A linear map of each frame to A * K samples and their overlap-add: [B, F, N] to [B, A, (F - 1) * stride + K]; no bias."""
-
-    def __init__(self, n_filters: int, audio_channels: int, kernel_size: int, stride: int) -> None:
-        super().__init__(n_filters, audio_channels * kernel_size, bias=False)
-        self.audio_channels, self.stride = audio_channels, stride
-
-    @property
-    def filters(self) -> Tensor:
-        """The filters [N, A, kernel_size]."""
-        filters: Tensor = self.weight.t().unflatten(1, (self.audio_channels, -1))
-        return filters
-
-    def forward(self, features: Tensor) -> Tensor:
-        frames = super().forward(features).unflatten(-1, (self.audio_channels, -1)).transpose(1, 2)  # [B, A, F, K]
-        return overlap_add(frames.flatten(0, 1), self.stride).view(len(features), self.audio_channels, -1)
-
-
-class MonoFrameDecoder(FrameDecoder):
-    """Features [B, F, N] to one channel of audio [B, (F - 1) * stride + K]."""
-
-    def __init__(self, n_filters: int, kernel_size: int, stride: int) -> None:
-        super().__init__(n_filters, 1, kernel_size, stride)
-
-    def forward(self, features: Tensor) -> Tensor:
-        return super().forward(features)[:, 0]
-
-
-class TransposedDecoder(nn.ConvTranspose1d):
-    """Transposed convolution of features [B, F, N] to a waveform [B, A, (F - 1) * stride + K]; no bias."""
-
-    def __init__(self, n_filters: int, audio_channels: int, kernel_size: int, stride: int) -> None:
-        super().__init__(n_filters, audio_channels, kernel_size, stride, bias=False)
-
-    def forward(self, features: Tensor, output_size: list[int] | None = None) -> Tensor:
-        return super().forward(features.transpose(1, 2), output_size)
-
-
-class MonoDecoder(TransposedDecoder):
-    """Features [B, F, N] to one channel of audio [B, (F - 1) * stride + K]."""
-
-    def __init__(self, n_filters: int, kernel_size: int, stride: int) -> None:
-        super().__init__(n_filters, 1, kernel_size, stride)
-
-    def forward(self, features: Tensor, output_size: list[int] | None = None) -> Tensor:
-        return super().forward(features, output_size)[:, 0]
+    def plain(self) -> Encoder:
+        """The encoder with these filters."""
+        plain = Encoder(self.out_channels, self.kernel_size[0], self.stride[0], "relu")
+        plain.filterbank["_filters"] = self.weight
+        return plain

@@ -11,13 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pipeline.layers.elementwise import float as float_layers
-from pipeline.layers.elementwise.quantized import QuantizedLayer, quantized_bias
-from pipeline.layers.encoder import float as filterbanks
+from pipeline.layers.encoder.float import Encoder, RectifiedEncoder
+from pipeline.layers.quantized_layer import QuantizedLayer, quantized_bias
 from pipeline.quantization.grid import WeightQuantizer
 
 INPUT_SCALE = 1 / 128
-FloatEncoder = float_layers.Encoder | filterbanks.RectifiedEncoder
+FloatEncoder = Encoder | RectifiedEncoder
 
 
 def split(waveform: Tensor) -> tuple[Tensor, Tensor]:
@@ -38,7 +37,7 @@ class QuantizedEncoder(QuantizedLayer, ABC):
         self.weight, self.bias = nn.Parameter(weight), nn.Parameter(bias)
         self.audio_channels, self.kernel_size = layer.filters.shape[1:]
         self.stride = layer.stride if isinstance(layer.stride, int) else layer.stride[0]
-        self.relu = layer.relu if isinstance(layer, float_layers.Encoder) else True
+        self.relu = layer.relu if isinstance(layer, Encoder) else True
         self.weight_quantizer = WeightQuantizer(self.weight)
 
     @abstractmethod

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from pipeline.export.qdq_graph import INT8, INT32, GraphBuilder, Value
-from pipeline.layers.elementwise.to_onnx import slice_channels
 from pipeline.layers.encoder.quantized import INPUT_SCALE, ByteEncoder, QuantizedEncoder, SplitEncoder
+from pipeline.layers.sources import slice_channels
 
 
 def emit_split_encoder(graph: GraphBuilder, layer: SplitEncoder, inputs: list[Value], name: str) -> Value:

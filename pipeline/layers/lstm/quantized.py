@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pipeline.layers.attention import float as float_layers
-from pipeline.layers.elementwise.quantized import QuantizedLayer, quantized_bias
-from pipeline.quantization.grid import RectifiedQuantizer, SymmetricQuantizer, WeightQuantizer, straight_through
+from pipeline.layers.lstm.float import BiLstm
+from pipeline.layers.quantized_layer import QuantizedLayer, quantized_bias
+from pipeline.quantization.grid import ActivationQuantizer, RectifiedQuantizer, SymmetricQuantizer, WeightQuantizer, straight_through
 
 SUM_STEP = 2.0**-10  # of the products with the weights, their sum and the cell: up to 32
 GATE_STEP = 2.0**-15  # of gates, tanh and the hidden state: up to 1
@@ -27,14 +27,14 @@ def on_int16_grid(x: Tensor, step: float) -> Tensor:
     return torch.round(x / step).clamp_(INT16_MIN, INT16_MAX).mul_(step)
 
 
-class BiLstm(QuantizedLayer):
+class QuantizedBiLstm(QuantizedLayer):
     """One bidirectional LSTM: [..., L, C] to [..., L, 2 H], forward before backward. A rectifier is a matter of the output's grid.
 
     Rows of the weights [8 H, ...] and of ``bias`` [8 H]: forward, backward; of each the gates input, forget, output, candidate (torch
     has the candidate before the output), so that the three sigmoids stand together.
     """
 
-    def __init__(self, layer: float_layers.BiLstm) -> None:
+    def __init__(self, layer: BiLstm) -> None:
         super().__init__()
         self.hid_chan = layer.hidden_size
         self.input_weight = nn.Parameter(_rows(layer, "weight_ih"))
@@ -43,7 +43,7 @@ class BiLstm(QuantizedLayer):
         self.input_quantizer = WeightQuantizer(self.input_weight)
         self.recurrent_quantizer = WeightQuantizer(self.recurrent_weight)
         self.rectified = layer.rectified
-        self.output_quantizer = RectifiedQuantizer() if self.rectified else SymmetricQuantizer()
+        self.output_quantizer: ActivationQuantizer = RectifiedQuantizer() if self.rectified else SymmetricQuantizer()
 
     def forward(self, x: Tensor) -> Tensor:
         with torch.autocast(x.device.type, enabled=False):  # bfloat16 has 8 bits, these codes have 16
@@ -62,8 +62,8 @@ class BiLstm(QuantizedLayer):
         return torch.cat([hidden[:, 0], hidden[:, 1].flip(0)], dim=-1).transpose(0, 1)
 
 
-def _rows(layer: float_layers.BiLstm, name: str) -> Tensor:
-    """A parameter of torch's LSTM, both directions, in the order of the rows of :class:`BiLstm`."""
+def _rows(layer: BiLstm, name: str) -> Tensor:
+    """A parameter of torch's LSTM, both directions, in the order of the rows of :class:`QuantizedBiLstm`."""
     directions = [layer.get_parameter(f"{name}_l0{suffix}").detach().chunk(4) for suffix in ("", "_reverse")]
     return torch.cat([gates[index] for gates in directions for index in (0, 1, 3, 2)])
 

@@ -12,13 +12,13 @@ import numpy as np
 from onnx import GraphProto, helper
 
 from pipeline.export.qdq_graph import INT8, INT16, GraphBuilder, Value, tensor_info
-from pipeline.layers.lstm.quantized import GATE_STEP, SUM_STEP, BiLstm
+from pipeline.layers.lstm.quantized import GATE_STEP, SUM_STEP, QuantizedBiLstm
 
 DIRECTIONS = ("forward", "backward")
 WITHIN, ACROSS = 2, 1  # the axis of [1, S, K, C] along which the LSTM runs
 
 
-def emit_bi_lstm(graph: GraphBuilder, layer: BiLstm, inputs: list[Value], name: str) -> Value:
+def emit_bi_lstm(graph: GraphBuilder, layer: QuantizedBiLstm, inputs: list[Value], name: str) -> Value:
     """The Scan along each of the sequences that the frames are."""
     (x,) = inputs
     assert x.sequences is not None
@@ -27,7 +27,7 @@ def emit_bi_lstm(graph: GraphBuilder, layer: BiLstm, inputs: list[Value], name: 
     return graph.as_frames(joined.name, replace(joined, name=name))
 
 
-def emit_scan(graph: GraphBuilder, layer: BiLstm, x: Value, chunks: tuple[int, int], axis: int, name: str) -> Value:
+def emit_scan(graph: GraphBuilder, layer: QuantizedBiLstm, x: Value, chunks: tuple[int, int], axis: int, name: str) -> Value:
     """Scan and Concat: int8 chunks [1, S, K, C] to [1, S, K, 2 H].
 
     Args:
@@ -53,14 +53,14 @@ def emit_scan(graph: GraphBuilder, layer: BiLstm, x: Value, chunks: tuple[int, i
         )
     )
     graph.node("Concat", hidden, f"{name}/joined", axis=3)
-    scale, zero_point = (value.item() for value in layer.grid_quantizer().grid())
+    scale, zero_point = (value.item() for value in layer.output_quantizer.grid())
     return Value(f"{name}/joined", 2 * layer.hid_chan, x.frames, np.float32(scale), int(zero_point))
 
 
-def _body(layer: BiLstm, x: Value, sequences: int, name: str) -> GraphProto:
+def _body(layer: QuantizedBiLstm, x: Value, sequences: int, name: str) -> GraphProto:
     """The graph of one step: states of both directions and x [1, N, C] of each, to new states and int8 outputs [1, N, H]."""
     body = GraphBuilder()
-    scale, zero_point = layer.grid_quantizer().grid()
+    scale, zero_point = layer.output_quantizer.grid()
     sources: list[str] = []
     states: list[str] = []
     new_states: list[str] = []
@@ -84,7 +84,7 @@ def _body(layer: BiLstm, x: Value, sequences: int, name: str) -> GraphProto:
     )
 
 
-def _step(body: GraphBuilder, layer: BiLstm, index: int, x: Value, before: tuple[str, str], prefix: str) -> tuple[str, str]:
+def _step(body: GraphBuilder, layer: QuantizedBiLstm, index: int, x: Value, before: tuple[str, str], prefix: str) -> tuple[str, str]:
     """A step of one direction: the names of the new hidden state and cell, int16."""
     write, read = partial(body.quantize, zero_point=0, dtype=np.int16), partial(body.dequantize, dtype=np.int16)
     rows = slice(4 * layer.hid_chan * index, 4 * layer.hid_chan * (index + 1))

@@ -1,4 +1,4 @@
-"""Tables that are added to spectrograms [B, Fr, T, C] and sequences [B, L, C]: a learned one of frequencies, and positions."""
+"""Tables that are added to spectrograms [B, Fr, T, C] and sequences [..., L, C]: a learned one of frequencies, and positions."""
 
 from __future__ import annotations
 
@@ -38,6 +38,10 @@ class FrequencyEmbedding(Table):
         result: Tensor = EMBEDDING_WEIGHT * EMBEDDING_SCALE * self.embedding.weight[:, None]
         return result
 
+    def int8_weights(self) -> tuple[int, int]:
+        """The paper counts a scale for each vector."""
+        return len(self.embedding.weight), self.embedding.weight.numel()
+
 
 class LinePositions(Table):
     """Positions in a sequence: cosines, then sines."""
@@ -76,3 +80,25 @@ def _sines_and_cosines(length: int, channels: int) -> Tensor:
     frequencies = torch.exp(torch.arange(0, channels, 2) * (-math.log(PERIOD) / channels))
     angles = torch.arange(length)[:, None] * frequencies
     return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)
+
+
+class PositionTable(nn.Module):
+    """Adds a table of sines and cosines in turn (Vaswani et al. 2017) to sequences [..., L, C]; C must be even."""
+
+    def __init__(self, channels: int, rows: int = 2500) -> None:
+        super().__init__()
+        self.pe: Tensor
+        self.register_buffer("pe", _sines_and_cosines(rows, channels)[None])
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.rows(x.shape[-2])
+
+    def rows(self, length: int) -> Tensor:
+        """The first rows of the table [1, L, C].
+
+        Raises:
+            ValueError: the table is shorter.
+        """
+        if length > self.pe.shape[1]:
+            raise ValueError(f"a sequence of {length} is longer than its position table of {self.pe.shape[1]}")
+        return self.pe[:, :length]

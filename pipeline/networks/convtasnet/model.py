@@ -5,26 +5,25 @@ Module names follow Asteroid 0.7, so that its checkpoints load by key. Tensors a
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from export_specs.networks import ConvTasNetSpec
 from export_specs.schema import ModelSpec
-from pipeline.layers.elementwise.float import (
-    Add,
-    ChannelLayerNorm,
-    Decoder,
-    Depthwise,
-    Encoder,
-    GlobalLayerNorm,
-    Multiply,
-    Pointwise,
-    Prelu,
-    SelectSource,
-    StackSources,
-)
+from pipeline.layers.accounting import Macs
+from pipeline.layers.add import Add
+from pipeline.layers.channel_norm.float import ChannelLayerNorm
+from pipeline.layers.decoder.float import Decoder
+from pipeline.layers.depthwise import Depthwise
+from pipeline.layers.encoder.float import Encoder
+from pipeline.layers.global_norm.float import GlobalLayerNorm
+from pipeline.layers.multiply import Multiply
+from pipeline.layers.pointwise import Pointwise
+from pipeline.layers.prelu.float import Prelu
+from pipeline.layers.sources import SelectSource, StackSources
+from pipeline.networks.network import Network
 
 
 class ConvBlock(nn.Module):
@@ -52,6 +51,10 @@ class ConvBlock(nn.Module):
         shared = self.shared_block(x)
         skip = self.skip_conv(shared)
         return (x if self.last else self.residual_add(x, self.res_conv(shared))), skip
+
+    def macs(self, inputs: tuple[Any, ...], output: Any) -> Macs:
+        """Of the last block the paper counts the residual convolution, though nothing uses its result."""
+        return Macs(inputs[0].numel() * self.res_conv.in_channels if self.last else 0, 0)
 
 
 class Masker(nn.Module):
@@ -81,7 +84,7 @@ class Masker(nn.Module):
         return masks
 
 
-class ConvTasNet(nn.Module):
+class ConvTasNet(Network):
     """Mixture [B, T] to sources [B, S, T]; 1.0 is full scale. T must be kernel_size + a multiple of stride."""
 
     def __init__(self, spec: ModelSpec) -> None:

@@ -9,19 +9,18 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from export_specs.networks import ConvTasNetMusicSpec
-from pipeline.layers.elementwise.float import (
-    Add,
-    ChannelLayerNorm,
-    Depthwise,
-    GlobalLayerNorm,
-    Multiply,
-    Pointwise,
-    Prelu,
-    SelectSource,
-    StackSources,
-)
-from pipeline.layers.encoder.float import FrameDecoder, MonoEncoder, MonoFrameDecoder, RectifiedEncoder
+from pipeline.layers.add import Add
+from pipeline.layers.channel_norm.float import ChannelLayerNorm
+from pipeline.layers.decoder.float import FrameDecoder, MonoFrameDecoder
+from pipeline.layers.depthwise import Depthwise
+from pipeline.layers.encoder.float import MonoEncoder, RectifiedEncoder
+from pipeline.layers.global_norm.float import GlobalLayerNorm
+from pipeline.layers.multiply import Multiply
 from pipeline.layers.named import named
+from pipeline.layers.pointwise import Pointwise
+from pipeline.layers.prelu.float import Prelu
+from pipeline.layers.sources import SelectSource, StackSources
+from pipeline.networks.network import Network
 
 
 class TemporalBlock(nn.Module):
@@ -45,7 +44,7 @@ class TemporalBlock(nn.Module):
         return total
 
 
-class ConvTasNetMusic(nn.Module):
+class ConvTasNetMusic(Network):
     """Mixture [B, A, T] to sources [B, S, A, T], without A where it is 1; 1.0 is full scale.
 
     T must be kernel_size + a multiple of stride.
@@ -73,6 +72,7 @@ class ConvTasNetMusic(nn.Module):
         decoder = MonoFrameDecoder(*sizes) if mono else FrameDecoder(net.n_filters, net.audio_channels, net.kernel_size, net.stride)
         self.decoder = named(basis_signals=decoder)
         self.stack = StackSources()
+        self.audio_channels = net.audio_channels
 
     def forward(self, mixture: Tensor) -> Tensor:
         features = self.encoder(mixture)

@@ -9,11 +9,20 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from export_specs.networks import DptNetSpec
-from pipeline.layers.attention.float import Attention, BiLstm, GroupNorm, LayerNorm, Linear
+from pipeline.layers.add import Add
+from pipeline.layers.attention.float import Attention
+from pipeline.layers.channel_norm.float import LayerNorm
 from pipeline.layers.chunks.float import MergeChunks, SplitChunks, TransposeChunks
-from pipeline.layers.elementwise.float import Add, Multiply, Pointwise, Prelu, SelectSource, StackSources
-from pipeline.layers.encoder.float import MonoEncoder, MonoFrameDecoder
+from pipeline.layers.decoder.float import MonoFrameDecoder
+from pipeline.layers.encoder.float import MonoEncoder
+from pipeline.layers.global_norm.float import GroupNorm
+from pipeline.layers.lstm.float import BiLstm
+from pipeline.layers.multiply import Multiply
 from pipeline.layers.named import named
+from pipeline.layers.pointwise import Linear, Pointwise
+from pipeline.layers.prelu.float import Prelu
+from pipeline.layers.sources import SelectSource, StackSources
+from pipeline.networks.network import Network
 
 
 class ImprovedTransformer(nn.Module):
@@ -74,7 +83,7 @@ class Separator(nn.Module):
         return [self.gate_product(self.output(source), self.output_gate(source)) for source in merged]
 
 
-class DPTNet(nn.Module):
+class DPTNet(Network):
     """Mixture [B, T] to sources [B, S, T]; 1.0 is full scale. T must be kernel_size + a multiple of stride."""
 
     def __init__(self, net: DptNetSpec, n_src: int) -> None:

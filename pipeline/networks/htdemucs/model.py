@@ -6,26 +6,26 @@ Module names follow the demucs package, version 4, so that its checkpoints load 
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from export_specs.networks import HtDemucsSpec
-from pipeline.layers.attention.float import GroupNorm, SequenceNorm
-from pipeline.layers.convolution.float import (
-    Crop,
-    FirstSpectrumConv,
-    FirstTimeConv,
-    LastSpectrumUpsampling,
-    LastTimeUpsampling,
-    PadToStride,
-    SpectrumConv,
-    SpectrumUpsampling,
-    TimeConv,
-    TimeUpsampling,
-)
-from pipeline.layers.elementwise.float import Activation, Add
+from pipeline.layers.activation import Activation
+from pipeline.layers.add import Add
+from pipeline.layers.branch_ends.float import FirstSpectrumConv, FirstTimeConv, LastSpectrumUpsampling, LastTimeUpsampling
+from pipeline.layers.convolution.float import SpectrumConv, SpectrumUpsampling, TimeConv, TimeUpsampling, linear_part
+from pipeline.layers.depthwise import Depthwise
+from pipeline.layers.gated import Gated
+from pipeline.layers.global_norm.float import GroupNorm
+from pipeline.layers.lengths import Crop, PadToStride
+from pipeline.layers.named import named
+from pipeline.layers.sequence_norm.float import SequenceGroupNorm
+from pipeline.layers.sources import SelectSource
 from pipeline.layers.tables.float import FrequencyEmbedding
 from pipeline.networks.htdemucs.cross_transformer import CrossTransformer, LayerScale
+from pipeline.networks.htdemucs.edges import BranchEdges, FloatBranchEdges
 from pipeline.networks.htdemucs.spectrogram import to_spectrogram, to_waveform
+from pipeline.networks.network import Network
 
 DCONV_LAYERS, DCONV_COMPRESSION = 2, 8
 EPS = 1e-5
@@ -35,7 +35,7 @@ class DConvBranch(nn.Sequential):
     """A dilated convolution over time through few channels: [B, T, C] or [B, Fr, T, C] to the same, with norms of each sequence."""
 
     def __init__(self, channels: int, dilation: int, spectral: bool) -> None:
-        hidden, norm = channels // DCONV_COMPRESSION, SequenceNorm if spectral else GroupNorm
+        hidden, norm = channels // DCONV_COMPRESSION, SequenceGroupNorm if spectral else GroupNorm
         super().__init__(
             TimeConv(channels, hidden, 3, dilation=dilation, padding=dilation),
             norm(hidden),
@@ -44,6 +44,28 @@ class DConvBranch(nn.Sequential):
             norm(2 * channels),
             Activation("glu"),
             LayerScale(channels, 1e-3),
+        )
+
+    def plain(self) -> nn.Module:
+        """Norms before a GELU or a gate leave gamma and beta to a depthwise convolution of one tap, and so do the LayerScale's factors."""
+        conv, norm, _, expand, gate_norm, _, scale = self
+        assert isinstance(conv, TimeConv) and isinstance(expand, TimeConv) and isinstance(scale, LayerScale)
+        assert isinstance(norm, GroupNorm) and isinstance(gate_norm, GroupNorm)
+        channels = len(scale.scale)
+        value = Depthwise.affine(scale.scale * gate_norm.weight[:channels], scale.scale * gate_norm.bias[:channels])
+        value.tell_gain(scale.scale)
+        gate = Depthwise.affine(gate_norm.weight[channels:], gate_norm.bias[channels:])
+        return named(
+            conv=conv,
+            norm=norm.without_affine(),
+            affine=Depthwise.affine(norm.weight, norm.bias),
+            gelu=Activation("gelu"),
+            expand=linear_part(expand),
+            expanded_norm=gate_norm.without_affine(),
+            gated=Gated(
+                named(select=SelectSource(0, channels), affine=value),
+                named(select=SelectSource(1, channels), affine=gate),
+            ),
         )
 
 
@@ -114,13 +136,14 @@ def standardised(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return (x - mean) / (EPS + deviation), mean, deviation
 
 
-class HTDemucs(nn.Module):
+class HTDemucs(Network):
     """Mixture [B, A, T] to sources [B, S, A, T]; 1.0 is full scale.
 
     What stands outside ``branches`` is float for good: a device's front end computes it (``edge_runtime/spectrogram.py``).
     """
 
     integer_part = "branches"
+    whole_segments = True
 
     def __init__(self, net: HtDemucsSpec, n_src: int) -> None:
         super().__init__()
@@ -153,6 +176,15 @@ class HTDemucs(nn.Module):
         """What the branches take of a segment, channels first: spectrogram [2 A, Fr, F] and waveform [A, T]."""
         spectrogram = [2 * self.audio_channels, self.n_fft // 2, -(-samples // (self.n_fft // 4))]
         return {"spectrogram": spectrogram, "waveform": [self.audio_channels, samples]}
+
+    def example_inputs(self, samples: int) -> list[Tensor]:
+        return [torch.empty(1, *shape[1:], shape[0], device="meta") for shape in self.input_shapes(samples).values()]
+
+    def qdq_edges(self, samples: int) -> BranchEdges:
+        return BranchEdges(self, self.input_shapes(samples), self.n_fft)
+
+    def float_edges(self, samples: int, sources: int) -> FloatBranchEdges:
+        return FloatBranchEdges(self.input_shapes(samples), sources, self.n_fft)
 
     def branches(self, spectrogram: Tensor, waveform: Tensor) -> tuple[Tensor, Tensor]:
         """What is learned: spectrogram [B, Fr, T, 2 A] and waveform [B, T, A] to [B, Fr, T, S * 2 A] and [B, T, S * A]."""

@@ -9,11 +9,20 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from export_specs.networks import SepFormerSpec
-from pipeline.layers.attention.float import Attention, GroupNorm, LayerNorm, Linear, PositionTable
+from pipeline.layers.add import Add
+from pipeline.layers.attention.float import Attention
+from pipeline.layers.channel_norm.float import LayerNorm
 from pipeline.layers.chunks.float import MergeChunks, SplitChunks, TransposeChunks
-from pipeline.layers.elementwise.float import Add, Multiply, Pointwise, Prelu, SelectSource, StackSources
-from pipeline.layers.encoder.float import MonoDecoder, MonoEncoder
+from pipeline.layers.decoder.float import MonoDecoder
+from pipeline.layers.encoder.float import MonoEncoder
+from pipeline.layers.global_norm.float import GroupNorm
+from pipeline.layers.multiply import Multiply
 from pipeline.layers.named import named
+from pipeline.layers.pointwise import Linear, Pointwise
+from pipeline.layers.prelu.float import Prelu
+from pipeline.layers.sources import SelectSource, StackSources
+from pipeline.layers.tables.float import PositionTable
+from pipeline.networks.network import Network
 
 EPS = 1e-6  # of the norms inside the transformers
 GROUP_EPS = 1e-8
@@ -92,7 +101,7 @@ class MaskNet(nn.Module):
         return [self.end_conv1x1(self.gate_product(self.output(source), self.output_gate(source))) for source in merged]
 
 
-class SepFormer(nn.Module):
+class SepFormer(Network):
     """Mixture [B, T] to sources [B, S, T]; 1.0 is full scale. T must be kernel_size + a multiple of stride."""
 
     def __init__(self, net: SepFormerSpec, n_src: int) -> None:

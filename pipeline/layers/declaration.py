@@ -1,0 +1,81 @@
+"""What a layer says of itself: its float form, its quantized twins, and how each of them is written as ONNX nodes.
+
+Each module or folder of ``pipeline/layers`` declares its layers, so that adding one to the product is adding a file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+from torch import nn
+
+from pipeline.export.float_graph import FloatGraph
+from pipeline.export.qdq_graph import GraphBuilder, Value
+from pipeline.layers.quantized_layer import QuantizedLayer
+from pipeline.quantization.recipe import Recipe
+
+Emitter = Callable[[GraphBuilder, Any, list[Value], str], Value]
+"""Adds the nodes of a quantized layer: graph, layer, inputs, name of its output; returns the output, of that name."""
+FloatEmitter = Callable[[FloatGraph, Any, list[str], str], str]
+"""Adds the nodes of a float layer: graph, layer, names of the inputs, name of the layer; returns the output's name."""
+
+
+@dataclass(frozen=True)
+class Twin:
+    """A quantized form of a layer.
+
+    Attributes:
+        make: its class, called with the float layer, whose parameters it takes over.
+        to_onnx: writes it as QDQ ONNX nodes.
+        without_affine: of a norm: gamma and beta are folded into the layers that read it before the twin is made.
+    """
+
+    make: type[QuantizedLayer]
+    to_onnx: Emitter
+    without_affine: bool = False
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Several quantized forms of a layer, of which the recipe chooses one: ``key`` gives its name in ``twins``."""
+
+    key: Callable[[Recipe], str]
+    twins: Mapping[str, Twin]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One kind of layer in its three forms.
+
+    Attributes:
+        float_form: the class that float networks call.
+        quantized: its quantized form, or a choice of several.
+        to_float_onnx: writes the float form as ONNX nodes.
+    """
+
+    float_form: type[nn.Module]
+    quantized: Twin | Choice
+    to_float_onnx: FloatEmitter
+
+    def twins(self) -> list[Twin]:
+        """All quantized forms."""
+        return [self.quantized] if isinstance(self.quantized, Twin) else list(self.quantized.twins.values())
+
+    def twin(self, recipe: Recipe) -> Twin:
+        """The quantized form that a recipe asks for."""
+        return self.quantized if isinstance(self.quantized, Twin) else self.quantized.twins[self.quantized.key(recipe)]
+
+
+def by_variant(*, fqss: Twin, vanilla: Twin) -> Choice:
+    """One form with the splitter or the reconstructor, and one with an 8-bit input or output."""
+    return Choice(lambda recipe: recipe.variant, {"fqss": fqss, "vanilla": vanilla})
+
+
+def declared(modules: Iterable[ModuleType]) -> Iterator[Layer]:
+    """The layers that modules declare at their top level."""
+    for module in modules:
+        for item in vars(module).values():
+            yield from [item] if isinstance(item, Layer) else []
