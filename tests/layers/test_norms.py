@@ -316,3 +316,19 @@ def test_statistics_follow_a_new_extreme_at_once_and_are_frozen_outside_training
         norm(loud)
     assert float(norm.variance_max) == pytest.approx(float(loud.var((1, 2), correction=0).max()), rel=1e-4)
     assert state[1] <= float(norm.variance_min) <= state[1] * 1.5
+
+
+def test_a_mean_near_zero_stays_within_what_xnnpack_takes() -> None:
+    """Its scale is at least 2^-10 of the difference's, and no code of it is cut off."""
+    norm, _ = observed_norm("c25", 0.0)
+    assert isinstance(norm, NormC25)
+    scales = []
+    for low, high in ((-1e-6, 0.0), (0.0, 1e-6), (-1e-5, 3e-6), (0.0, 0.0), (-0.5, 0.3)):
+        norm.mean_low.fill_(low)
+        norm.mean_high.fill_(high)
+        scale, zero_point = (float(value) for value in norm.mean_grid())
+        assert scale / float(norm.centred_quantizer.grid()[0]) > 2.0**-10
+        codes = np.rint(np.array([low, high]) / scale) + zero_point
+        assert (codes >= -128).all() and (codes <= 127).all()
+        scales.append(scale)
+    assert len(set(scales[:4])) == 1 and scales[4] == pytest.approx(0.8 * HEADROOM / 255)

@@ -28,6 +28,8 @@ from pipeline.quantization.grid import (
     agreed_factor,
 )
 
+LEAST_MEAN_SCALE = 2.0**-10 * 1.001  # in steps of the difference: below 2^-10 SUB is left to LiteRT's own kernel, 1.5 ms instead of 0.02
+
 
 class ScalarGainNorm(IntegerStatisticsNorm):
     """gLN without affine on int8; ``mean_low`` and ``mean_high`` are the running extremes of the mean."""
@@ -59,9 +61,9 @@ class ScalarGainNorm(IntegerStatisticsNorm):
             return replace(c, rstd_scale=rstd_grid * c.x_scale), rstd_grid
 
     def mean_grid(self) -> tuple[Tensor, Tensor]:
-        """(scale, zero_point) of the int8 mean."""
+        """(scale, zero_point) of the int8 mean; the scale is not below what XNNPACK's SUB takes beside that of the difference."""
         low, high = HEADROOM * self.mean_low, HEADROOM * self.mean_high
-        scale = ((high - low) / (QMAX - QMIN)).clamp(min=1e-7)
+        scale = torch.maximum((high - low) / (QMAX - QMIN), LEAST_MEAN_SCALE * self.centred_quantizer.grid()[0].detach()).clamp(min=1e-7)
         return scale, torch.round(QMIN - low / scale).clamp(QMIN, QMAX)
 
     def float_norm(self, x: Tensor, mean: Tensor, rstd: Tensor) -> Tensor:
