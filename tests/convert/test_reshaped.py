@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from pipeline.convert.builtin_operators import ADD, CONV_2D, RESHAPE, SUB
+import pytest
+
+from pipeline.convert import builtin_operators
+from pipeline.convert.builtin_operators import ADD, CONV_2D, RESHAPE, SUB, BuiltinOperator
 from pipeline.convert.reshaped import Wired, overwriting
 
 
@@ -21,3 +24,15 @@ def test_what_nobody_else_reads_may_be_overwritten() -> None:
         overwriting([reshape, Wired(ADD, [1, 9], [2]), Wired(ADD, [0, 2], [3]), Wired(SUB, [1, 3], [4])], [4]) == []
     )  # LiteRT sees two readers
     assert overwriting([reshape, Wired(ADD, [1, 9], [2])], [0, 2]) == [(1, 0)]  # the graph's output is read last
+
+
+@pytest.mark.parametrize("name", ["ADD", "DIV", "MUL", "SOFTMAX", "SUB"])
+def test_every_operator_that_litert_lets_write_where_it_reads_is_known(name: str) -> None:
+    """Those that the converter emits and whose registration in LiteRT 2.3.0 names a shared input, besides RESHAPE itself."""
+    wired = [Wired(RESHAPE, [0], [1]), Wired(getattr(builtin_operators, name), [1, 9], [2]), Wired(CONV_2D, [0, 2], [3])]
+    assert overwriting(wired, [3]) == [(1, 0)]
+
+
+def test_no_other_operator_makes_a_copy() -> None:
+    marked = {item.name for item in vars(builtin_operators).values() if isinstance(item, BuiltinOperator) and item.overwrites}
+    assert marked == {"ADD", "DIV", "MUL", "SOFTMAX", "SUB"}
