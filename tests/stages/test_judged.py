@@ -11,14 +11,14 @@ import pytest
 
 from export_specs.load import load_model, load_target, model_names
 from export_specs.schema import RUNTIMES
-from pipeline.stages.choice import PROFILES, Choice
+from pipeline.stages.choice import PROFILES, SHIPPED_MIXTURES, Choice
 from pipeline.stages.deployment import Deployment
 from pipeline.stages.onnx2tf_beside import REFUSAL
 from pipeline.stages.report import judge_config
 from validation.config import read_config
 
 MODELS = ("convtasnet", "dptnet", "sepformer", "convtasnet-music", "htdemucs")
-BASELINES = {"ptq": [], "quick": ["ptq"], "full": ["vanilla QAT", "ptq", "onnx2tf int8"]}
+BASELINES = {"shipped": [], "ptq": [], "quick": ["ptq"], "full": ["vanilla QAT", "ptq", "onnx2tf int8"]}
 
 
 def deployment(model: str = "convtasnet", target: str = "tflite-int8", profile: str = "quick") -> Deployment:
@@ -181,7 +181,9 @@ def test_profiles_ask_for_training_and_mixtures() -> None:
 @pytest.mark.parametrize("profile", PROFILES)
 def test_the_evaluation_has_as_many_mixtures_as_the_profile_says(profile: str) -> None:
     made = deployment(profile=profile)
-    assert made.evaluation.settings["mixtures"] == made.choice.spec.profiles[made.choice.profile].validation_mixtures
+    wanted = {name: plan.validation_mixtures for name, plan in made.choice.spec.profiles.items()} | {"shipped": SHIPPED_MIXTURES}
+    assert made.evaluation.settings["mixtures"] == wanted[made.choice.profile]
+    assert made.report.settings["profile"] == ("full" if profile == "shipped" else profile)  # whose limits the gates have
 
 
 def test_committed_weights_serve_our_data_and_our_checkpoint_alone(tmp_path: Path) -> None:
