@@ -66,5 +66,14 @@ def test_command_prints_every_model(model: str) -> None:
     assert set(wanted) <= facts.keys() and f"{facts['parameters']:,}" in readable.stdout
 
 
+@pytest.mark.parametrize(
+    ("model", "parameters", "macs_per_second"),
+    [("convtasnet-medium", 2_000_000, 2.0e9), ("convtasnet-causal", 500_000, 0.2e9), ("convtasnet-tiny", 100_000, 0.05e9)],
+)
+def test_sizes_that_networks_are_made_for(model: str, parameters: int, macs_per_second: float) -> None:
+    facts = describe(load_model(model))
+    assert facts["parameters"] <= parameters and facts["macs_per_second"] <= macs_per_second
+
+
 def test_page_is_up_to_date() -> None:
     assert PAGE.read_text(encoding="utf-8") == page()
