@@ -1,7 +1,6 @@
 """The level of a segment: its constant removed, and a power-of-two gain that brings its peak near full scale, undone at the output.
 
-A contract for whoever runs the file itself (``docs/adr/0027-constant.md``, ``docs/adr/0028-clicks.md``): integer arithmetic, the same on every
-machine.
+A contract for whoever runs the file itself (``docs/adr/0027-constant.md``, ``docs/adr/0028-clicks.md``): integers, the same everywhere.
 """
 
 from __future__ import annotations

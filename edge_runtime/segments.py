@@ -16,6 +16,8 @@ from edge_runtime.runtime import Runtime
 from edge_runtime.signature import Pcm
 from export_specs.foundation.errors import UserError
 
+PAUSE = 1000  # 30 dB
+
 
 class SegmentSeparator:
     """Separates a stream: :meth:`push` samples as they come, :meth:`finish` at the end.
@@ -23,8 +25,8 @@ class SegmentSeparator:
     Streamed in pieces or whole, the result is the same. Each segment of T samples is freed of its constant and brought to level, run,
     and brought back from the level; one that is constant gives zeros.
     A segment overlaps its predecessor by round(T · overlap) samples; there its sources take the order in which they differ least
-    from the predecessor's, that is the one-to-one order of the largest correlation (sources that have names keep their places), and
-    the two are cross-faded linearly.
+    from the predecessor's, that is the one-to-one order of the largest correlation, and the two are cross-faded linearly. Sources that
+    have names keep their places, and so do all where the predecessor's sources pause (``docs/adr/0029-pauses.md``).
     The last segment ends with the recording, so it overlaps more; only a recording shorter than a segment is padded, with zeros.
     """
 
@@ -42,6 +44,7 @@ class SegmentSeparator:
         self._waiting = np.zeros(0, np.int16)
         self._before = np.zeros(0, np.int16)  # of the last segment, what lies before the samples that wait
         self._previous: Pcm | None = None  # its result; the last overlap samples of it are not given yet
+        self._activity = 0  # power of the results, falling by a quarter a segment where they get softer
 
     def push(self, pcm: Pcm) -> Pcm:
         """Take int16 samples [n] or [A, n]; give the int16 samples [S, m] or [S, A, m] that are final now (m may be 0)."""
@@ -69,6 +72,7 @@ class SegmentSeparator:
             result = self._joined(self._without_constant(segment), self._length + self._overlap - due)[..., -due:]
         self._waiting = self._before = np.zeros(0, np.int16)
         self._previous = None
+        self._activity = 0
         return result
 
     def _nothing(self) -> Pcm:
@@ -77,13 +81,18 @@ class SegmentSeparator:
     def _joined(self, segment: Pcm, common: int) -> Pcm:
         """The result of a segment without its constant, of which the first ``common`` samples are its predecessor's too."""
         result = self._at_level(segment)
+        self._activity = max(_power(result), self._activity - (self._activity >> 2))
         if self._previous is None:
             return result
-        if not self._runtime.source_names:
+        if not self._runtime.source_names and not self._is_pause(self._previous[..., -common:]):
             result = result[align(self._previous[..., -common:], result[..., :common])]
         due = slice(common - self._overlap, common)
         result[..., due] = cross_fade(self._previous[..., -self._overlap :], result[..., due])
         return result
+
+    def _is_pause(self, overlap: Pcm) -> bool:
+        """Whether the sources are so soft that their likeness is one of noise: PAUSE times less power than the segments lately had."""
+        return _power(overlap) * PAUSE < self._activity
 
     def _without_constant(self, segment: Pcm) -> Pcm:
         return remove_constant(segment, self._runtime.sample_rate)
@@ -120,6 +129,11 @@ def _pushed(separator: SegmentSeparator, blocks: Iterable[Pcm], step: int) -> It
 def separate(runtime: Runtime, pcm: Pcm, overlap: float = 0.25) -> Pcm:
     """Separate a recording of any length: int16 [N] to int16 [S, N], or [A, N] to [S, A, N]; see :func:`separate_blocks`."""
     return np.concatenate(list(separate_blocks(runtime, [pcm], overlap)), axis=-1)
+
+
+def _power(pcm: Pcm) -> int:
+    """Mean square, rounded down."""
+    return int(np.square(pcm, dtype=np.int64).sum()) // max(1, pcm.size)
 
 
 def _padded(pcm: Pcm, samples: int) -> Pcm:

@@ -167,6 +167,27 @@ def test_sources_that_the_model_swaps_are_put_back(sources):
     assert np.array_equal(separate(Fake(swapping, sources=sources), mixture), voices)
 
 
+@pytest.mark.parametrize(("noise", "kept"), [(3, True), (100, True), (3000, False)])
+def test_speakers_keep_their_places_over_a_pause(noise, kept):
+    """In a pause the outputs are noise, whose likeness says nothing of who is who; 30 dB below the speech it is not asked."""
+    rng = np.random.default_rng(0)
+    voices = rng.integers(-8000, 8000, (2, 500)).astype(np.int16)
+    voices[:, 200:300] = rng.integers(-noise, noise + 1, (2, 100))
+    calls = []
+
+    def network(_):
+        start = min(12 * len(calls), 500 - 16)
+        calls.append(start)
+        rows = voices[:, start : start + 16].copy()
+        noisy = (np.arange(start, start + 16) >= 200) & (np.arange(start, start + 16) < 300)
+        rows[:, noisy] = rows[::-1, noisy] if start >= 240 else rows[:, noisy]  # from there on the noise comes the other way round
+        return rows
+
+    separated = separate(Fake(network), np.full(500, 20000, np.int16))
+    assert np.array_equal(separated[:, :190], voices[:, :190])
+    assert np.array_equal(separated[:, 310:], voices[:, 310:]) is kept
+
+
 def test_align_is_one_to_one_and_keeps_the_order_of_silence():
     loud, soft = np.arange(8) * 1000, np.arange(8)[::-1] * 10
     assert align(np.int16([loud, soft]), np.int16([loud, loud // 2])) == [0, 1]

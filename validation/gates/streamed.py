@@ -69,10 +69,12 @@ def joined(opened: FileRuntime, recording: npt.NDArray[np.int16]) -> Waveform:
     starts = [*range(0, total - length, length - overlap), total - length]
     result: Waveform = np.zeros((opened.sources, *recording.shape), np.int64)
     result[..., :length] = _whole_segment(opened, recording[..., :length])
+    recent = _mean_square(result[..., :length])  # power of the segments, a quarter less with each softer one
     for before, start in pairwise(starts):
         output = _whole_segment(opened, recording[..., start : start + length])
+        recent = max(_mean_square(output), recent - recent // 4)
         end = before + length  # of the predecessor
-        if not opened.source_names:
+        if not opened.source_names and 1000 * _mean_square(result[..., start:end]) >= recent:
             output = output[_order(result[..., start:end], output[..., : end - start])]
         fade = slice(end - overlap - start, end - start)
         weight = 2 * np.arange(overlap) + 1  # of twice the overlap
@@ -97,6 +99,10 @@ def _whole_segment(opened: FileRuntime, segment: npt.NDArray[np.int16]) -> Wavef
     output = opened.run(np.maximum(-32768, np.minimum(32767, wide * 2**doublings)).astype(np.int16)).astype(np.int64)
     halved: Waveform = np.sign(output) * ((2 * np.abs(output) + 2**doublings) // 2 ** (doublings + 1))
     return halved
+
+
+def _mean_square(waveform: Waveform) -> int:
+    return sum(int(row @ row) for row in waveform.reshape(-1, waveform.shape[-1])) // waveform.size
 
 
 def _order(before: Waveform, after: Waveform) -> list[int]:
