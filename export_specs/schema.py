@@ -10,7 +10,6 @@ from export_specs.networks import NETWORK_SPECS, Architecture, FilterbankSpec, N
 from export_specs.strict import Strict
 
 Profile = Literal["ptq", "quick", "full"]  # plans of quantization-aware training
-NormRecipe = Literal["c23", "c25", "b14"]
 RuntimeName = Literal["onnxruntime", "litert-ref", "litert-opt", "litert-xnnpack", "tflm"]
 RUNTIMES: tuple[str, ...] = get_args(RuntimeName)
 SUBJECTS = ("litert-ref", "litert-xnnpack", "onnxruntime")
@@ -118,7 +117,9 @@ class TargetSpec(Strict):
     description: str = ""
     format: Literal["onnx", "tflite"]
     converter: Literal["none", "own", "onnx2tf-float32", "onnx2tf-int8"] = "own"
-    norm_recipe: NormRecipe = "c25"
+    norm_recipe: str = Field(
+        default="scalar-gain", pattern=r"^[a-z0-9][a-z0-9-]*$", description="a module of pipeline/layers/global_norm/recipes"
+    )
     package: Literal["none", "c"] = Field(default="none", description="c: the file as a C99 package in device/, beside it")
     runtimes: list[str] = Field(description="those that the file is run in; the first of SUBJECTS among them is judged")
     allowed_ops: list[str] = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import get_args, get_type_hints
+from typing import get_args
 
 import numpy as np
 import soundfile
@@ -13,14 +13,15 @@ from torch import Tensor, nn
 from export_specs.schema import MUSIC_SOURCES, ModelSpec
 from pipeline.layers.decoder.float import MonoDecoder, MonoFrameDecoder
 from pipeline.layers.global_norm.float import GlobalLayerNorm
+from pipeline.layers.global_norm.recipes import RECIPES as NORM_RECIPES
 from pipeline.networks.build import build_network
 from pipeline.networks.htdemucs.cross_transformer import LayerScale
 from pipeline.quantization.quantize import observe, quantize
 from pipeline.quantization.recipe import Recipe, Variant
 
 SAMPLE_RATE = 8000
-NORMS: tuple[str, ...] = get_args(get_type_hints(Recipe)["norm"])
-RECIPES = [Recipe(variant, norm) for variant in get_args(Variant) for norm in NORMS]  # type: ignore[arg-type]
+NORMS = tuple(sorted(NORM_RECIPES, reverse=True))
+RECIPES = [Recipe(variant, norm) for variant in get_args(Variant) for norm in NORMS]
 
 
 def recipe_name(recipe: Recipe) -> str:

@@ -27,6 +27,16 @@ def discovered_modules(package: str) -> list[ModuleType]:
     ]
 
 
+def member_names(package: str) -> list[str]:
+    """Names of the modules and packages that stand directly in a package, in alphabetical order.
+
+    Nothing of it is imported but the outermost package: what stands in it may take seconds.
+    """
+    outermost, *inner = package.split(".")
+    places = [str(Path(place, *inner)) for place in importlib.import_module(outermost).__path__]
+    return sorted(found.name for found in pkgutil.iter_modules(places))
+
+
 def module_of_file(path: Path) -> ModuleType:
     """Import a Python file that belongs to no package; no digest of code knows of it.
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from torch import nn
 
+from export_specs.foundation.errors import choice_error
 from pipeline.export.float_graph import FloatGraph
 from pipeline.export.qdq_graph import GraphBuilder, Value
 from pipeline.layers.quantized_layer import QuantizedLayer
@@ -40,8 +41,9 @@ class Twin:
 
 @dataclass(frozen=True)
 class Choice:
-    """Several quantized forms of a layer, of which the recipe chooses one: ``key`` gives its name in ``twins``."""
+    """Several quantized forms of a layer, of which the recipe chooses one: ``key`` gives its name in ``twins``, which are of a ``kind``."""
 
+    kind: str
     key: Callable[[Recipe], str]
     twins: Mapping[str, Twin]
 
@@ -65,13 +67,22 @@ class Layer:
         return [self.quantized] if isinstance(self.quantized, Twin) else list(self.quantized.twins.values())
 
     def twin(self, recipe: Recipe) -> Twin:
-        """The quantized form that a recipe asks for."""
-        return self.quantized if isinstance(self.quantized, Twin) else self.quantized.twins[self.quantized.key(recipe)]
+        """The quantized form that a recipe asks for.
+
+        Raises:
+            UserError: there is none of that name; the right ones are listed.
+        """
+        if isinstance(self.quantized, Twin):
+            return self.quantized
+        name = self.quantized.key(recipe)
+        if name not in self.quantized.twins:
+            raise choice_error(self.quantized.kind, name, list(self.quantized.twins))
+        return self.quantized.twins[name]
 
 
 def by_variant(*, fqss: Twin, vanilla: Twin) -> Choice:
     """One form with the splitter or the reconstructor, and one with an 8-bit input or output."""
-    return Choice(lambda recipe: recipe.variant, {"fqss": fqss, "vanilla": vanilla})
+    return Choice("variant", lambda recipe: recipe.variant, {"fqss": fqss, "vanilla": vanilla})
 
 
 def declared(modules: Iterable[ModuleType]) -> Iterator[Layer]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
+from export_specs.foundation.discovery import member_names
 from export_specs.foundation.errors import UserError, choice_error
 from export_specs.inheritance import is_file_name
 from export_specs.load import load_model, load_target, target_names
@@ -46,6 +47,8 @@ class Choice:
         target_spec = load_target(target)
         if is_file_name(target) and target_spec.name in target_names():
             raise UserError(f"the target {target} has the name of one that ships, {target_spec.name}; give it a name of its own")
+        if target_spec.norm_recipe not in norm_recipes():
+            raise choice_error("norm recipe", target_spec.norm_recipe, norm_recipes())
         if profile and profile not in PROFILES:
             raise choice_error("profile", profile, list(PROFILES))
         spec = load_model(spec_file or model)
@@ -85,3 +88,8 @@ class Choice:
     def command(self) -> str:
         """The command that makes the same again."""
         return "make deploy " + " ".join(f"{name}={shlex.quote(value)}" for name, value in self.settings.items())
+
+
+def norm_recipes() -> list[str]:
+    """Names of the integer norms that a target can ask for, found without importing them."""
+    return [name.replace("_", "-") for name in member_names("pipeline.layers.global_norm.recipes")]

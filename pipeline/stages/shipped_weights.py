@@ -6,13 +6,13 @@ from pathlib import Path
 
 from export_specs.foundation.code_version import ROOT
 from export_specs.load import load_model, model_names
-from export_specs.schema import ModelSpec, NormRecipe
+from export_specs.schema import ModelSpec
 
 WEIGHTS = ROOT / "pipeline" / "weights"
 FLOAT = "float.safetensors"
 
 
-def quantized_name(variant: str, norm: NormRecipe, plan: str) -> str:
+def quantized_name(variant: str, norm: str, plan: str) -> str:
     """What quantized weights are called, without suffix: by what shapes them and by the plan that they were trained with."""
     return f"qat-{variant}-{norm}-{plan}"
 
@@ -25,6 +25,6 @@ def shipped_file(spec: ModelSpec, name: str) -> Path | None:
     return path if path.is_file() else None
 
 
-def shipped_quantized(spec: ModelSpec, variant: str, norm: NormRecipe) -> Path | None:
+def shipped_quantized(spec: ModelSpec, variant: str, norm: str) -> Path | None:
     """The quantized weights that ship, which were trained with PROFILE=full; None where there are none."""
     return shipped_file(spec, f"{quantized_name(variant, norm, 'full')}.safetensors")

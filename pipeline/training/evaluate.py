@@ -21,12 +21,13 @@ from torch.nn import functional
 from export_specs.foundation.atomic import write_text
 from export_specs.foundation.errors import UserError, run_command_line
 from export_specs.load import load_model
-from export_specs.schema import ModelSpec, NormRecipe
+from export_specs.schema import ModelSpec
 from pipeline.checkpoints.loading import load_network
 from pipeline.data.evaluation_set import PEOPLE, SetOptions, mixtures_to_judge
 from pipeline.data.mixing import at_device_level
 from pipeline.data.set_folder import Mixture
 from pipeline.data.sources import data_for, open_speech
+from pipeline.layers.global_norm.recipes import FORMER_NAMES
 from pipeline.losses.objective import si_sdr_improvement
 from pipeline.networks.build import build_network
 from pipeline.quantization.recipe import Recipe, Variant
@@ -65,9 +66,9 @@ def load_any(spec: ModelSpec, weights: Path) -> nn.Module:
         UserError: the weights do not fit.
     """
     facts = _facts(weights)
-    variant, norm = facts.get("variant"), facts.get("norm")
-    if variant in get_args(Variant) and norm in get_args(NormRecipe):
-        return load_quantized(spec, Recipe(cast(Variant, variant), cast(NormRecipe, norm)), weights)
+    variant, norm = facts.get("variant"), facts.get("norm", "")
+    if variant in get_args(Variant):
+        return load_quantized(spec, Recipe(cast(Variant, variant), FORMER_NAMES.get(norm, norm)), weights)
     network = build_network(spec)
     load_network(network, weights, spec)
     return network.eval()

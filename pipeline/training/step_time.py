@@ -18,7 +18,7 @@ from torch import nn
 from export_specs.foundation.atomic import write_text
 from export_specs.foundation.errors import run_command_line
 from export_specs.load import load_model, load_target
-from export_specs.schema import ModelSpec, NormRecipe
+from export_specs.schema import ModelSpec
 from pipeline.compiler import compiler_available
 from pipeline.losses.objective import objective_of
 from pipeline.networks.build import build_network
@@ -31,7 +31,7 @@ WARM_UP = 2
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
-def step_seconds(spec: ModelSpec, norm: NormRecipe, profile: str, steps: int) -> dict[str, list[float]]:
+def step_seconds(spec: ModelSpec, norm: str, profile: str, steps: int) -> dict[str, list[float]]:
     """Seconds of each step (forward, backward, Adam) on random examples of the profile's size, the three kinds in turns.
 
     The trained networks run as they do in quantization-aware training, without torch.compile; the teacher is compiled where the

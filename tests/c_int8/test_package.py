@@ -24,7 +24,7 @@ NETWORKS = {
     "dptnet": tiny_dptnet,
     "htdemucs": tiny_htdemucs,
 }
-RECIPE = Recipe("fqss", "c25")
+RECIPE = Recipe("fqss", "scalar-gain")
 SANITIZED = "-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all"
 ALLOWED_SYMBOLS = {"memcpy", "memset", "memmove", "__stack_chk_fail", "_GLOBAL_OFFSET_TABLE_"}
 

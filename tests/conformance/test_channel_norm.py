@@ -115,7 +115,7 @@ def causal_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     torch.compiler.set_stance("force_eager")
     spec = tiny_spec(causal=True)
     onnx_path, tflite = folder / "model.qdq.onnx", folder / "model.tflite"
-    export_qdq(quantized_network(spec, Recipe("fqss", "c25")), FileMetadata.of(spec), onnx_path)
+    export_qdq(quantized_network(spec, Recipe("fqss", "scalar-gain")), FileMetadata.of(spec), onnx_path)
     torch.compiler.set_stance("default")
     for target in ("tflite-int8", "tflite-int8-npu"):
         summary = convert(onnx_path, tflite, load_target(target).allowed_ops)

@@ -16,7 +16,7 @@ from edge_runtime.model_file import read_model
 from edge_runtime.runtime import RUNTIMES, open_runtime
 from export_specs.file_metadata import FileMetadata
 from export_specs.load import load_model, load_target
-from export_specs.schema import ModelSpec, NormRecipe
+from export_specs.schema import ModelSpec
 from pipeline.convert import flatbuffer
 from pipeline.convert.convert import ConversionSummary, convert
 from pipeline.data.examples import training_examples
@@ -41,7 +41,7 @@ class Case:
     """A network of two pairs of transformers, some of the ops of its file and some of its tensors."""
 
     spec: Callable[[], ModelSpec]
-    norm: NormRecipe
+    norm: str
     ops: dict[str, int]
     tensors: set[str]
 
@@ -54,10 +54,12 @@ CASES = {
             {"SOFTMAX": 2 * PAIRS * 3, "TANH": 2, "LOGISTIC": 2},
             {"pair0.intra.0.norm1", "pair0.intra.0.heads/logits2", "pair1.inter.0.heads/weights0", "merge#1/total"},
         )
-        for norm in ("c25", "b14")
+        for norm in ("scalar-gain", "int16-elementwise")
     },
-    "dptnet-c25": Case(tiny_dptnet, "c25", DPTNET_OPS, {"row0.norm1", "col1.heads/weights1", "row0.lstm", "col1.lstm", "merge#1/total"}),
-    "dptnet-b14": Case(tiny_dptnet, "b14", DPTNET_OPS, {"row0.norm1", "col1.lstm"}),
+    "dptnet-scalar-gain": Case(
+        tiny_dptnet, "scalar-gain", DPTNET_OPS, {"row0.norm1", "col1.heads/weights1", "row0.lstm", "col1.lstm", "merge#1/total"}
+    ),
+    "dptnet-int16-elementwise": Case(tiny_dptnet, "int16-elementwise", DPTNET_OPS, {"row0.norm1", "col1.lstm"}),
 }
 
 

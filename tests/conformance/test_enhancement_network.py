@@ -20,7 +20,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("enhancement")
     spec = tiny_spec(n_src=1, mask_act="sigmoid")
     onnx, tflite = folder / "model.qdq.onnx", folder / "model.tflite"
-    export_qdq(quantized_network(spec, Recipe("fqss", "c23")), FileMetadata.of(spec), onnx)
+    export_qdq(quantized_network(spec, Recipe("fqss", "runtime-filter")), FileMetadata.of(spec), onnx)
     summary = convert(onnx, tflite)
     assert summary.op_counts["LOGISTIC"] == 1
     assert summary.outputs == {"separated": (1, 1, spec.segment_samples)}

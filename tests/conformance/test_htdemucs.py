@@ -24,7 +24,7 @@ from validation.golden_inputs import forced_onnx, forced_tflite
 from validation.layers import golden_taps
 from validation.structure import audit
 
-TARGETS = {"c25": "tflite-int8", "b14": "tflite-int8-npu"}
+TARGETS = {"scalar-gain": "tflite-int8", "int16-elementwise": "tflite-int8-npu"}
 SPEC = tiny_htdemucs()
 
 
@@ -105,7 +105,7 @@ def test_attention_over_many_keys_is_exact_too(tmp_path: Path, monkeypatch: pyte
     """As with the 2688 keys of the paper's segments: weights of 16 bits, then on a learned grid of int8."""
     torch.compiler.set_stance("force_eager")
     monkeypatch.setattr(QuantizedCrossHeads, "LONGEST", 10)
-    twin = quantized_network(SPEC, Recipe("fqss", "c25"))
+    twin = quantized_network(SPEC, Recipe("fqss", "scalar-gain"))
     file, pcm = deployed(twin, SPEC, tmp_path).path, recording(98)
     found = exact_on_device(file, *open_runtime(file, "litert-ref")._signature.feed(pcm)[0])
     assert found["crosstransformer.0.heads/wide_weights0"].dtype == np.int16

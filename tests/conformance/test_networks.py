@@ -35,7 +35,7 @@ NORMS: dict[str, tuple[type[QuantizedNorm], Callable[..., Value]]] = {
     "run-time filter": (RuntimeFilterNorm, emit_runtime_filter),
     "int16 elementwise": (Int16ElementwiseNorm, emit_int16_elementwise),
 }
-INT8_RECIPES = ("c23", "c25")
+INT8_RECIPES = ("runtime-filter", "scalar-gain")
 
 
 def written(graph: GraphBuilder, inputs: list[onnx.ValueInfoProto], outputs: list[onnx.ValueInfoProto], folder: Path) -> ConversionSummary:
@@ -133,7 +133,7 @@ def test_norm_is_exact_on_devices_and_close_to_float(recipe: str, channels: int,
     assert 10 * np.log10((clipped**2).sum() / ((got - clipped) ** 2).sum()) > 28
 
 
-@pytest.mark.parametrize("norm", ["c25", "c23", "b14"])
+@pytest.mark.parametrize("norm", ["scalar-gain", "runtime-filter", "int16-elementwise"])
 def test_small_network_keeps_names_shapes_and_signal(norm: str, tmp_path: Path) -> None:
     torch.compiler.set_stance("force_eager")
     spec = tiny_spec()

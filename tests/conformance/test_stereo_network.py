@@ -22,8 +22,13 @@ from pipeline.quantization.recipe import Recipe
 from tests.conformance.runtimes import exact_on_device
 from tests.tiny import mixtures, quantized_network, recipe_name, tiny_music_spec, tiny_network
 
-TARGETS = {"c25": "tflite-int8", "c23": "tflite-int8", "b14": "tflite-int8-npu"}
-RECIPES = [Recipe("fqss", "c25"), Recipe("fqss", "c23"), Recipe("fqss", "b14"), Recipe("vanilla", "c25")]
+TARGETS = {"scalar-gain": "tflite-int8", "runtime-filter": "tflite-int8", "int16-elementwise": "tflite-int8-npu"}
+RECIPES = [
+    Recipe("fqss", "scalar-gain"),
+    Recipe("fqss", "runtime-filter"),
+    Recipe("fqss", "int16-elementwise"),
+    Recipe("vanilla", "scalar-gain"),
+]
 SHAPES = {"pcm": (1, 2, 800), "separated": (1, 4, 2, 800)}
 
 

@@ -128,7 +128,7 @@ def test_same_file_twice(tmp_path: Path) -> None:
 def test_the_edge_network_keeps_its_size(tmp_path: Path) -> None:
     """Conv-TasNet's own bar, tighter than the gate's."""
     spec = load_model("convtasnet")
-    network = load_quantized(spec, Recipe("fqss", "c25"), WEIGHTS / "convtasnet" / "qat-fqss-c25-full.safetensors")
+    network = load_quantized(spec, Recipe("fqss", "scalar-gain"), WEIGHTS / "convtasnet" / "qat-fqss-scalar-gain-full.safetensors")
     export_qdq(network, FileMetadata.of(spec), tmp_path / "model.onnx")
     summary = convert(tmp_path / "model.onnx", tmp_path / "model.tflite")
     assert summary.bytes <= 1.15 * sum(weight.numel() for weight in build_network(spec).parameters()) + 48 * 1024

@@ -17,7 +17,7 @@ from pipeline.networks.htdemucs.spectrogram import to_spectrogram
 from pipeline.quantization.recipe import Recipe
 from tests.tiny import mixtures, quantized_network, recipe_name, tiny_htdemucs, tiny_network
 
-RECIPES = [Recipe("fqss", "c25"), Recipe("fqss", "b14"), Recipe("vanilla", "c25")]
+RECIPES = [Recipe("fqss", "scalar-gain"), Recipe("fqss", "int16-elementwise"), Recipe("vanilla", "scalar-gain")]
 
 
 def branch_inputs(network: HTDemucs, mixture: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -73,4 +73,6 @@ def test_float_network_in_onnx() -> None:
 
 def test_a_length_that_the_first_layer_would_pad_is_refused() -> None:
     with pytest.raises(UserError, match="1663 samples is no multiple of the stride 4"):
-        build_model(quantized_network(tiny_htdemucs(), Recipe("fqss", "c25")), FileMetadata.of(tiny_htdemucs(), segment_samples=1663))
+        build_model(
+            quantized_network(tiny_htdemucs(), Recipe("fqss", "scalar-gain")), FileMetadata.of(tiny_htdemucs(), segment_samples=1663)
+        )

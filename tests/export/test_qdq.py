@@ -337,7 +337,9 @@ def test_other_networks_equal_torch_too(changes: dict[str, int]) -> None:
     assert_equal_but_for_ties(golden_differences(Exported(RECIPES[0], twin, build_model(twin, METADATA))))
 
 
-@pytest.mark.parametrize("recipe", [Recipe("fqss", "c25"), Recipe("vanilla", "c23"), Recipe("fqss", "b14")], ids=recipe_name)
+@pytest.mark.parametrize(
+    "recipe", [Recipe("fqss", "scalar-gain"), Recipe("vanilla", "runtime-filter"), Recipe("fqss", "int16-elementwise")], ids=recipe_name
+)
 def test_transformers_equal_torch_too(recipe: Recipe) -> None:
     twin = quantized_network(tiny_sepformer(), recipe)
     differences = golden_differences(Exported(recipe, twin, build_model(twin, METADATA)))
@@ -346,7 +348,7 @@ def test_transformers_equal_torch_too(recipe: Recipe) -> None:
     assert sequences <= differences.keys()
 
 
-@pytest.mark.parametrize("recipe", [Recipe("fqss", "c25"), Recipe("vanilla", "c23")], ids=recipe_name)
+@pytest.mark.parametrize("recipe", [Recipe("fqss", "scalar-gain"), Recipe("vanilla", "runtime-filter")], ids=recipe_name)
 def test_recurrent_networks_equal_torch_too(recipe: Recipe) -> None:
     twin = quantized_network(tiny_dptnet(), recipe)
     differences = golden_differences(Exported(recipe, twin, build_model(twin, METADATA)))

@@ -90,9 +90,9 @@ def test_null_brings_back_the_default(tmp_path: Path) -> None:
 
 
 def test_a_chain_of_files_counts_paths_from_the_file_that_names_them(tmp_path: Path) -> None:
-    write(tmp_path, "board.yaml", name="board", extends="tflite-int8", allowed_ops=["ADD"], norm_recipe="b14")
+    write(tmp_path, "board.yaml", name="board", extends="tflite-int8", allowed_ops=["ADD"], norm_recipe="int16-elementwise")
     last = load_target(write(tmp_path, "variants/small.yaml", name="small", extends="../board.yaml", allowed_ops=["MUL"]))
-    assert (last.name, last.allowed_ops, last.norm_recipe) == ("small", ["MUL"], "b14")
+    assert (last.name, last.allowed_ops, last.norm_recipe) == ("small", ["MUL"], "int16-elementwise")
     assert last.near_exceptions == load_target("tflite-int8").near_exceptions
 
 

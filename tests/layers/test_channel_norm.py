@@ -216,7 +216,7 @@ def test_every_recipe_takes_causal_networks(kind: str) -> None:
 
 def test_a_causal_twin_trains_with_silence_in_the_mixture() -> None:
     spec = tiny_spec(causal=True)
-    twin = quantized_network(spec, Recipe("fqss", "c25")).train()
+    twin = quantized_network(spec, Recipe("fqss", "scalar-gain")).train()
     mixture = waveforms(2, spec.segment_samples, 40)
     mixture[:, 200:400] = 0
     twin(mixture).square().mean().backward()
@@ -232,7 +232,7 @@ def test_folded_network_is_the_same_function_away_from_the_padding() -> None:
     mixture = waveforms(1, spec.segment_samples, 3)
     with torch.no_grad():
         expected = network(mixture)
-        assert fold_affine(network, trace(network), Recipe("fqss", "c23"))
+        assert fold_affine(network, trace(network), Recipe("fqss", "runtime-filter"))
         got = network(mixture)
     padded = 16 + 8 * 2 * (1 + 2)  # a kernel of samples and two dilated kernels of three frames
     torch.testing.assert_close(got[..., padded:], expected[..., padded:], rtol=1e-3, atol=1e-4)
@@ -240,12 +240,12 @@ def test_folded_network_is_the_same_function_away_from_the_padding() -> None:
 
 def test_folding_leaves_other_norms_alone() -> None:
     network = tiny_network(tiny_spec())
-    assert not fold_affine(network, trace(network), Recipe("fqss", "c23"))
+    assert not fold_affine(network, trace(network), Recipe("fqss", "runtime-filter"))
 
 
 def test_a_causal_twin_does_not_look_ahead() -> None:
     spec = tiny_spec(causal=True)
-    twin = quantized_network(spec, Recipe("fqss", "c25"))
+    twin = quantized_network(spec, Recipe("fqss", "scalar-gain"))
     mixture = waveforms(1, spec.segment_samples, 40)
     changed = torch.cat([mixture[:, :400], waveforms(1, spec.segment_samples, 41)[:, 400:]], dim=1)
     with torch.no_grad():

@@ -17,7 +17,11 @@ from pipeline.quantization.quantize import set_observing
 from tests.tiny import NORMS
 
 FRAMES, CHANNELS = 300, 16
-KINDS: dict[str, type[QuantizedNorm]] = {"c23": RuntimeFilterNorm, "c25": ScalarGainNorm, "b14": Int16ElementwiseNorm}
+KINDS: dict[str, type[QuantizedNorm]] = {
+    "runtime-filter": RuntimeFilterNorm,
+    "scalar-gain": ScalarGainNorm,
+    "int16-elementwise": Int16ElementwiseNorm,
+}
 HEADROOM = 1.2
 Array = np.ndarray
 
@@ -33,7 +37,7 @@ def activations(seed: int, offset: float, level: float = 1.0) -> torch.Tensor:
 def observed_norm(kind: str, offset: float) -> tuple[QuantizedNorm, ActivationQuantizer]:
     torch.manual_seed(0)
     layer = GlobalLayerNorm(CHANNELS)
-    if kind != "c25":  # its affine part is folded away
+    if kind != "scalar-gain":  # its affine part is folded away
         with torch.no_grad():
             layer.gamma.uniform_(0.4, 1.4).mul_(torch.where(torch.rand(CHANNELS) < 0.3, -1.0, 1.0))
             layer.beta.normal_(0, 0.2)
@@ -79,7 +83,7 @@ def c_statistics(norm: QuantizedNorm, q: Array, s_x: float) -> tuple[float, floa
     return mean, min(127, rounded(1 / np.sqrt(variance) / rstd_scale)), rstd_scale
 
 
-def c23(norm: QuantizedNorm, q: Array, s_x: float, _: float) -> Array:
+def runtime_filter(norm: QuantizedNorm, q: Array, s_x: float, _: float) -> Array:
     mean, amount, rstd_scale = c_statistics(norm, q, s_x)
     gamma, beta = norm.gamma.detach().double().numpy(), norm.beta.detach().double().numpy()
     sign = np.where(gamma < 0, -1, 1)
@@ -89,7 +93,7 @@ def c23(norm: QuantizedNorm, q: Array, s_x: float, _: float) -> Array:
     return quantize((q * amount * sign + bias) * step, norm.output_quantizer)
 
 
-def c25(norm: QuantizedNorm, q: Array, s_x: float, _: float) -> Array:
+def scalar_gain(norm: QuantizedNorm, q: Array, s_x: float, _: float) -> Array:
     assert isinstance(norm, ScalarGainNorm) and isinstance(norm.output_quantizer, ActivationQuantizer)
     mean, amount, rstd_scale = c_statistics(norm, q, s_x)
     scale, zero_point = (float(value) for value in norm.mean_grid())
@@ -99,7 +103,7 @@ def c25(norm: QuantizedNorm, q: Array, s_x: float, _: float) -> Array:
     return quantize(centred * amount * rstd_scale / s_x, norm.output_quantizer)
 
 
-def b14(norm: QuantizedNorm, q: Array, s_x: float, z_x: float) -> Array:
+def int16_elementwise(norm: QuantizedNorm, q: Array, s_x: float, z_x: float) -> Array:
     """The fifteen steps of the recipe, one a line."""
     assert isinstance(norm.output_quantizer, ActivationQuantizer)
     gamma, beta = norm.gamma.detach().double().numpy(), norm.beta.detach().double().numpy()
@@ -130,9 +134,13 @@ def b14(norm: QuantizedNorm, q: Array, s_x: float, z_x: float) -> Array:
     return quantize(wide * s_16, norm.output_quantizer)
 
 
-ORACLES: dict[str, Callable[[QuantizedNorm, Array, float, float], Array]] = {"c23": c23, "c25": c25, "b14": b14}
-# of SQNR, against a float norm with the same output grid: as published for the recipes; c25 rounds the difference to int8 once more
-WORST_LOSS_DB = {"c23": 1.34, "b14": 0.61, "c25": 10.0}
+ORACLES: dict[str, Callable[[QuantizedNorm, Array, float, float], Array]] = {
+    "runtime-filter": runtime_filter,
+    "scalar-gain": scalar_gain,
+    "int16-elementwise": int16_elementwise,
+}
+# of SQNR, against a float norm with the same output grid: as published for the recipes; scalar-gain rounds the difference to int8 once more
+WORST_LOSS_DB = {"runtime-filter": 1.34, "int16-elementwise": 0.61, "scalar-gain": 10.0}
 
 
 def test_every_recipe_is_covered() -> None:
@@ -181,7 +189,7 @@ def test_inputs_beyond_the_observed_levels_stay_finite(kind: str) -> None:
 @pytest.mark.parametrize("level", [0.1, 0.5, 1.0, 3.0])
 def test_every_runtime_forms_the_same_multiplier_of_the_product(level: float) -> None:
     """LiteRT forms s_a * s_b / s_out in float32, TFLM in double; both keep 31 bits of it."""
-    norm, _ = observed_norm("c25", 0.5)
+    norm, _ = observed_norm("scalar-gain", 0.5)
     assert isinstance(norm, ScalarGainNorm) and isinstance(norm.output_quantizer, ActivationQuantizer)
     with torch.no_grad():
         norm.output_quantizer.maximum.mul_(level)
@@ -254,7 +262,7 @@ def values_and_gradients(norm: ScalarGainNorm, values: torch.Tensor) -> list[tor
 @pytest.mark.parametrize("offset", [0.0, 1.5])
 def test_one_pass_equals_the_four_operations(offset: float, narrowed: tuple[float, float]) -> None:
     """As in eval mode, also where one grid or both saturate: outputs to the bit, gradients to the order of their sums."""
-    norm, before = observed_norm("c25", offset)
+    norm, before = observed_norm("scalar-gain", offset)
     assert isinstance(norm, ScalarGainNorm) and isinstance(norm.output_quantizer, ActivationQuantizer)
     with torch.no_grad():
         for quantizer, share in zip((norm.centred_quantizer, norm.output_quantizer), narrowed, strict=True):
@@ -272,7 +280,7 @@ def test_one_pass_equals_the_four_operations(offset: float, narrowed: tuple[floa
 @pytest.mark.slow
 def test_the_compiled_pass_equals_the_plain_one() -> None:
     """Training may run it compiled; the forward pass must not differ by a bit from what is exported."""
-    norm, before = observed_norm("c25", 0.5)
+    norm, before = observed_norm("scalar-gain", 0.5)
     assert isinstance(norm, ScalarGainNorm)
     norm.train().frozen = True
     x = before(activations(100, 0.5)).detach()
@@ -286,7 +294,7 @@ def test_the_compiled_pass_equals_the_plain_one() -> None:
 
 @pytest.mark.parametrize("offset", [0.0, 1.5])
 def test_moments_of_codes_are_those_of_the_values(offset: float) -> None:
-    norm, before = observed_norm("c23", offset)
+    norm, before = observed_norm("runtime-filter", offset)
     x = before(activations(100, offset)).detach()
     of_codes, of_values = norm.moments(x), norm.float_moments(x)
     for name in ("mean", "variance", "energy"):

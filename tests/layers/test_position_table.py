@@ -14,7 +14,7 @@ from tests.tiny import mixtures, quantized_network, tiny_sepformer
 @pytest.mark.parametrize("path", ["intra", "inter"])
 def test_training_leaves_the_tables_of_a_path_on_one_grid(path: str) -> None:
     spec = tiny_sepformer()
-    network = quantized_network(spec, Recipe("fqss", "c25")).train()
+    network = quantized_network(spec, Recipe("fqss", "scalar-gain")).train()
     tables = [module for name, module in network.named_modules() if isinstance(module, QuantizedPositionTable) and path in name]
     outputs_before = [table.output_quantizer.maximum.item() for table in tables]
     optimizer = torch.optim.Adam(grouped_by_rate(network, 1e-2))

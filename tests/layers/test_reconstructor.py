@@ -63,7 +63,7 @@ def test_analysis_is_undone_by_synthesis(kernel: int, stride: int, filters: int)
 
 
 def test_the_block_is_shared_by_the_sources() -> None:
-    network = quantized_network(tiny_spec(), Recipe("fqss", "c23"))
+    network = quantized_network(tiny_spec(), Recipe("fqss", "runtime-filter"))
     decoders = [module for module in network.modules() if isinstance(module, ReconstructingDecoder)]
     assert len(decoders) == 1
     calls = []
@@ -84,12 +84,12 @@ def test_a_network_of_zeros_is_refused() -> None:
     with torch.no_grad():
         network.get_parameter("decoder.filterbank._filters").zero_()
     with pytest.raises(UserError, match="nothing but zeros"):
-        quantize(network, Recipe("fqss", "c25"))
+        quantize(network, Recipe("fqss", "scalar-gain"))
 
 
 @pytest.mark.parametrize("variant", ["fqss", "vanilla"])
 def test_the_output_is_scaled_with_the_same_codes_of_weights(variant: Variant) -> None:
-    network = quantized_network(tiny_spec(), Recipe(variant, "c25"))
+    network = quantized_network(tiny_spec(), Recipe(variant, "scalar-gain"))
     decoder = network.get_submodule("decoder")
     assert isinstance(decoder, ReconstructingDecoder | ByteDecoder)
     mixture = waveforms(2, 800)

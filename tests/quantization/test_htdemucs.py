@@ -52,7 +52,11 @@ def test_twin_is_near_the_float_network(recipe: Recipe) -> None:
 
 def test_a_training_step_reaches_every_parameter_and_lowers_the_loss() -> None:
     spec = tiny_htdemucs()
-    teacher, twin, mixture = tiny_network(spec).eval(), quantized_network(spec, Recipe("fqss", "c25")).train(), mixtures(spec, 2, seed=51)
+    teacher, twin, mixture = (
+        tiny_network(spec).eval(),
+        quantized_network(spec, Recipe("fqss", "scalar-gain")).train(),
+        mixtures(spec, 2, seed=51),
+    )
     trained = {name: parameter for name, parameter in twin.named_parameters() if parameter.requires_grad}
     optimizer = torch.optim.Adam(trained.values(), 1e-4)
     with torch.no_grad():
@@ -197,7 +201,7 @@ def test_long_sequences_get_weights_of_16_bits() -> None:
 def test_observing_does_not_change_what_is_computed() -> None:
     spec = tiny_htdemucs()
     network = tiny_network(spec).eval()
-    twin = quantize(network, Recipe("fqss", "c25"))
+    twin = quantize(network, Recipe("fqss", "scalar-gain"))
     mixture = mixtures(spec, 1, 3)
     observe(twin, [mixture])
     set_observing(twin, True)
@@ -212,7 +216,7 @@ def test_channels_under_a_layer_scale_keep_their_proportions_in_training() -> No
     with torch.no_grad():
         for scale in scales.values():
             scale.scale.copy_(torch.logspace(-5, -1, len(scale.scale)))
-    twin = quantize(network, Recipe("fqss", "c25"))
+    twin = quantize(network, Recipe("fqss", "scalar-gain"))
     layer = twin.get_submodule("crosstransformer.layers.0.linear2")
     folded = network.crosstransformer.layers[0].linear2.weight * torch.logspace(-5, -1, len(layer.bias))[:, None]
     shipped = layer.weight_quantizer.scale()[:, None] * layer.weight_quantizer.codes(layer.weight)[:, :, 0]

@@ -23,7 +23,7 @@ def _eager() -> None:
 
 @pytest.mark.parametrize("spec", [tiny_spec, tiny_dptnet, tiny_sepformer, tiny_htdemucs])
 def test_every_layer_is_measured_and_the_network_is_left_as_it_was(spec: Callable[[], ModelSpec]) -> None:
-    network = quantized_network(spec(), Recipe("fqss", "c25"))
+    network = quantized_network(spec(), Recipe("fqss", "scalar-gain"))
     heard = mixtures(spec(), 2, 5)
     with torch.no_grad():
         before = network(heard)
@@ -36,7 +36,7 @@ def test_every_layer_is_measured_and_the_network_is_left_as_it_was(spec: Callabl
 
 
 def test_a_layer_that_runs_for_each_source_gathers_what_its_runs_do() -> None:
-    network = quantized_network(tiny_dptnet(), Recipe("fqss", "c25"))
+    network = quantized_network(tiny_dptnet(), Recipe("fqss", "scalar-gain"))
     noises = {noise.layer: noise for noise in layer_noise(network, waveforms(2, 800, 5))}
     stacked, decoded = (next(n for n in noises.values() if n.kind == kind) for kind in ("StackSources", "ReconstructingDecoder"))
     assert stacked.gathered == pytest.approx(decoded.gathered)
@@ -44,7 +44,7 @@ def test_a_layer_that_runs_for_each_source_gathers_what_its_runs_do() -> None:
 
 def test_a_sum_has_the_noise_of_its_grid() -> None:
     """Rounding to steps of ``scale`` gives noise of scale^2 / 12 a value (Widrow and Kollar, Quantization Noise, 2008)."""
-    network = quantized_network(tiny_spec(), Recipe("fqss", "c25"))
+    network = quantized_network(tiny_spec(), Recipe("fqss", "scalar-gain"))
     heard = waveforms(2, 8000, 5)
     noise = next(noise for noise in layer_noise(network, heard) if noise.kind == "Add")
     outputs: list[torch.Tensor] = []
@@ -58,7 +58,7 @@ def test_a_sum_has_the_noise_of_its_grid() -> None:
 
 
 def test_coarser_weights_are_the_noise_of_their_layer_alone() -> None:
-    network = quantized_network(tiny_spec(), Recipe("fqss", "c25"))
+    network = quantized_network(tiny_spec(), Recipe("fqss", "scalar-gain"))
     heard = waveforms(1, 800, 5)
     before = {noise.layer: noise for noise in layer_noise(network, heard)}
     name = next(name for name, noise in before.items() if noise.kind == "Pointwise")

@@ -35,7 +35,7 @@ def test_plain_layers_compute_the_same(spec: Callable[[], ModelSpec]) -> None:
 def test_every_layer_of_the_twin_is_quantized_and_the_network_is_as_it_was(spec: Callable[[], ModelSpec]) -> None:
     network = tiny_network(spec())
     before = deepcopy(network.state_dict())
-    twin = quantize(network, Recipe("fqss", "c25"))
+    twin = quantize(network, Recipe("fqss", "scalar-gain"))
     called = [twin.get_submodule(str(node.target)) for node in trace(twin).nodes if node.op == "call_module"]
     assert len(called) > 50 and all(isinstance(layer, QuantizedLayer) for layer in called)
     after = network.state_dict()

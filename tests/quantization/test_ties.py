@@ -40,7 +40,7 @@ def test_range_is_widened_until_no_code_is_next_to_a_tie(activation: str, end: f
 @pytest.mark.parametrize("spec", [tiny_dptnet(), tiny_htdemucs()], ids=["dptnet", "htdemucs"])
 def test_only_what_stands_before_a_table_changes(spec: ModelSpec, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ties, "MARGIN", 1 / 256)  # wide enough that some ranges must change
-    network = quantized_network(spec, Recipe("fqss", "c25"))
+    network = quantized_network(spec, Recipe("fqss", "scalar-gain"))
     before = {name: value.clone() for name, value in network.state_dict().items()}
     avoid_ties(network)
     changed = [name for name, value in network.state_dict().items() if not torch.equal(value, before[name])]

@@ -61,7 +61,7 @@ def test_two_processes_train_one_teacher_on_different_examples(launcher: str, tm
     assert checkpoint["global_step"] == 4
 
 
-@pytest.mark.parametrize("recipe", ["fqss-c25", "fqss-c23", "vanilla-b14"])
+@pytest.mark.parametrize("recipe", ["fqss-scalar-gain", "fqss-runtime-filter", "vanilla-int16-elementwise"])
 def test_two_processes_train_one_quantized_network(recipe: str, tmp_path: Path) -> None:
     out = run(recipe, tmp_path, [sys.executable])
     state = load_file(out / "quantized.safetensors")

@@ -90,7 +90,7 @@ def test_the_mixtures_are_those_of_the_evaluation_set(tmp_path: Path) -> None:
         mixtures_to_judge(speech, options, "everyone")
 
 
-@pytest.mark.parametrize("kind", ["float", "quantized"])
+@pytest.mark.parametrize("kind", ["float", "runtime-filter", "c23"])  # the last is a recipe's former name
 def test_the_command_judges_either_kind_of_weights(kind: str, tmp_path: Path) -> None:
     spec, weights = tiny_spec(), tmp_path / f"{kind}.safetensors"
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(json.loads(spec.model_dump_json())))
@@ -98,8 +98,8 @@ def test_the_command_judges_either_kind_of_weights(kind: str, tmp_path: Path) ->
         network = tiny_network(spec).eval()
         save_network(network, weights, {"model": "tiny"})
     else:
-        network = quantized_network(spec, Recipe("vanilla", "c23"))
-        save_network(network, weights, {"model": "tiny", "variant": "vanilla", "norm": "c23"})
+        network = quantized_network(spec, Recipe("vanilla", "runtime-filter"))
+        save_network(network, weights, {"model": "tiny", "variant": "vanilla", "norm": kind})
     asked = ["--model", str(tmp_path / "tiny.yaml"), "--data", "embedded", "--people", "unseen", "--n", "3", "--seconds", "0.3"]
     done = CliRunner().invoke(app, [str(weights), *asked, "--out", str(tmp_path / "figures.json")])
     assert done.exit_code == 0, done.output

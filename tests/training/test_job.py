@@ -21,7 +21,7 @@ from pipeline.training.teacher import examples_an_epoch, train_teacher
 from tests.tiny import tiny_spec, write_speech
 from tests.training.runs import Files, float_weights
 
-RECIPE = Recipe("fqss", "c23")
+RECIPE = Recipe("fqss", "runtime-filter")
 HARDWARE = {"accelerator": "gpu", "devices": 2, "num_nodes": 3, "precision": "bf16-mixed"}
 
 

@@ -39,7 +39,7 @@ def test_quantization_aware_training(variant: str, tracks: Files, tmp_path: Path
     monkeypatch.setattr(qat, "OBSERVED_BATCHES", 9)
     monkeypatch.setattr(qat, "VALIDATION_MIXTURES", 4)
     monkeypatch.setattr(qat, "output_level", lambda *_: pytest.fail("the level was changed"))
-    spec, recipe = tiny_music_spec(), Recipe(variant, "c25")  # type: ignore[arg-type]
+    spec, recipe = tiny_music_spec(), Recipe(variant, "scalar-gain")  # type: ignore[arg-type]
     path = train_quantized(spec, recipe, spec.profiles["quick"], float_weights(spec, tmp_path), tracks, tracks, tmp_path)
     with torch.no_grad():
         assert load_quantized(spec, recipe, path)(mixtures(spec, 2)).shape == (2, 4, 2, spec.segment_samples)

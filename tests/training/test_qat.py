@@ -50,7 +50,7 @@ def test_post_training_quantization_leaves_the_weights_alone(speech: Files, tmp_
     observe_briefly(monkeypatch)
     spec = tiny_spec()
     weights = float_weights(spec, tmp_path)
-    path = train_quantized(spec, Recipe("fqss", "c23"), spec.profiles["ptq"], weights, speech, speech, tmp_path)
+    path = train_quantized(spec, Recipe("fqss", "runtime-filter"), spec.profiles["ptq"], weights, speech, speech, tmp_path)
     before, after = load_file(weights), load_file(path)
     shared = [name for name in before if name in after]
     assert len(shared) > 20
@@ -63,7 +63,7 @@ def test_dual_path_networks_are_trained_with_all_their_ranges(
     spec: ModelSpec, speech: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     observe_briefly(monkeypatch)
-    recipe = Recipe("fqss", "c25")
+    recipe = Recipe("fqss", "scalar-gain")
     paths = {
         name: train_quantized(spec, recipe, spec.profiles[name], float_weights(spec, tmp_path), speech, speech, tmp_path / name)
         for name in ("ptq", "quick")
@@ -77,7 +77,7 @@ def test_dual_path_networks_are_trained_with_all_their_ranges(
     assert all(output.isfinite().all() for output in outputs)
 
 
-@pytest.mark.parametrize("recipe", [Recipe("fqss", "c25"), Recipe("vanilla", "b14")], ids=recipe_name)
+@pytest.mark.parametrize("recipe", [Recipe("fqss", "scalar-gain"), Recipe("vanilla", "int16-elementwise")], ids=recipe_name)
 def test_quantization_aware_training_resumes_exactly(
     recipe: Recipe, speech: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -153,14 +153,14 @@ def test_the_output_level_is_matched() -> None:
 @pytest.mark.parametrize("fault", ["shape", "missing", "recipe", "nan", "truncated"])
 def test_a_checkpoint_that_does_not_fit_is_refused(fault: str, speech: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     observe_briefly(monkeypatch)
-    spec, recipe = tiny_spec(), Recipe("fqss", "c23")
+    spec, recipe = tiny_spec(), Recipe("fqss", "runtime-filter")
     path = train_quantized(spec, recipe, spec.profiles["ptq"], float_weights(spec, tmp_path), speech, speech, tmp_path)
     state = load_file(path)
     key = "masker.TCN.0.res_conv.weight"
     if fault == "shape":
         spec, named = tiny_spec(hid_chan=28), "masker.TCN.0"
     elif fault == "recipe":
-        recipe, named = Recipe("vanilla", "c23"), "decoder.analysis"
+        recipe, named = Recipe("vanilla", "runtime-filter"), "decoder.analysis"
     elif fault == "truncated":
         path.write_bytes(path.read_bytes()[:-100])
         named = str(path)

@@ -22,7 +22,7 @@ from validation.bench import THREADS, bench
 def test_files_are_timed_beside_the_first(make: Callable[[], ModelSpec], tmp_path: Path) -> None:
     torch.compiler.set_stance("force_eager")
     spec = make()
-    network = quantized_network(spec, Recipe("fqss", "c25"))
+    network = quantized_network(spec, Recipe("fqss", "scalar-gain"))
     onnx.save(build_model(network, FileMetadata.of(spec)), tmp_path / "m.onnx")
     size = convert(tmp_path / "m.onnx", tmp_path / "m.tflite").bytes
     first, second = bench({"one": tmp_path / "m.tflite", "two": tmp_path / "m.tflite"}, 3).timings

@@ -7,5 +7,4 @@ from pipeline.layers.global_norm.float import GlobalLayerNorm
 from pipeline.layers.global_norm.recipes import RECIPES
 from pipeline.layers.global_norm.to_float_onnx import emit_float_norm
 
-_NAMES = {"c23": "runtime-filter", "c25": "scalar-gain", "b14": "int16-elementwise"}
-GLOBAL_NORM = Layer(GlobalLayerNorm, Choice(lambda recipe: _NAMES[recipe.norm], RECIPES), emit_float_norm)
+GLOBAL_NORM = Layer(GlobalLayerNorm, Choice("norm recipe", lambda recipe: recipe.norm, RECIPES), emit_float_norm)
