@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from export_specs.file_metadata import FileMetadata
 from export_specs.foundation.errors import UserError
+from export_specs.foundation.file_kind import HEAD_BYTES, kind_of
 
 Array = npt.NDArray[Any]
 
@@ -98,6 +99,9 @@ def read_model(path: Path) -> ModelFile:
         from edge_runtime.tflite_file import parse_tflite
 
         return parse_tflite(path, content)
+    kind = kind_of(content[:HEAD_BYTES])
+    if kind is not None:
+        raise UserError(f"{path} is neither a TFLite nor an ONNX file: it is {kind}")
     if path.suffix == ".tflite":
         raise UserError(
             f"{path} is not a TFLite file (the identifier TFL3 is missing from its {len(content)} bytes): make or copy it again"

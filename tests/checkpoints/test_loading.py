@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch import nn
 
@@ -166,3 +168,39 @@ def test_code_in_a_pickle_is_not_run(form: str, trained: nn.Module, tmp_path: Pa
     message = _refusal(tmp_path / "hostile.pth")
     assert ("could run code" if form == "torch" else "did torch.save write it") in message
     assert not (tmp_path / "ran").exists()
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, bytes]]:
+    """A checkpoint in each kind of file."""
+    network, folder = build_network(SPEC), tmp_path_factory.mktemp("files")
+    torch.save({"state_dict": network.state_dict(), "args": {"lr": 1}}, folder / "a.pt")
+    torch.save(network.state_dict(), folder / "b.pth", _use_new_zipfile_serialization=False)
+    save_file(network.state_dict(), folder / "c.safetensors")
+    return [(path.suffix, path.read_bytes()) for path in sorted(folder.iterdir())]
+
+
+@given(st.integers(0, 2), st.booleans(), st.floats(0, 1), st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), max_size=5), st.data())
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_garbled_files_load_or_are_refused_in_a_sentence(
+    files: list[tuple[str, bytes]],
+    tmp_path: Path,
+    which: int,
+    cut: bool,
+    kept: float,
+    changes: list[tuple[float, int]],
+    data: st.DataObject,
+) -> None:
+    suffix, whole = files[which]
+    content = bytearray(whole[: int(kept * len(whole))] if cut else whole)
+    for place, value in changes:
+        if content:
+            content[int(place * min(len(content) - 1, data.draw(st.sampled_from([100, 4000, len(whole)]))))] = value
+    path = tmp_path / f"garbled{data.draw(st.sampled_from([suffix, '.ckpt', '.onnx', '.safetensors', '']))}"
+    path.write_bytes(content)
+    refusal = ""
+    try:
+        load_network(build_network(SPEC), path, SPEC)
+    except UserError as error:
+        refusal = str(error)
+    assert not refusal or (str(path) in refusal and "\n" not in refusal)

@@ -17,6 +17,7 @@ import soundfile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from edge_runtime.model_file import read_model
 from edge_runtime.recording import open_recording
 from edge_runtime.segments import separate_blocks
 from edge_runtime.source_files import source_files
@@ -40,6 +41,18 @@ def test_what_the_command_cannot_read_is_one_line(doubling: Callable[..., Path],
         code, out, error = run("separate", tmp_path / name, "--model", model, "--out", tmp_path / "out")
         assert (code, out, error.count("\n"), reason in error) == (1, "", 1, True), error
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("suffix", ["tflite", "onnx"])
+def test_a_model_that_is_something_else_is_told_for_what_it_is(suffix: str, tmp_path: Path) -> None:
+    for content, reason in (
+        (b"version https://git-lfs.github.com/spec/v1\nsize 9\n", "git lfs pull"),
+        (b"<html>", "a web page"),
+        (b"", "0 bytes"),
+    ):
+        (tmp_path / f"model.{suffix}").write_bytes(content)
+        with pytest.raises(UserError, match=f"neither a TFLite nor an ONNX file: it is .*{reason}"):
+            read_model(tmp_path / f"model.{suffix}")
 
 
 def test_a_pipe_and_a_name_that_is_no_text(doubling: Callable[..., Path], tmp_path: Path) -> None:
