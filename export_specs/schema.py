@@ -90,8 +90,14 @@ class ModelSpec(Strict):
             )
         if not self.noise_snr_db[0] <= self.noise_snr_db[1]:
             raise ValueError(f"noise_snr_db {list(self.noise_snr_db)}: the least SNR comes first")
-        if self.task == "separation" and self.n_src < 2:
+        if self.task == "separation" and self.n_src == 1:
             raise ValueError("n_src 1 is enhancement: set task: enhancement")
+        if self.task == "separation" and self.n_src != 2:
+            raise ValueError(f"n_src {self.n_src}: no data set gives mixtures of more than two speakers, to train and to judge with")
+        if self.task == "enhancement" and self.n_src != 1:
+            raise ValueError(f"n_src {self.n_src}: enhancement has one source, the speech")
+        if self.task != "music" and self.audio_channels != 1:
+            raise ValueError(f"audio_channels {self.audio_channels}: mixtures of {self.task} are mono")
         if self.task == "music" and (self.n_src != len(MUSIC_SOURCES) or self.audio_channels != 2):
             raise ValueError(f"music is stereo with n_src: {len(MUSIC_SOURCES)} ({', '.join(MUSIC_SOURCES)})")
         return self

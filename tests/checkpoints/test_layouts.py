@@ -23,8 +23,9 @@ MONO = {"audio_channels": 1, "n_filters": 12, "kernel_size": 20, "stride": 10, "
 
 def kaituoxu_spec(n_src: int = 2, **network: Any) -> ModelSpec:
     fields = load_model("convtasnet").model_dump()
-    changes = {"name": "kaituoxu", "architecture": "convtasnet_music", "n_src": n_src, "segment_samples": 1000}
-    return ModelSpec.model_validate({**fields, **changes, "network": {**MONO, **network}})
+    changes = {"name": "kaituoxu", "architecture": "convtasnet_music", "segment_samples": 1000}
+    spec = ModelSpec.model_validate({**fields, **changes, "network": {**MONO, **network}})
+    return spec.model_copy(update={"n_src": n_src})  # 3: of networks, not of data sets
 
 
 def away_from_defaults(network: nn.Module) -> None:

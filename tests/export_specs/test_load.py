@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
 from export_specs.foundation.errors import UserError
 from export_specs.load import load_model
@@ -25,4 +26,22 @@ def test_a_bad_spec_is_named_with_its_fault(content: bytes, reason: str, tmp_pat
     path = tmp_path / "mine.yaml"
     path.write_bytes(content)
     with pytest.raises(UserError, match=rf"mine\.yaml is {reason}|mine\.yaml is not valid.*{reason}"):
+        load_model(str(path))
+
+
+@pytest.mark.parametrize(
+    ("model", "changes", "reason"),
+    [
+        ("convtasnet", {"n_src": 3}, "n_src 3: no data set gives mixtures of more than two speakers"),
+        ("convtasnet", {"n_src": 1}, "n_src 1 is enhancement"),
+        ("convtasnet", {"task": "enhancement"}, "n_src 2: enhancement has one source"),
+        ("convtasnet-denoise-16k", {"n_src": 2}, "n_src 2: enhancement has one source"),
+        ("convtasnet-music", {"n_src": 5}, "music is stereo with n_src: 4"),
+        ("convtasnet-music", {"task": "separation", "n_src": 2}, "audio_channels 2: mixtures of separation are mono"),
+    ],
+)
+def test_a_number_of_sources_that_no_data_set_has_is_refused(model: str, changes: dict[str, object], reason: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump({**load_model(model).model_dump(mode="json"), **changes}))
+    with pytest.raises(UserError, match=reason):
         load_model(str(path))

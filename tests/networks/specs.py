@@ -27,8 +27,8 @@ def small_spec(n_src: int = 2, **network: Any) -> ModelSpec:
     """A network of a few thousand weights; ``network`` overrides its settings."""
     fields = load_model("convtasnet").model_dump()
     task = "separation" if n_src > 1 else "enhancement"
-    changes = {"name": "small", "n_src": n_src, "task": task, "segment_samples": 408, "network": {**SMALL, **network}}
-    return ModelSpec.model_validate({**fields, **changes})
+    changes = {"name": "small", "n_src": min(n_src, 2), "task": task, "segment_samples": 408, "network": {**SMALL, **network}}
+    return ModelSpec.model_validate({**fields, **changes}).model_copy(update={"n_src": n_src})  # 3: of networks, not of data sets
 
 
 def asteroid_network(spec: ModelSpec) -> nn.Module:
