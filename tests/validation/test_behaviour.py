@@ -104,7 +104,7 @@ def test_what_a_runtime_remembers_is_seen(clip: np.ndarray, monkeypatch: pytest.
 
 def test_problems_are_told(tmp_path: Path, clip: np.ndarray) -> None:
     (tmp_path / "bad.tflite").write_bytes(b"junk")
-    assert "not a TFLite file" in str(observe(tmp_path / "bad.tflite", "tflm", clip, RATE).problem)
+    assert "neither a TFLite nor an ONNX file" in str(observe(tmp_path / "bad.tflite", "tflm", clip, RATE).problem)
     assert "judge.json does not name" in str(observe(None, "onnxruntime", clip, RATE).problem)
 
 
