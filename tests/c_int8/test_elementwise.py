@@ -106,6 +106,15 @@ def test_codes_as_near_to_a_tie_as_training_leaves_them(name: str, side: int, li
         assert_equal_to_reference(library, file, [ALL])
 
 
+def test_logistic_next_to_a_tie_rounds_as_float32_does(library: KernelLibrary, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        code, middle = int(rng.integers(1, 128)), (int(rng.integers(129, 255)) + 0.5) / 256
+        x = Given((256,), "int8", float(np.float32(np.log(middle / (1 - middle)) / code)), 0)
+        file = write_operator(tmp_path / "x.tflite", operators.LOGISTIC, [x], [Given((256,), "int8", 1 / 256, -128)])
+        assert_equal_to_reference(library, file, [ALL])
+
+
 @pytest.mark.parametrize("name", ["LOGISTIC", "TANH"])
 @pytest.mark.parametrize("scale", [2.0**-13, 2.0**-12, 2.0**-11, 2.0**-10, 2.0**-8, 3.1e-4, 1.7e-3, 1e-5])
 def test_all_int16_codes(name: str, scale: float, library: KernelLibrary, tmp_path: Path) -> None:

@@ -156,6 +156,22 @@ def test_batch_matmul(turned: bool, seed: int, library: KernelLibrary, tmp_path:
     assert_equal_to_reference(library, file, [codes(rng, a.shape), codes(rng, b.shape)])
 
 
+@pytest.mark.parametrize("turned", [False, True])
+@quick
+@given(seed=seeds)
+def test_products_of_all_pairs_of_codes(turned: bool, seed: int, library: KernelLibrary, tmp_path: Path) -> None:
+    """So many results that one lies where it matters in which precision the factor was formed."""
+    rng = np.random.default_rng(seed)
+    every = np.arange(-128, 128, dtype=np.int8)
+    s_a, s_b = (float(np.exp(rng.uniform(-5, -1))) for _ in range(2))
+    zeros = rng.integers(-128, 128, 3).tolist()
+    a = Given((256, 1), "int8", s_a, zeros[0])
+    b = Given((256, 1) if turned else (1, 256), "int8", s_b, zeros[1])
+    y = Given((256, 256), "int8", s_a * s_b * float(rng.uniform(60, 250)), zeros[2])
+    file = write_operator(tmp_path / "x.tflite", operators.BATCH_MATMUL, [a, b], [y], adjX=False, adjY=turned)
+    assert_equal_to_reference(library, file, [every.reshape(a.shape), every.reshape(b.shape)])
+
+
 @pytest.mark.parametrize("dtype", ["int8", "int16"])
 @quick
 @given(seed=seeds)
