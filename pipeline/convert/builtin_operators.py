@@ -6,6 +6,7 @@ added to a file, so that no lowering has to check types and none can write what 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,13 +16,19 @@ LARGEST_RANK = 4  # of what the conformance tests run on every runtime
 
 @dataclass(frozen=True)
 class TensorKind:
-    """What an operator's kernel sees of a tensor. ``scales`` counts them: 0 for plain integers."""
+    """What an operator's kernel sees of a tensor. ``scales`` counts them, 0 for plain integers; ``scale`` is the first."""
 
     name: str
     dtype: str
     shape: tuple[int, ...]
     scales: int
     zero_points: tuple[int, ...]
+    scale: float = 1.0
+
+    @property
+    def size(self) -> int:
+        """Number of values."""
+        return math.prod(self.shape)
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ def convert_command(
     if (spec.format, spec.converter) != ("tflite", "own"):
         fitting = [name for name in target_names() if (load_target(name).format, load_target(name).converter) == ("tflite", "own")]
         raise UserError(f"target '{target}' is not lowered from QDQ ONNX. Choose one of: {', '.join(fitting)}.")
-    summary = convert(onnx, out, spec.allowed_ops or None)
+    summary = convert(onnx, out, spec.allowed_ops or None, runtimes=spec.runtimes)
     typer.echo(
         f"{summary.path}: {summary.bytes} bytes, {sum(summary.op_counts.values())} ops, {summary.tensors} tensors, none of them float"
     )

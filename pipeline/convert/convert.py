@@ -13,6 +13,7 @@ from pipeline.convert.graph import OnnxGraph
 from pipeline.convert.lowering import Lowering
 from pipeline.convert.ops import DECLARATIONS
 
+XNNPACK = "litert-xnnpack"  # name of a runtime
 DESCRIPTION = "int8 TFLite lowered from QDQ ONNX with learned scales"
 
 
@@ -41,6 +42,7 @@ def convert(
     tflite_path: Path | str,
     allowed_ops: Collection[str] | None = None,
     declarations: Declarations = DECLARATIONS,
+    runtimes: Collection[str] = (),
 ) -> ConversionSummary:
     """Lower ``onnx_path`` to ``tflite_path``, copying every scale and zero point verbatim.
 
@@ -49,6 +51,7 @@ def convert(
         tflite_path: written whole or not at all.
         allowed_ops: TFLite builtin names that the target takes; None allows all.
         declarations: how each op is lowered; those of ``pipeline.convert.ops`` unless given.
+        runtimes: of the target; with litert-xnnpack an operator that XNNPACK would leave to slower kernels is refused.
 
     Raises:
         UserError: the file is missing or not ONNX.
@@ -56,7 +59,7 @@ def convert(
     """
     onnx_path, tflite_path = Path(onnx_path), Path(tflite_path)
     graph = OnnxGraph.read(onnx_path, declarations)
-    lowering = lower_graph(graph, allowed_ops)
+    lowering = lower_graph(graph, allowed_ops, XNNPACK in runtimes)
     content = lowering.builder.finish(
         {name: lowering.tensor(name) for name in graph.inputs},
         {name: lowering.tensor(name) for name in graph.outputs},
@@ -74,9 +77,9 @@ def convert(
     )
 
 
-def lower_graph(graph: OnnxGraph, allowed_ops: Collection[str] | None = None) -> Lowering:
+def lower_graph(graph: OnnxGraph, allowed_ops: Collection[str] | None = None, for_xnnpack: bool = False) -> Lowering:
     """Lower every node of ``graph``, and check that its outputs are computed."""
-    lowering = Lowering(graph, allowed_ops)
+    lowering = Lowering(graph, allowed_ops, for_xnnpack=for_xnnpack)
     for name in graph.inputs:
         lowering.tensor(name)
     lowering.lower()

@@ -135,7 +135,7 @@ class FlatbufferBuilder:
             IllegalOperatorError: its kernels do not take these tensors.
             KeyError: its options have no such field.
         """
-        version = builtin.version([self._kind(index) for index in inputs if index >= 0], [self._kind(index) for index in outputs])
+        version = builtin.version([self.kind(index) for index in inputs if index >= 0], [self.kind(index) for index in outputs])
         name = builtin.name
         if name not in self._codes:
             code = schema.OperatorCodeT()
@@ -206,11 +206,15 @@ class FlatbufferBuilder:
         for operator in operators:
             operator.opcodeIndex = order.index(operator.opcodeIndex)
 
-    def _kind(self, index: int) -> TensorKind:
+    def kind(self, index: int) -> TensorKind:
+        """What an operator's kernel sees of a tensor."""
         tensor = self._graph.tensors[index]
         grid = None if tensor.quantization is None else tensor.quantization.table
-        scales, zero_points = (0, ()) if grid is None else (len(grid.scale), tuple(int(value) for value in grid.zeroPoint))
-        return TensorKind(tensor.name, TYPE_NAMES[tensor.type], tuple(tensor.shape), scales, zero_points)
+        dtype, shape = TYPE_NAMES[tensor.type], tuple(int(size) for size in tensor.shape)
+        if grid is None:
+            return TensorKind(tensor.name, dtype, shape, 0, ())
+        zero_points = tuple(int(value) for value in grid.zeroPoint)
+        return TensorKind(tensor.name, dtype, shape, len(grid.scale), zero_points, float(grid.scale[0]))
 
     def _buffer(self, content: bytes) -> int:
         """The buffer of this content, which all constants of the same bytes share."""

@@ -18,6 +18,7 @@ from pipeline.convert.flatbuffer import FlatbufferBuilder
 from pipeline.convert.graph import OnnxGraph, node_name
 from pipeline.convert.layout import Layout, arrange_constant, arrange_shape, assign_layouts, axis_in, is_rows_transpose
 from pipeline.convert.quantization import Quantization
+from pipeline.convert.xnnpack import scale_refused
 
 NONE = schema.ActivationFunctionType.NONE
 RELU = schema.ActivationFunctionType.RELU
@@ -51,12 +52,14 @@ class Lowering:
         builder: FlatbufferBuilder | None = None,
         layouts: Mapping[str, Layout] | None = None,
         emitter: Declaration | None = None,
+        for_xnnpack: bool = False,
     ) -> None:
         self.graph = graph
         self.builder = FlatbufferBuilder() if builder is None else builder
         self.layouts = assign_layouts(graph) if layouts is None else layouts
         self.absorbed: set[str] = set()  # first outputs of nodes that another node's lowering took in
         self._emitter = emitter  # whose lowering is at work
+        self._for_xnnpack = for_xnnpack
         self._allowed = None if allowed_ops is None else set(allowed_ops)
         self._tensors: dict[tuple[str, Layout], int] = {}
         self._derived: dict[tuple[Any, ...], int] = {}
@@ -65,7 +68,7 @@ class Lowering:
         """The conversion of one step of a loop into a subgraph; tensors of rank 3 have the given layout."""
         names = [*graph.inputs, *(name for node in graph.nodes for name in node.output)]
         layouts = {name: layout if len(graph.shape(name)) == 3 else Layout.PLAIN for name in names}
-        return Lowering(graph, self._allowed, builder, layouts, self._emitter)
+        return Lowering(graph, self._allowed, builder, layouts, self._emitter, self._for_xnnpack)
 
     def lower(self) -> None:
         """Lower every node of the graph, in order (ONNX nodes are sorted topologically)."""
@@ -155,7 +158,7 @@ class Lowering:
         """Add a TFLite operator for ``node``, with fields of its table of options.
 
         Refused are an operator that the node's lowering did not declare, one that the target does not allow, and operands that its kernels
-        do not take.
+        do not take. So is one whose scales XNNPACK does not take, if the file is made for it.
         """
         name, emitter = builtin.name, self._emitter
         declared = emitter is not None and builtin in emitter.emits
@@ -167,6 +170,11 @@ class Lowering:
             self.builder.operator(builtin, inputs, outputs, options)
         except IllegalOperatorError as fault:
             self.refuse(node, fault.reason, fault.help_text)
+        if self._for_xnnpack:
+            kinds = [self.builder.kind(index) for index in inputs if index >= 0]
+            reason = scale_refused(builtin, kinds, self.builder.kind(outputs[0]), options)
+            help_text = "another scale, or a target without litert-xnnpack: LiteRT's own kernel would compute it many times slower"
+            self.require(node, reason is None, f"{name}: {reason}", help_text)
 
     def dequantized(self, node: NodeProto, position: int) -> Operand:
         """Input ``position`` of a float op: the raw tensor behind its DequantizeLinear. Anything else would be a float tensor."""

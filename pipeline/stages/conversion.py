@@ -10,5 +10,5 @@ from pipeline.convert.convert import convert
 
 
 def run(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, Path]) -> None:
-    """``inputs``: onnx. ``settings``: allowed_ops. Makes ``model.tflite``."""
-    convert(inputs["onnx"] / "model.qdq.onnx", folder / "model.tflite", settings["allowed_ops"] or None)
+    """``inputs``: onnx. ``settings``: allowed_ops, runtimes. Makes ``model.tflite``."""
+    convert(inputs["onnx"] / "model.qdq.onnx", folder / "model.tflite", settings["allowed_ops"] or None, runtimes=settings["runtimes"])

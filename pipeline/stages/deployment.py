@@ -44,7 +44,7 @@ class Deployment:
             self.quantized = self._quantized("fqss", choice.plan)
             self.onnx = self._qdq("fqss", choice.plan)
             if choice.target.converter == "own":
-                allowed = {"allowed_ops": list(choice.target.allowed_ops)}
+                allowed = {"allowed_ops": list(choice.target.allowed_ops), "runtimes": list(choice.target.runtimes)}
                 self.tflite = self._stage("tflite", "conversion", ("model.tflite",), allowed, onnx=self.onnx)
         else:
             self.tflite = self._onnx2tf(choice.target.converter == "onnx2tf-int8", "onnx2tf_conversion", "model.tflite")
