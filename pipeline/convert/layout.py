@@ -2,7 +2,7 @@
 
 BODY    rank 3 [N, C, T]  ->  [N, T, 1, C]   time is the height, channels are last
 ROWS    rank 3 [N, T, C]  ->  [N, T, 1, C]   a BODY tensor on its way to or from another rank: the same TFLite tensor
-PLANE   rank 4 [N, C, H, W] ->  [N, H, W, C]  a Reshape of BODY, for two-dimensional convolutions, and what comes of it
+PLANE   rank 4 [N, C, H, W] ->  [N, H, W, C]  a Reshape of BODY or PLANE, for two-dimensional convolutions, and what comes of it
 FILTER  rank 3 [C, 1, 1]  ->  [1, 1, 1, C]   a depthwise filter computed at run time
 PLAIN   any rank, unchanged                  rank 0 to 2 and 4 (chunks [1, S, K, C]), what a Reshape at the edge of the graph makes, and an
                                              input of rank 3 that nothing but Reshapes to another rank read: PCM of several channels
@@ -90,7 +90,7 @@ def assign_layouts(graph: OnnxGraph) -> dict[str, Layout]:
 
     Rank 4 is PLAIN but for PLANE.
     Rank 3 is BODY, except for PCM (PLAIN, see above), for what becomes the weight of a Conv (FILTER, found by walking back over integer
-    arithmetic), for what follows a Reshape of equal shape, which leaves the body (PLAIN, walking forward), and for ROWS.
+    arithmetic), for what follows a Reshape of equal shape or of ROWS, which leave the body (PLAIN, walking forward), and for ROWS.
     """
     layouts: dict[str, Layout] = {}
     for name in _run_time_filters(graph):
@@ -109,8 +109,8 @@ def assign_layouts(graph: OnnxGraph) -> dict[str, Layout]:
                 layouts[name] = Layout.ROWS
             elif node.op_type == "Reshape":
                 source = node.input[0]
-                leaves = layouts.get(source) in (Layout.BODY, Layout.PLAIN) and graph.shape(source) == graph.shape(name)
-                layouts[name] = Layout.PLAIN if leaves else Layout.BODY
+                stays = layouts.get(source) in (Layout.BODY, Layout.PLAIN) and graph.shape(source) == graph.shape(name)
+                layouts[name] = Layout.PLAIN if stays or layouts.get(source) is Layout.ROWS else Layout.BODY
             else:
                 sources = [item for item in node.input if item in layouts and len(graph.shape(item)) == 3]
                 layouts[name] = Layout.PLAIN if sources and all(layouts[item] is Layout.PLAIN for item in sources) else Layout.BODY
@@ -125,7 +125,7 @@ def _is_plane(graph: OnnxGraph, node: NodeProto, name: str, layouts: dict[str, L
     if len(graph.shape(name)) != 4:
         return False
     if node.op_type == "Reshape":
-        return layouts.get(node.input[0]) is Layout.BODY and graph.shape(node.input[0])[:2] == graph.shape(name)[:2]
+        return layouts.get(node.input[0]) in (Layout.BODY, Layout.PLANE) and graph.shape(node.input[0])[:2] == graph.shape(name)[:2]
     return any(layouts.get(item) is Layout.PLANE for item in node.input)
 
 

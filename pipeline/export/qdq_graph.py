@@ -14,6 +14,7 @@ from export_specs.file_metadata import ENTRY, FileMetadata
 from export_specs.foundation.errors import UserError
 
 OPSET, IR_VERSION = 21, 10
+CONCAT_INPUTS = 10  # the most that TFLM joins at once
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,11 @@ class GraphBuilder:
         """The float edge of an int32 bias at input_scale * weight_scale."""
         scale = (input_scale * weight_scale).astype(np.float32)
         codes = np.clip(np.rint(bias.astype(np.float64) / scale), -(2**30), 2**30)
+        return self.integer_bias(name, codes, input_scale, weight_scale)
+
+    def integer_bias(self, name: str, codes: np.ndarray[Any, Any], input_scale: np.float32, weight_scale: np.ndarray[Any, Any]) -> str:
+        """The float edge of the int32 codes of a bias at input_scale * weight_scale."""
+        scale = (input_scale * weight_scale).astype(np.float32)
         return self.dequantize(self.const(name, codes, np.int32), scale, dtype=np.int32, axis=0)
 
     def as_sequences(self, value: Value) -> str:
@@ -117,6 +123,21 @@ class GraphBuilder:
     def reshape(self, name: str, shape: Sequence[int], output: str) -> str:
         """Reshape to a constant shape."""
         return self.node("Reshape", [name, self.const("shape_" + "x".join(map(str, shape)), shape, np.int64)], output)
+
+    def concat(self, names: Sequence[str], output: str, axis: int) -> str:
+        """Concat of any number of tensors, in groups where TFLM could not join them at once."""
+        if len(names) > CONCAT_INPUTS:
+            groups = [names[first : first + CONCAT_INPUTS] for first in range(0, len(names), CONCAT_INPUTS)]
+            names = [self.concat(group, f"group_{number}/{output}", axis) for number, group in enumerate(groups)]
+            return self.concat(names, output, axis)
+        return names[0] if len(names) == 1 else self.node("Concat", names, output, axis=axis)
+
+    def pad(self, name: str, pads: Sequence[int], zero_point: int, output: str) -> str:
+        """Pad of int8 codes, with 0 in their grid, by the amounts before and then after each axis; nothing where all are 0."""
+        if not any(pads):
+            return name
+        amounts = self.const("pads_" + "_".join(map(str, pads)), pads, np.int64)
+        return self.node("Pad", [name, amounts, self.const(f"pads/{zero_point}", zero_point, np.int8)], output)
 
     def slice(self, name: str, starts: Sequence[int], ends: Sequence[int], axes: Sequence[int], output: str) -> str:
         """Slice of codes with constant bounds."""

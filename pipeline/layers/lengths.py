@@ -69,9 +69,7 @@ def emit_pad_to_stride(graph: GraphBuilder, layer: QuantizedPadToStride, inputs:
         return x
     if x.scale is None:
         raise UserError(f"a waveform of {x.frames} samples is no multiple of the stride {layer.stride}: choose segment_samples that are")
-    pads = graph.const(f"pads_{amount}", [0, 0, 0, 0, 0, amount], np.int64)
-    value = graph.const(f"{name}/value", x.zero_point, np.int8)
-    return replace(x, name=graph.node("Pad", [x.name, pads, value], name), frames=x.frames + amount)
+    return replace(x, name=graph.pad(x.name, [0, 0, 0, 0, 0, amount], x.zero_point, name), frames=x.frames + amount)
 
 
 def emit_crop(graph: GraphBuilder, layer: QuantizedCrop, inputs: list[Value], name: str) -> Value:

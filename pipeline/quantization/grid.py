@@ -212,6 +212,23 @@ class FixedQuantizer(nn.Module):
         return x if self.observing else straight_through(torch.round(clipped / self.scale) * self.scale, clipped)
 
 
+class CorrectionQuantizer(FixedQuantizer):
+    """int8 quantizer of what another with zero_point 0 rounds away: 256 of its steps are one of the other."""
+
+    def __init__(self, coarse: SymmetricQuantizer | FixedQuantizer) -> None:
+        super().__init__(0.0)
+        self.coarse = [coarse]  # in a list: no part of this module
+
+    def grid(self) -> tuple[Tensor, Tensor]:
+        scale, zero_point = self.coarse[0].grid()
+        return scale / 256, zero_point
+
+    def forward(self, x: Tensor) -> Tensor:
+        scale = self.grid()[0]
+        clipped = x.clamp(QMIN * scale, QMAX * scale)
+        return x if self.observing else straight_through(torch.round(clipped / scale) * scale, clipped)
+
+
 class WeightQuantizer(nn.Module):
     """int8 per-channel symmetric quantizer of a weight whose channel axis is 0; scale = range / 127, range learned.
 
@@ -247,3 +264,32 @@ class WeightQuantizer(nn.Module):
         scale = self._step().view(shape)
         ratio = (weight / scale).clamp(-WEIGHT_QMAX, WEIGHT_QMAX)
         return self.amplified(straight_through(torch.round(ratio), ratio) * scale)
+
+
+class WholeStepsQuantizer(WeightQuantizer):
+    """As its base, of a scale a trifle above range / 127, such that a whole number of products' steps make one step of ``output``.
+
+    A product of codes of ``source`` and of a weight is worth the product of their scales, which is the step of a sum. The sum can then take
+    codes of ``output`` in too, with :meth:`steps` as their weight.
+    """
+
+    MOST_STEPS = 32 * WEIGHT_QMAX  # what 32 int8 weights hold; trained networks need 3 to 8 of them, very soft outputs more
+
+    def __init__(self, weight: Tensor, output: SymmetricQuantizer | FixedQuantizer) -> None:
+        super().__init__(weight)
+        self.output = [output]  # in lists: no parts of this module
+        self.source: list[ActivationQuantizer | FixedQuantizer] = []
+
+    def steps(self) -> Tensor:
+        """Accumulator steps of each channel [C] that make one step of ``output``."""
+        with torch.no_grad():
+            return torch.floor(self._unit() / super()._step()).clamp(1, self.MOST_STEPS)
+
+    def _unit(self) -> Tensor:
+        """The weight scale with which one product's step would be one step of ``output``."""
+        return self.output[0].grid()[0] / self.source[0].grid()[0]
+
+    def _step(self) -> Tensor:
+        with torch.no_grad():
+            step = self._unit() / self.steps()
+        return straight_through(step, super()._step())

@@ -328,7 +328,7 @@ def test_statistics_follow_a_new_extreme_at_once_and_are_frozen_outside_training
 
 def test_a_mean_near_zero_stays_within_what_xnnpack_takes() -> None:
     """Its scale is at least 2^-10 of the difference's, and no code of it is cut off."""
-    norm, _ = observed_norm("c25", 0.0)
+    norm, _ = observed_norm("scalar-gain", 0.0)
     assert isinstance(norm, ScalarGainNorm)
     scales = []
     for low, high in ((-1e-6, 0.0), (0.0, 1e-6), (-1e-5, 3e-6), (0.0, 0.0), (-0.5, 0.3)):

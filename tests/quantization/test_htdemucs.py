@@ -15,9 +15,10 @@ from pipeline.layers.activation import Activation, QuantizedActivation
 from pipeline.layers.attention.float import CrossHeads
 from pipeline.layers.attention.quantized import QuantizedCrossHeads
 from pipeline.layers.branch_ends.float import FirstTimeConv, LastSpectrumUpsampling, LastTimeUpsampling
-from pipeline.layers.branch_ends.quantized import ReconstructingUpsampling, SplitConvolution
+from pipeline.layers.branch_ends.quantized import ByteConvolution, ReconstructingUpsampling, SplitConvolution
 from pipeline.layers.channel_norm.quantized import energy_coarseness
 from pipeline.layers.plain import to_plain_layers
+from pipeline.layers.quantized_layer import quantized_bias
 from pipeline.layers.sequence_norm.float import SequencesNorm
 from pipeline.layers.sequence_norm.quantized import QuantizedSequencesNorm
 from pipeline.networks.htdemucs.cross_transformer import LayerScale
@@ -158,31 +159,44 @@ def test_splitter_of_a_branch_is_integer_arithmetic() -> None:
     on_grid(layer.input_range, -3.0, 5.0)
     scale = layer.input_range.grid()[0]
     x = torch.randn(1, 500, 2) * 3
-    high, low = (layer.codes(x, scale) / scale).round().int().numpy().astype(np.int64).transpose(2, 0, 1).reshape(2, 2, -1)
+    digits = (layer.codes(x, scale) / scale).round().int().numpy().astype(np.int64).transpose(2, 0, 1).reshape(3, 2, -1)
     codes = np.clip(np.rint(x.numpy().astype(np.float64) / float(scale) * 256), -32768, 32767).astype(np.int64).transpose(2, 0, 1)
-    np.testing.assert_array_equal(high, codes.reshape(2, -1) >> 8)
-    np.testing.assert_array_equal(low, (codes.reshape(2, -1) & 255) - 128)
+    np.testing.assert_array_equal(digits[0] * 256 + digits[1] * 16 + digits[2], codes.reshape(2, -1))
 
 
-@pytest.mark.parametrize(("features", "gain_db"), [(4, -2.5), (16, -3.5), (40, 0.0)])
-@pytest.mark.parametrize("spectral", [False, True])
-def test_reconstructor_untrained(spectral: bool, features: int, gain_db: float) -> None:
-    """With many features for the 8 outputs of a frame, what the high byte rounds away comes back in part. With few, the roundings of the
-    block itself are as large: it has to be trained before it gains."""
+def test_a_branch_takes_16_bits() -> None:
+    """The result differs from that of an input of 16 bits and float weights by the weights' rounding alone."""
     torch.manual_seed(0)
-    float_layer = LastSpectrumUpsampling(features, 2, (8, 1), (4, 1)) if spectral else LastTimeUpsampling(features, 2, 8, 4)
+    float_layer = FirstTimeConv(2, 3, 8, 4, padding=2)
+    layer = SplitConvolution(float_layer)
+    on_grid(layer.input_range, -3.0, 3.0)
+    layer.output_quantizer = torch.nn.Identity()
+    x = torch.randn(1, 500, 2).clamp(-2.9, 2.9) / 20  # within 6 of 127 steps of the high byte
+    with torch.no_grad():
+        wanted = layer.convolve(x, layer.weight, layer.bias)
+        of_a_byte = layer.convolve(ByteConvolution.codes(layer, x, layer.input_range.grid()[0]), layer.weight, layer.bias)  # type: ignore[arg-type]
+        assert sqnr(wanted, layer(x)) > sqnr(wanted, of_a_byte) + 10
+
+
+@pytest.mark.parametrize("spectral", [False, True])
+def test_a_branch_gives_16_bits(spectral: bool) -> None:
+    """What the int8 weights make of the features, rounded once to 1/256 of the high byte's step."""
+    torch.manual_seed(0)
+    float_layer = LastSpectrumUpsampling(16, 2, (8, 1), (4, 1)) if spectral else LastTimeUpsampling(16, 2, 8, 4)
     layer = ReconstructingUpsampling(float_layer)  # type: ignore[arg-type]
     source = on_grid(ActivationQuantizer(), -2, 2)
     layer.connect([source])
-    y = source(torch.randn((1, 60, 5, features) if spectral else (1, 160, features)).clamp(-2, 2)).detach()
+    y = source(torch.randn((1, 60, 5, 16) if spectral else (1, 160, 16)).clamp(-2, 2)).detach()
     set_observing(layer, True)
     layer(y)
     set_observing(layer, False)
-    inside = slice(16, -16)  # the inverse is that of whole frames
     with torch.no_grad():
-        exact = layer.upsample(y, layer.weight_quantizer(layer.weight), layer.bias)[:, inside]
-        high = layer.high_quantizer(exact)
-        assert sqnr(exact, layer(y)[:, inside]) > sqnr(exact, high) + gain_db
+        bias = quantized_bias(layer.bias, source.grid()[0], layer.weight_quantizer.scale())  # type: ignore[arg-type]
+        exact = layer.upsample(y, layer.weight_quantizer(layer.weight), bias)
+        error = (layer(y) - exact).abs() / layer.correction_quantizer.grid()[0]
+        assert float(error.max()) <= 1.01  # the correction has one code too few for the last half step
+        assert float((error > 0.51).float().mean()) < 0.01
+        assert sqnr(exact, layer(y)) > sqnr(exact, layer.high_quantizer(exact)) + 40
 
 
 def test_long_sequences_get_weights_of_16_bits() -> None:

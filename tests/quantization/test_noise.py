@@ -69,4 +69,4 @@ def test_coarser_weights_are_the_noise_of_their_layer_alone() -> None:
     after = {noise.layer: noise for noise in layer_noise(network, heard)}
     assert after[name].own < before[name].own - 6
     for other in before.keys() - {name}:
-        assert after[other].own == pytest.approx(before[other].own, abs=0.2), other  # the bias' int32 grid is coarser too
+        assert after[other].own == pytest.approx(before[other].own, abs=0.5), other  # the bias' int32 grid is coarser too

@@ -160,7 +160,7 @@ def test_a_checkpoint_that_does_not_fit_is_refused(fault: str, speech: Files, tm
     if fault == "shape":
         spec, named = tiny_spec(hid_chan=28), "masker.TCN.0"
     elif fault == "recipe":
-        recipe, named = Recipe("vanilla", "runtime-filter"), "decoder.analysis"
+        recipe, named = Recipe("vanilla", "runtime-filter"), "decoder.output_quantizer"
     elif fault == "truncated":
         path.write_bytes(path.read_bytes()[:-100])
         named = str(path)

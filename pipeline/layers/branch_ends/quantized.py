@@ -6,22 +6,23 @@ inputs and learned for the outputs, and stands in the file's metadata. A spectro
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
 from pipeline.layers.branch_ends.float import FirstSpectrumConv, FirstTimeConv, LastSpectrumUpsampling, LastTimeUpsampling
 from pipeline.layers.convolution.quantized import Convolution, Upsampling
-from pipeline.layers.decoder.quantized import least_squares_inverse
-from pipeline.layers.encoder.quantized import split
-from pipeline.layers.quantized_layer import quantized_bias
-from pipeline.quantization.grid import QMAX, QMIN, ActivationQuantizer, SymmetricQuantizer, WeightQuantizer, straight_through
+from pipeline.layers.encoder.quantized import BYTE, HIGH_COPIES, digit_kernel, split
+from pipeline.layers.quantized_layer import Quantizer, quantized_bias
+from pipeline.quantization.grid import QMAX, QMIN, CorrectionQuantizer, SymmetricQuantizer, WeightQuantizer, WholeStepsQuantizer
 
-BYTE = 256
 FirstConv = FirstTimeConv | FirstSpectrumConv
 LastUpsampling = LastTimeUpsampling | LastSpectrumUpsampling
 
 
-class InputConvolution(Convolution):
+class InputConvolution(Convolution, ABC):
     """Base of the first layers. ``input_range`` holds the high byte's grid; int16 full scale is 128 of its steps."""
 
     def __init__(self, layer: FirstConv) -> None:
@@ -30,24 +31,22 @@ class InputConvolution(Convolution):
         for parameter in self.input_range.parameters():
             parameter.requires_grad_(False)
 
+    @abstractmethod
     def codes(self, x: Tensor, scale: Tensor) -> Tensor:
-        """The int8 codes of x, times ``scale``."""
-        code = torch.round(x / scale * BYTE).clamp(-32768, 32767)
-        return torch.floor((code + BYTE // 2) / BYTE).clamp(QMIN, QMAX) * scale
+        """The int8 codes of x, times ``scale``: the digits of all channels, the high ones before the others."""
 
-    def float_bias(self, scale: Tensor) -> Tensor:
-        """The bias that is added to the products of the codes."""
-        assert self.bias is not None
-        return self.bias
+    @abstractmethod
+    def kernel(self) -> Tensor:
+        """Quantized weights of the digits."""
 
     def forward(self, x: Tensor) -> Tensor:
-        weight = self.weight_quantizer(self.weight)
+        assert self.bias is not None
         if self.input_range.observing:
             self.input_range(x)
-            y = self.convolve(x, self.weight[:, : x.shape[-1]], self.bias)
+            y = self.convolve(x, self.weight, self.bias)
         else:
             scale = self.input_range.grid()[0]
-            y = self.convolve(self.codes(x, scale), weight, quantized_bias(self.float_bias(scale), scale, self.weight_quantizer.scale()))
+            y = self.convolve(self.codes(x, scale), self.kernel(), quantized_bias(self.bias, scale, self.weight_quantizer.scale()))
         result: Tensor = self.output_quantizer(y)
         return result
 
@@ -55,22 +54,27 @@ class InputConvolution(Convolution):
 class ByteConvolution(InputConvolution):
     """On an input rounded to 8 bits: the baseline without the splitter."""
 
+    def codes(self, x: Tensor, scale: Tensor) -> Tensor:
+        code = torch.round(x / scale * BYTE).clamp(-32768, 32767)
+        return torch.floor((code + BYTE // 2) / BYTE).clamp(QMIN, QMAX) * scale
+
+    def kernel(self) -> Tensor:
+        return cast(Tensor, self.weight_quantizer(self.weight))
+
 
 class SplitConvolution(InputConvolution):
-    """On the two bytes of each value, the high bytes of all channels before the low ones; the low ones' weights start at 0 (ADR 0006)."""
+    """On the digits of each value (:func:`pipeline.layers.encoder.quantized.split`)."""
 
     def __init__(self, layer: FirstConv) -> None:
         super().__init__(layer)
-        self.weight = nn.Parameter(torch.cat([self.weight.detach(), torch.zeros_like(self.weight)], dim=1))
+        self.weight_quantizer = WeightQuantizer(self.weight / HIGH_COPIES)
 
     def codes(self, x: Tensor, scale: Tensor) -> Tensor:
         saturated = (x / scale / 128).clamp(-1, 32767 / 32768)
         return torch.cat(split(saturated), dim=-1) * (128 * scale)
 
-    def float_bias(self, scale: Tensor) -> Tensor:
-        """With what makes up for the floor of the split, half a step of the high byte on average."""
-        high = self.weight[:, : self.weight.shape[1] // 2]
-        return super().float_bias(scale) + high.sum((1, 2, 3)) * scale / 2
+    def kernel(self) -> Tensor:
+        return digit_kernel(self.weight, self.weight_quantizer)
 
 
 class ByteUpsampling(Upsampling):
@@ -87,67 +91,24 @@ class ByteUpsampling(Upsampling):
 
 
 class ReconstructingUpsampling(ByteUpsampling):
-    """X = Q(D(Y)); U = Q(Y - Q(E~(X))); delta = Q(D~(U)); the output is X + delta, and delta's step 1/256 of that of X.
+    """X = Q(D(Y)), delta = Q(D(Y) - X) with a step 1/256 of that of X; the output is X + delta. All output channels share one block.
 
-    All output channels, whatever their source, share one block. D~ is D without its bias for the waveform, and weights and a bias of its
-    own, which start as those, for the spectrogram. E~ starts as an inverse of D, so that delta starts as what X has lost.
+    The residue D(Y) - X is exact, as in :class:`pipeline.layers.decoder.quantized.ReconstructingDecoder`.
     """
 
     def __init__(self, layer: LastUpsampling) -> None:
         super().__init__(layer)
-        filters = self.weight.detach().transpose(0, 1)  # [I, O, k]
-        self.analysis = nn.Parameter(_analysis_of(filters, self.stride))
-        assert layer.bias is not None
-        self.analysis_bias = nn.Parameter(-(self.analysis.detach().sum(2) @ layer.bias.detach()))
-        self.analysis_quantizer = WeightQuantizer(self.analysis)
-        self.reanalysis_quantizer, self.residue_quantizer = ActivationQuantizer(), ActivationQuantizer()
-        self.correction_weight: nn.Parameter | None = None
-        if isinstance(layer, LastSpectrumUpsampling):
-            self.correction_weight = nn.Parameter(self.weight.detach().clone())
-            self.correction_bias = nn.Parameter(torch.zeros(len(self.weight)))
-            self.correction_weight_quantizer = WeightQuantizer(self.correction_weight)
+        self.correction_quantizer = CorrectionQuantizer(self.high_quantizer)
+        self.weight_quantizer: WholeStepsQuantizer = WholeStepsQuantizer(self.weight, self.high_quantizer)
+
+    def connect(self, inputs: list[Quantizer]) -> None:
+        super().connect(inputs)
+        self.weight_quantizer.source = inputs
 
     def forward(self, x: Tensor) -> Tensor:
-        high = super().forward(x)
-        scale = self.high_quantizer.grid()[0]
-        bias = quantized_bias(self.analysis_bias, scale, self.analysis_quantizer.scale())
-        reanalysed = self.reanalysis_quantizer(self._analyse(high, self.analysis_quantizer(self.analysis), bias))
-        residue = self.residue_quantizer(x - reanalysed)
-        if self.high_quantizer.observing:
-            return high
-        if self.correction_weight is None:
-            correction = self.upsample(residue, self.weight_quantizer(self.weight), None)
-        else:
-            own_bias = quantized_bias(self.correction_bias, self.residue_quantizer.grid()[0], self.correction_weight_quantizer.scale())
-            correction = self.upsample(residue, self.correction_weight_quantizer(self.correction_weight), own_bias)
-        step = scale / BYTE
-        clipped = correction.clamp(QMIN * step, QMAX * step)
-        total = high + straight_through(torch.round(clipped / step) * step, clipped)
-        return total.clamp(-32768 * step, 32767 * step)
-
-    def _analyse(self, waveform: Tensor, analysis: Tensor, bias: Tensor) -> Tensor:
-        """E~ [I, O, k] over frequency or time, channels last in and out."""
-        rows = waveform.movedim(1, 2).flatten(0, 1) if waveform.dim() == 4 else waveform
-        y = nn.functional.conv1d(rows.transpose(1, 2), analysis, bias, self.stride).transpose(1, 2)
-        return y.unflatten(0, (len(waveform), -1)).movedim(1, 2) if waveform.dim() == 4 else y
-
-
-def _analysis_of(filters: Tensor, stride: int) -> Tensor:
-    """Analysis filters [I, O, k] for which D(E~(D(y))) is nearest to D(y), D having ``filters`` [I, O, k].
-
-    With more features than outputs a frame D(E~(x)) can be x; with fewer, as HTDemucs has, E~(D(y)) can be y, over the three frames that
-    share samples with a window.
-    """
-    features, outputs, kernel = filters.shape
-    if features >= outputs * stride:
-        return least_squares_inverse(filters, stride)
-    wide = nn.functional.pad(filters.double(), (stride, stride))
-    windows = [wide[:, :, start : start + kernel].flatten(1) for start in (0, stride, 2 * stride)]  # frames before, at and after
-    system = torch.cat(windows)  # [3 I, O k]
-    wanted = torch.zeros(3 * features, features, dtype=torch.float64)
-    wanted[features : 2 * features] = torch.eye(features)
-    gram = system.T @ system
-    damping = 1e-6 * gram.diagonal().mean() * torch.eye(len(gram), dtype=torch.float64)
-    solution = torch.linalg.solve(gram + damping, system.T @ wanted)  # [O k, I]
-    analysis: Tensor = solution.T.reshape(filters.shape).float()
-    return analysis
+        if self.high_quantizer.observing:  # the weights' scale comes of the grids that are being observed
+            return cast(Tensor, self.high_quantizer(self.upsample(x, self.weight, self.bias)))
+        exact = Upsampling.forward(self, x)
+        high = self.high_quantizer(exact)
+        step = self.correction_quantizer.grid()[0]
+        return cast(Tensor, high + self.correction_quantizer(exact - high)).clamp(-32768 * step, 32767 * step)

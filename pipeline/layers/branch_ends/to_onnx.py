@@ -8,85 +8,88 @@ import numpy as np
 
 from pipeline.export.qdq_graph import GraphBuilder, Value
 from pipeline.layers.branch_ends.quantized import (
-    BYTE,
     ByteConvolution,
     ByteUpsampling,
     InputConvolution,
     ReconstructingUpsampling,
     SplitConvolution,
 )
-from pipeline.layers.convolution.to_onnx import (
-    as_plane,
-    emit_upsampling,
-    upsampling_weight,
-    write_convolution,
-    write_plane,
-    write_upsampling,
-)
-from pipeline.layers.decoder.to_onnx import combine_bytes, waveform_of
-from pipeline.layers.encoder.to_onnx import emit_rounder, emit_splitter
-from pipeline.quantization.grid import FixedQuantizer
+from pipeline.layers.convolution.to_onnx import PLANE, as_plane, emit_upsampling, write_convolution
+from pipeline.layers.decoder.residue import emit_parts, frame_kernel, phase_kernel
+from pipeline.layers.decoder.to_onnx import combine_bytes, emit_waveforms, waveform_of
+from pipeline.layers.encoder.quantized import BYTE
+from pipeline.layers.encoder.to_onnx import digit_codes, emit_rounder, emit_splitter
 
 
 def emit_split_convolution(graph: GraphBuilder, layer: SplitConvolution, inputs: list[Value], name: str) -> Value:
     """Splitter and convolution."""
     (codes,) = inputs
-    return _convolve(graph, layer, emit_splitter(graph, codes, _input_scale(layer), f"{codes.name}/splitter"), name)
+    weight = digit_codes(layer.weight, layer.weight_quantizer)
+    return _convolve(graph, layer, emit_splitter(graph, codes, _input_scale(layer), f"{codes.name}/splitter"), weight, name)
 
 
 def emit_byte_convolution(graph: GraphBuilder, layer: ByteConvolution, inputs: list[Value], name: str) -> Value:
     """8-bit input and convolution."""
     (codes,) = inputs
-    return _convolve(graph, layer, emit_rounder(graph, codes, _input_scale(layer), f"{codes.name}/input"), name)
+    weight = layer.weight_quantizer.codes(layer.weight).numpy()
+    return _convolve(graph, layer, emit_rounder(graph, codes, _input_scale(layer), f"{codes.name}/input"), weight, name)
 
 
 def _input_scale(layer: InputConvolution) -> np.float32:
     return np.float32(layer.input_range.grid()[0].item())
 
 
-def _convolve(graph: GraphBuilder, layer: InputConvolution, x: Value, name: str) -> Value:
-    bias = layer.float_bias(layer.input_range.grid()[0]).detach().numpy()
-    return write_convolution(graph, layer, x, bias, name)
+def _convolve(graph: GraphBuilder, layer: InputConvolution, x: Value, weight: np.ndarray, name: str) -> Value:
+    assert layer.bias is not None
+    return write_convolution(graph, layer, x, weight, layer.bias.detach().numpy(), name)
 
 
 def emit_byte_upsampling(graph: GraphBuilder, layer: ByteUpsampling, inputs: list[Value], name: str) -> Value:
     """8-bit output on its learned grid, requantized to int16 codes of its full scale, [1, C, T]."""
-    high = _high(graph, layer, inputs, name)
+    high = emit_upsampling(graph, layer, inputs, f"{name}/high", layer.high_quantizer)
     wide = graph.quantize(graph.read(high), f"{name}/wide", np.float32(high.grid() / BYTE), 0, np.int16)
     return Value(waveform_of(graph, replace(high, name=wide), name), high.channels, high.frames, sequences=high.sequences)
 
 
 def emit_reconstructing_upsampling(graph: GraphBuilder, layer: ReconstructingUpsampling, inputs: list[Value], name: str) -> Value:
-    """X = D(Y); U = Y - E~(X); delta = D~(U); int16 = 256 * X + delta, saturated: [1, C, T]."""
+    """X = D(Y); delta = D(Y) - X; int16 = 256 * X + delta, saturated: [1, C, T]."""
     (features,) = inputs
-    high = _high(graph, layer, inputs, name)
-    plane = high.sequences is not None and high.sequences > 1
-    codes, scale = layer.analysis_quantizer.codes(layer.analysis).numpy(), layer.analysis_quantizer.scale().numpy()
-    operands = [
-        graph.dequantize(as_plane(graph, high), high.grid()) if plane else graph.read(high),
-        graph.weight(f"{name}.analysis", codes[..., None] if plane else codes, scale, 0),
-        graph.bias(f"{name}.analysis_bias", layer.analysis_bias.detach().numpy(), high.grid(), scale),
-    ]
-    edge = graph.node("Conv", operands, f"{name}/reanalysis_conv", strides=[layer.stride, 1] if plane else [layer.stride])
-    assert features.sequences is not None
-    sizes = (features.sequences, features.frames // features.sequences)
-    reanalysed = write_plane(graph, edge, f"{name}/reanalysis", features.channels, sizes, layer.reanalysis_quantizer, plane)
-    edge = graph.node("Sub", [graph.read(features), graph.read(reanalysed)], f"{name}/residue_sub")
-    residue = graph.write(edge, f"{name}/residue", features.channels, features.frames, layer.residue_quantizer)
-    residue = replace(residue, sequences=features.sequences)
-    step = FixedQuantizer(float(np.float32(high.grid() / BYTE)))
-    if layer.correction_weight is None:
-        codes, scale = layer.weight_quantizer.codes(layer.weight).numpy(), layer.weight_quantizer.scale().numpy()
-        operands = [upsampling_weight(graph, codes, scale, f"{name}/high.weight", residue)]
-    else:
-        codes = layer.correction_weight_quantizer.codes(layer.correction_weight).numpy()
-        scale = layer.correction_weight_quantizer.scale().numpy()
-        bias = graph.bias(f"{name}.correction_bias", layer.correction_bias.detach().numpy(), residue.grid(), scale)
-        operands = [upsampling_weight(graph, codes, scale, f"{name}.correction_weight", residue), bias]
-    correction = write_upsampling(graph, layer, residue, operands, f"{name}/correction", step)
-    combined = combine_bytes(graph, [waveform_of(graph, value, f"{value.name}/waveform") for value in (high, correction)], name)
-    return Value(combined, high.channels, high.frames, sequences=high.sequences)
+    assert features.sequences is not None and layer.bias is not None
+    if features.sequences == 1:
+        kernel = frame_kernel(*_weights(layer), layer.stride)
+        return replace(emit_waveforms(graph, layer, features, kernel, layer.kernel_size, name), sequences=1)
+    return _emit_planes(graph, layer, features, features.sequences, name)
 
 
-def _high(graph: GraphBuilder, layer: ByteUpsampling, inputs: list[Value], name: str) -> Value:
-    return emit_upsampling(graph, layer, inputs, f"{name}/high", layer.high_quantizer)
+def _emit_planes(graph: GraphBuilder, layer: ReconstructingUpsampling, features: Value, bins: int, name: str) -> Value:
+    """Over the height of a plane: a convolution for each phase of the stride. Side by side along the width, the rows of the phases lie in
+    memory as they do one below the other."""
+    frames = features.frames // bins
+    phases = [phase_kernel(*_weights(layer), layer.stride, phase) for phase in range(layer.stride)]
+    channels, ends = len(phases[0].codes), phases[0].taps - 1
+    pads = [0, 0, ends, 0, 0, 0, ends, 0]
+    padded = graph.pad(as_plane(graph, features), pads, features.zero_point, f"{name}/padded/{PLANE}")
+    x = replace(features, name=padded)
+    names = f"{name}/high", f"{name}/correction"
+    made = []
+    for phase, kernel in enumerate(phases):
+        plane = replace(kernel, codes=kernel.codes[..., None])
+        made.append(emit_parts(graph, x, plane, layer, f"{name}.{phase}", (f"{names[0]}/{phase}", f"{names[1]}/{phase}")))
+    samples = ((bins - 1) * layer.stride + layer.kernel_size) * frames
+    waveforms = []
+    for part, codes in zip(names, zip(*made, strict=True), strict=True):
+        beside = graph.concat(codes, f"{part}/phases/{PLANE}", axis=3)
+        below = graph.reshape(beside, [1, channels, (bins + ends) * layer.stride, frames], f"{part}/{PLANE}")
+        chain = graph.reshape(below, [1, channels, (bins + ends) * layer.stride * frames], part)
+        if (bins + ends) * layer.stride * frames != samples:
+            chain = graph.slice(chain, [0], [samples], [2], f"{part}/cut")
+        waveforms.append(waveform_of(graph, Value(chain, channels, samples), f"{part}/waveform"))
+    return Value(combine_bytes(graph, waveforms, name), channels, samples, sequences=samples // frames)
+
+
+def _weights(layer: ReconstructingUpsampling) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Codes [O, I, k], their scale, the steps that make one of the high byte, and the bias [O]."""
+    quantizer, bias = layer.weight_quantizer, layer.bias
+    assert bias is not None
+    codes = quantizer.codes(layer.weight).numpy()
+    return codes, quantizer.scale().numpy(), quantizer.steps().numpy(), bias.detach().numpy()

@@ -19,13 +19,13 @@ def emit_convolution(graph: GraphBuilder, layer: Convolution, inputs: list[Value
     """Conv of a plane, or of one sequence over time."""
     (x,) = inputs
     assert layer.bias is not None
-    return write_convolution(graph, layer, x, layer.bias.detach().numpy(), name)
+    return write_convolution(graph, layer, x, layer.weight_quantizer.codes(layer.weight).numpy(), layer.bias.detach().numpy(), name)
 
 
-def write_convolution(graph: GraphBuilder, layer: Convolution, x: Value, bias: np.ndarray, name: str) -> Value:
-    """Conv with a float bias that is quantized here."""
+def write_convolution(graph: GraphBuilder, layer: Convolution, x: Value, codes: np.ndarray, bias: np.ndarray, name: str) -> Value:
+    """Conv with int8 weights ``codes`` and a float bias that is quantized here."""
     assert x.sequences is not None
-    codes, scale = layer.weight_quantizer.codes(layer.weight).numpy(), layer.weight_quantizer.scale().numpy()
+    scale = layer.weight_quantizer.scale().numpy()
     sizes = (x.sequences, x.frames // x.sequences)
     height, width = (
         (size + 2 * layer.padding[axis] - (layer.kernel_size[axis] - 1) * layer.dilation[axis] - 1) // layer.stride[axis] + 1
@@ -64,25 +64,14 @@ def emit_upsampling(graph: GraphBuilder, layer: Upsampling, inputs: list[Value],
     """ConvTranspose over the frequencies of a plane, or over time; on the layer's own output grid unless another is given."""
     (x,) = inputs
     codes, scale = layer.weight_quantizer.codes(layer.weight).numpy(), layer.weight_quantizer.scale().numpy()
-    weight = upsampling_weight(graph, codes, scale, f"{name}.weight", x)
-    assert layer.bias is not None
-    bias = graph.bias(f"{name}.bias", layer.bias.detach().numpy(), x.grid(), scale)
-    return write_upsampling(graph, layer, x, [weight, bias], name, quantizer or layer.output_quantizer)
-
-
-def upsampling_weight(graph: GraphBuilder, codes: np.ndarray, scale: np.ndarray, name: str, x: Value) -> str:
-    """Codes [O, I, k] as a weight [I, O, k], or [I, O, k, 1] for a plane."""
-    assert x.sequences is not None
-    turned = codes.transpose(1, 0, 2)
-    return graph.weight(name, turned[..., None] if x.sequences > 1 else turned, scale, 1)
-
-
-def write_upsampling(graph: GraphBuilder, layer: Upsampling, x: Value, operands: list[str], name: str, quantizer: object) -> Value:
-    """ConvTranspose with a weight and, where there is one, a bias."""
-    assert x.sequences is not None
+    assert x.sequences is not None and layer.bias is not None
     plane = x.sequences > 1
+    turned = codes.transpose(1, 0, 2)  # [I, O, k], of a plane [I, O, k, 1]
+    weight = graph.weight(f"{name}.weight", turned[..., None] if plane else turned, scale, 1)
+    bias = graph.bias(f"{name}.bias", layer.bias.detach().numpy(), x.grid(), scale)
     source = graph.dequantize(as_plane(graph, x), x.grid(), x.zero_point) if plane else graph.read(x)
-    edge = graph.node("ConvTranspose", [source, *operands], f"{name}/conv", strides=[layer.stride, 1] if plane else [layer.stride])
+    edge = graph.node("ConvTranspose", [source, weight, bias], f"{name}/conv", strides=[layer.stride, 1] if plane else [layer.stride])
     bins, frames = (x.sequences, x.frames // x.sequences) if plane else (1, x.frames)
     longer = ((bins if plane else frames) - 1) * layer.stride + layer.kernel_size
+    quantizer = quantizer or layer.output_quantizer
     return write_plane(graph, edge, name, len(layer.weight), (longer, frames) if plane else (1, longer), quantizer, plane)

@@ -6,25 +6,46 @@ import numpy as np
 
 from pipeline.export.qdq_graph import INT16, INT32, GraphBuilder, Value, layer_name
 from pipeline.layers.decoder.quantized import ByteDecoder, QuantizedDecoder, ReconstructingDecoder
+from pipeline.layers.decoder.residue import Kernel, Reconstructor, emit_parts, frame_kernel
 from pipeline.layers.sources import slice_channels
-
-CONCAT_INPUTS = 10  # the most that TFLM joins at once
 
 
 def emit_reconstructing_decoder(graph: GraphBuilder, layer: ReconstructingDecoder, inputs: list[Value], name: str) -> Value:
-    """X = D(Y); U = Y - E~(X); delta = D~(U); int16 = 256 * X + delta, saturated."""
+    """X = D(Y); delta = D(Y) - X; int16 = 256 * X + delta, saturated."""
     (features,) = inputs
-    weight = _synthesis(graph, layer, name)
-    high = _transposed(graph, layer, features, weight, f"{name}/high", layer.high_quantizer)
-    codes, scale = layer.analysis_quantizer.codes(layer.analysis).numpy(), layer.analysis_quantizer.scale().numpy()
-    analysis = graph.weight(f"{layer_name(name)}.analysis", codes, scale, 0)
-    edge = graph.node("Conv", [graph.read(high), analysis], f"{name}/reanalysis_conv", strides=[layer.stride])
-    reanalysed = graph.write(edge, f"{name}/reanalysis", features.channels, features.frames, layer.reanalysis_quantizer)
-    edge = graph.node("Sub", [graph.read(features), graph.read(reanalysed)], f"{name}/residue_sub")
-    residue = graph.write(edge, f"{name}/residue", features.channels, features.frames, layer.residue_quantizer)
-    correction = _transposed(graph, layer, residue, weight, f"{name}/correction", layer.correction_quantizer)
-    waveforms = [waveform_of(graph, value, f"{value.name}/waveform") for value in (high, correction)]
-    return Value(combine_bytes(graph, waveforms, name), high.channels, high.frames)
+    quantizer = layer.weight_quantizer
+    scale, steps = quantizer.scale().numpy(), quantizer.steps().numpy()
+    kernel = frame_kernel(_codes(layer).transpose(1, 0, 2), scale, steps, np.zeros(layer.audio_channels), layer.stride)
+    return emit_waveforms(graph, layer, features, kernel, layer.kernel_size, name)
+
+
+def emit_waveforms(graph: GraphBuilder, layer: Reconstructor, features: Value, kernel: Kernel, size: int, name: str) -> Value:
+    """int16 [1, C, T] of a transposed convolution over time, given over frames of ``stride`` samples; ``size`` of its own kernel."""
+    ends = kernel.taps - 1
+    padded = Value(
+        graph.pad(features.name, [0, 0, ends, 0, 0, ends], features.zero_point, f"{name}/padded"),
+        features.channels,
+        features.frames + 2 * ends,
+        features.scale,
+        features.zero_point,
+    )
+    parts = emit_parts(graph, padded, kernel, layer, layer_name(name), (f"{name}/high", f"{name}/correction"))
+    samples = (features.frames - 1) * layer.stride + size
+    waveforms = [_unframed(graph, part, layer.stride, len(kernel.codes) // layer.stride, features.frames + ends, samples) for part in parts]
+    return Value(combine_bytes(graph, waveforms, name), len(kernel.codes) // layer.stride, samples)
+
+
+def _unframed(graph: GraphBuilder, frames: str, stride: int, channels: int, count: int, samples: int) -> str:
+    """[1, C * stride, F] to [1, C, T] out of the body's layout; the last frame may go beyond T."""
+    waveforms = []
+    for channel in range(channels):
+        own = frames
+        if channels > 1:
+            own = graph.slice(frames, [channel * stride], [(channel + 1) * stride], [1], f"{frames}/channel_{channel}")
+        rows = graph.node("Transpose", [own], f"{own}/rows", perm=[0, 2, 1])
+        waveform = graph.reshape(rows, [1, 1, count * stride], f"{own}/waveform")
+        waveforms.append(waveform if count * stride == samples else graph.slice(waveform, [0], [samples], [2], f"{own}/cut"))
+    return waveforms[0] if channels == 1 else graph.concat(waveforms, f"{frames}/waveform", axis=1)
 
 
 def combine_bytes(graph: GraphBuilder, waveforms: list[str], name: str) -> str:
@@ -41,9 +62,19 @@ def combine_bytes(graph: GraphBuilder, waveforms: list[str], name: str) -> str:
 def emit_byte_decoder(graph: GraphBuilder, layer: ByteDecoder, inputs: list[Value], name: str) -> Value:
     """8-bit waveform on its learned grid, requantized to int16 codes of full scale."""
     (features,) = inputs
-    byte = _transposed(graph, layer, features, _synthesis(graph, layer, name), f"{name}/byte", layer.output_quantizer)
+    weight = graph.weight(f"{layer_name(name)}.weight", _codes(layer), layer.weight_quantizer.scale().numpy(), 1)
+    edge = graph.node("ConvTranspose", [graph.read(features), weight], f"{name}/byte_conv", strides=[layer.stride])
+    samples = (features.frames - 1) * layer.stride + layer.kernel_size
+    byte = graph.write(edge, f"{name}/byte", layer.audio_channels, samples, layer.output_quantizer)
     wide = graph.quantize(graph.read(byte), f"{name}/wide", np.float32(1 / 32768), 0, np.int16)
     return Value(waveform_of(graph, Value(wide, byte.channels, byte.frames), name), byte.channels, byte.frames)
+
+
+def _codes(layer: QuantizedDecoder) -> np.ndarray:
+    """int8 weights [N, A, K]."""
+    rows = layer.weight_quantizer.codes(layer.rows()).view(layer.audio_channels, layer.kernel_size, -1)  # [A, K, N]
+    codes: np.ndarray = rows.permute(2, 0, 1).numpy()
+    return codes
 
 
 def waveform_of(graph: GraphBuilder, value: Value, name: str) -> str:
@@ -52,19 +83,4 @@ def waveform_of(graph: GraphBuilder, value: Value, name: str) -> str:
     if value.channels == 1:
         return graph.reshape(value.name, shape, name)
     channels = slice_channels(graph, value.name, 1, value.channels)
-    waveforms = [graph.reshape(channel, shape, f"{channel}/waveform") for channel in channels]
-    while len(waveforms) > CONCAT_INPUTS:
-        groups = [waveforms[first : first + CONCAT_INPUTS] for first in range(0, len(waveforms), CONCAT_INPUTS)]
-        waveforms = [graph.node("Concat", group, f"{group[0]}s", axis=1) for group in groups]
-    return graph.node("Concat", waveforms, name, axis=1)
-
-
-def _synthesis(graph: GraphBuilder, layer: QuantizedDecoder, name: str) -> str:
-    rows = layer.weight_quantizer.codes(layer.rows()).view(layer.audio_channels, layer.kernel_size, -1)  # [A, K, N]
-    codes = rows.permute(2, 0, 1).numpy()  # [N, A, K]
-    return graph.weight(f"{layer_name(name)}.weight", codes, layer.weight_quantizer.scale().numpy(), 1)
-
-
-def _transposed(graph: GraphBuilder, layer: QuantizedDecoder, x: Value, weight: str, name: str, quantizer: object) -> Value:
-    edge = graph.node("ConvTranspose", [graph.read(x), weight], f"{name}_conv", strides=[layer.stride])
-    return graph.write(edge, name, layer.audio_channels, (x.frames - 1) * layer.stride + layer.kernel_size, quantizer)
+    return graph.concat([graph.reshape(channel, shape, f"{channel}/waveform") for channel in channels], name, axis=1)

@@ -11,7 +11,8 @@ from export_specs.file_metadata import FullScale, SpectrogramFrontEnd
 from pipeline.export.edges import FloatEdges, Infos, QdqEdges
 from pipeline.export.float_graph import FloatGraph
 from pipeline.export.qdq_graph import INT16, GraphBuilder, Value, tensor_info
-from pipeline.layers.branch_ends.quantized import BYTE, ByteUpsampling, InputConvolution
+from pipeline.layers.branch_ends.quantized import ByteUpsampling, InputConvolution
+from pipeline.layers.encoder.quantized import BYTE
 
 
 @dataclass(frozen=True)
