@@ -1,6 +1,6 @@
 """The level of a segment: its constant removed, and a power-of-two gain that brings its peak near full scale, undone at the output.
 
-A contract for whoever runs the file itself (``docs/adr/0027-constant.md``, ``docs/adr/0028-clicks.md``): integers, the same everywhere.
+A contract for whoever runs the file itself (``docs/adr/0027-constant.md``, ``docs/adr/0023-clicks.md``): integers, the same everywhere.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ LEAST_ESTIMATES = 30  # of a bin that is judged by itself
 
 
 class LossLimits(GateSettings):
-    """The allowed mean loss, derived from the theory (docs/adr/0021-limits-by-sdr.md).
+    """The allowed mean loss, derived from the theory (docs/adr/0022-limits-by-sdr.md).
 
     At high SDR it is the loss that noise at ``sqnr_db`` must cause, 10·log10(1 + 10^((SDR − SQNR)/10)). Sources that are soft in their
     mixture have a low SDR and, on grids made for loud ones, a low SQNR too; there the quantization noise may come up to ``margin_db``

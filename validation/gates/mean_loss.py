@@ -28,5 +28,5 @@ class MeanLoss(Gate[Losses | None, LossLimits]):
             f"network is better, so each bin of the float network's SDR has a limit of its own: {limits} of float SDR. It is the "
             f"loss that a signal to quantization noise ratio of {settings.sqnr_db[profile]:g} dB must cause; where sources are soft, "
             f"that of noise {settings.margin_db[profile]:g} dB below the float network's own errors "
-            "(docs/adr/0021-limits-by-sdr.md). The row shows the worst bin."
+            "(docs/adr/0022-limits-by-sdr.md). The row shows the worst bin."
         )
