@@ -90,7 +90,7 @@ class FileMetadata(Strict):
             "segment_samples": spec.segment_samples,
             "sources": spec.n_src,
             "source_names": spec.source_names,
-            "shortest_samples": spec.network.kernel_size,
+            "shortest_samples": spec.network.frame()[0],
         }
         return cls(**{**stated, **further})
 

@@ -1,17 +1,68 @@
-"""The settings of each network, in the names of its published implementation."""
+"""What the specs of all networks share. The settings of each stand in its own folder, ``pipeline/networks/<architecture>/spec.py``.
+
+Specs stand on nothing of ours: whoever knows the networks says how their settings are found (:func:`find_networks_by`).
+"""
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable
 
 from pydantic import Field, model_validator
 
 from export_specs.strict import Strict
 
-Architecture = Literal["convtasnet", "dptnet", "sepformer", "convtasnet_music", "htdemucs"]
+
+class NetworkSpec(Strict):
+    """Base of a network's settings, which are in the names of its published implementation."""
+
+    def waveform_channels(self) -> int:
+        """Channels of a waveform."""
+        return 1
+
+    def frame(self) -> tuple[int, int]:
+        """Samples of the first frame, and those by which each further one is later."""
+        raise NotImplementedError
+
+    def whole_frames(self, samples: int) -> int:
+        """The whole number of frames nearest below so many samples, in samples; one frame at least."""
+        first, step = self.frame()
+        return max(0, samples - first) // step * step + first
+
+    def covering_frames(self, samples: int) -> int:
+        """The whole number of frames nearest above so many samples, in samples."""
+        first, step = self.frame()
+        return max(0, -(-(samples - first) // step)) * step + first
+
+    def check_segment(self, samples: int) -> None:
+        """Refuse a length of segments that the network cannot have.
+
+        Raises:
+            ValueError: it does not fit; the message names the nearest ones that do.
+        """
 
 
-class FilterbankSpec(Strict):
+Finder = Callable[[str], type[NetworkSpec]]
+_finders: list[Finder] = []
+
+
+def find_networks_by(finder: Finder) -> None:
+    """Have the settings of networks found by ``finder``, from the name of an architecture; it raises ValueError for an unknown one."""
+    _finders[:] = [finder]
+
+
+def network_spec(architecture: str) -> type[NetworkSpec]:
+    """The class of a network's settings.
+
+    Raises:
+        ValueError: there is no such architecture.
+        RuntimeError: nobody has said how networks are found; importing ``pipeline`` does.
+    """
+    if not _finders:
+        raise RuntimeError("no networks are known yet: import pipeline before reading the spec of a model")
+    return _finders[0](architecture)
+
+
+class FilterbankSpec(NetworkSpec):
     """What every network between two learned filterbanks has: ``n_filters`` N, ``kernel_size`` L and ``stride`` in samples."""
 
     n_filters: int = Field(gt=0)
@@ -24,134 +75,12 @@ class FilterbankSpec(Strict):
             raise ValueError(f"stride {self.stride} is larger than kernel_size {self.kernel_size}: samples would be lost between frames")
         return self
 
+    def frame(self) -> tuple[int, int]:
+        return self.kernel_size, self.stride
 
-class ConvTasNetSpec(FilterbankSpec):
-    """Conv-TasNet in the field's names (Luo and Mesgarani 2019; Asteroid's argument names).
-
-    ``bn_chan`` B, ``hid_chan`` H, ``skip_chan`` Sc, ``conv_kernel_size`` P, ``n_blocks`` X, ``n_repeats`` R of the temporal network.
-    """
-
-    bn_chan: int = Field(gt=0)
-    hid_chan: int = Field(gt=0)
-    skip_chan: int = Field(gt=0)
-    conv_kernel_size: int = Field(default=3, gt=0)
-    n_blocks: int = Field(gt=0)
-    n_repeats: int = Field(gt=0)
-    causal: bool = False
-    mask_act: Literal["relu", "sigmoid"] = "relu"
-    encoder_act: Literal["linear", "relu"] = "linear"
-
-    @model_validator(mode="after")
-    def _check(self) -> ConvTasNetSpec:
-        if not self.causal and self.conv_kernel_size % 2 == 0:
-            raise ValueError("conv_kernel_size must be odd unless causal is true")
-        return self
-
-
-class ConvTasNetMusicSpec(FilterbankSpec):
-    """The Conv-TasNet without a skip path and biases: of Demucs version 2 (stereo), and of kaituoxu (``audio_channels`` 1).
-
-    ``bn_chan`` B, ``hid_chan`` H, ``conv_kernel_size`` P, ``n_blocks`` X, ``n_repeats`` R of the temporal network.
-    """
-
-    audio_channels: int = Field(default=2, gt=0)
-    bn_chan: int = Field(gt=0)
-    hid_chan: int = Field(gt=0)
-    conv_kernel_size: int = Field(default=3, gt=0)
-    n_blocks: int = Field(gt=0)
-    n_repeats: int = Field(gt=0)
-
-    @model_validator(mode="after")
-    def _check(self) -> ConvTasNetMusicSpec:
-        if self.conv_kernel_size % 2 == 0:
-            raise ValueError("conv_kernel_size must be odd")
-        return self
-
-
-class DualPathSpec(FilterbankSpec):
-    """What the dual-path networks share: attention of ``n_heads`` within and across half-overlapping chunks of ``chunk_size`` frames."""
-
-    chunk_size: int = Field(gt=1)
-    n_heads: int = Field(gt=0)
-
-    @model_validator(mode="after")
-    def _check_chunks(self) -> DualPathSpec:
-        if self.chunk_size % 2:
-            raise ValueError(f"chunk_size {self.chunk_size} must be even: neighbouring chunks share half of their frames")
-        return self
-
-    def check_heads(self, channels: int) -> None:
-        """Refuse a number of heads that does not divide the channels."""
-        if channels % self.n_heads:
-            raise ValueError(f"n_heads {self.n_heads} does not divide the {channels} channels of the attention")
-
-
-class DptNetSpec(DualPathSpec):
-    """DPTNet (Chen, Mao and Liu 2020): ``bn_chan`` channels of the transformers, ``hid_chan`` of each direction of their LSTMs,
-    ``n_repeats`` pairs of a transformer within and one across chunks."""
-
-    bn_chan: int = Field(gt=0)
-    hid_chan: int = Field(gt=0)
-    n_repeats: int = Field(gt=0)
-
-    @model_validator(mode="after")
-    def _check(self) -> DptNetSpec:
-        self.check_heads(self.bn_chan)
-        return self
-
-
-class SepFormerSpec(DualPathSpec):
-    """SepFormer (Subakan et al. 2021): the transformers have ``n_filters`` channels, ``n_layers`` layers and a feed-forward network of
-    ``ffn_chan``; ``n_repeats`` pairs of a transformer within and one across chunks."""
-
-    n_layers: int = Field(gt=0)
-    ffn_chan: int = Field(gt=0)
-    n_repeats: int = Field(gt=0)
-
-    @model_validator(mode="after")
-    def _check(self) -> SepFormerSpec:
-        self.check_heads(self.n_filters)
-        if self.n_filters % 2:
-            raise ValueError("n_filters must be even: its position table is of sines and cosines in pairs")
-        return self
-
-
-class HtDemucsSpec(Strict):
-    """HTDemucs (Rouard, Massa and Défossez 2023) in the demucs package's names.
-
-    ``depth`` layers of ``kernel_size`` and ``stride``, over the frequencies of a spectrogram of ``nfft`` and over the samples, with
-    ``channels`` in the first and twice as many in each further one; ``t_layers`` transformer layers of ``bottom_channels``.
-    """
-
-    audio_channels: int = Field(default=2, gt=0)
-    channels: int = Field(gt=0, multiple_of=8)
-    nfft: int = Field(gt=0, multiple_of=4)
-    depth: int = Field(gt=0)
-    kernel_size: int = Field(gt=1, multiple_of=4)
-    stride: int = Field(gt=1)
-    bottom_channels: int = Field(gt=0, multiple_of=4)
-    t_layers: int = Field(gt=0)
-    t_heads: int = Field(gt=0)
-    t_hidden_scale: float = Field(default=4.0, gt=0)
-
-    @model_validator(mode="after")
-    def _check(self) -> HtDemucsSpec:
-        bins, factor = self.nfft // 2, self.stride**self.depth
-        if self.kernel_size != 2 * self.stride or bins % factor or bins // self.stride ** (self.depth - 1) <= self.kernel_size:
+    def check_segment(self, samples: int) -> None:
+        lower = self.whole_frames(samples)
+        if lower != samples:
             raise ValueError(
-                f"kernel_size must be twice the stride, and nfft / 2 = {bins} divisible by stride ** depth = {factor}, "
-                "with more bins than kernel_size before the last layer"
+                f"segment_samples {samples} must be kernel_size + a multiple of stride; {lower} and {lower + self.stride} are the nearest"
             )
-        if self.bottom_channels % self.t_heads:
-            raise ValueError(f"t_heads {self.t_heads} does not divide bottom_channels {self.bottom_channels}")
-        return self
-
-
-NetworkSpec = ConvTasNetSpec | DptNetSpec | SepFormerSpec | ConvTasNetMusicSpec | HtDemucsSpec
-NETWORK_SPECS: dict[Architecture, type[NetworkSpec]] = {
-    "convtasnet": ConvTasNetSpec,
-    "dptnet": DptNetSpec,
-    "sepformer": SepFormerSpec,
-    "convtasnet_music": ConvTasNetMusicSpec,
-    "htdemucs": HtDemucsSpec,
-}

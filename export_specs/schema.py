@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Literal, get_args
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, SerializeAsAny, ValidationInfo, field_validator, model_validator
 
-from export_specs.networks import NETWORK_SPECS, Architecture, FilterbankSpec, NetworkSpec
+from export_specs.networks import NetworkSpec, network_spec
 from export_specs.strict import Strict
 
 Profile = Literal["ptq", "quick", "full"]  # plans of quantization-aware training
@@ -60,34 +60,37 @@ class ModelSpec(Strict):
     """One network, its training and its profiles of quantization-aware training."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
-    architecture: Architecture
+    architecture: str = Field(description="folder of the network in pipeline/networks")
     task: Task = Field(default="separation", description="separation of speakers, enhancement of noisy speech, music into MUSIC_SOURCES")
     description: str = ""
     sample_rate: int = Field(gt=0)
     n_src: int = Field(ge=1)
     noise_snr_db: tuple[float, float] = Field(default=(-5.0, 10.0), description="of enhancement: least and greatest SNR of its mixtures")
     segment_samples: int = Field(gt=0, description="fixed length of one invocation of the shipped graph")
-    network: NetworkSpec = Field(description="settings of the architecture's own kind (export_specs/networks.py)")
+    network: SerializeAsAny[NetworkSpec] = Field(description="settings of the architecture's own kind (its folder's spec.py)")
     training: TrainingSpec
     profiles: dict[Profile, QatProfile]
+
+    @classmethod
+    def part_at(cls, key: str, content: Any) -> type[Strict] | None:
+        return network_spec(content["architecture"]) if key == "network" else super().part_at(key, content)
+
+    @field_validator("architecture")
+    @classmethod
+    def _is_there(cls, value: str) -> str:
+        network_spec(value)
+        return value
 
     @field_validator("network", mode="before")
     @classmethod
     def _of_its_architecture(cls, value: Any, info: ValidationInfo) -> NetworkSpec:
         if "architecture" not in info.data:
             raise ValueError("its settings depend on the architecture")
-        return NETWORK_SPECS[info.data["architecture"]].model_validate(value)
+        return network_spec(info.data["architecture"]).model_validate(value)
 
     @model_validator(mode="after")
     def _check(self) -> ModelSpec:
-        kernel, stride = self.network.kernel_size, self.network.stride
-        framed = isinstance(self.network, FilterbankSpec)
-        if framed and (self.segment_samples < kernel or (self.segment_samples - kernel) % stride):
-            lower = max(0, (self.segment_samples - kernel) // stride) * stride + kernel
-            raise ValueError(
-                f"segment_samples {self.segment_samples} must be kernel_size + a multiple of stride; "
-                f"{lower} and {lower + stride} are the nearest"
-            )
+        self.network.check_segment(self.segment_samples)
         if not self.noise_snr_db[0] <= self.noise_snr_db[1]:
             raise ValueError(f"noise_snr_db {list(self.noise_snr_db)}: the least SNR comes first")
         if self.task == "separation" and self.n_src == 1:
@@ -105,7 +108,7 @@ class ModelSpec(Strict):
     @property
     def audio_channels(self) -> int:
         """Channels of a waveform: tensors are [B, T] for 1, else [B, audio_channels, T]."""
-        return int(getattr(self.network, "audio_channels", 1))
+        return self.network.waveform_channels()
 
     @property
     def source_names(self) -> tuple[str, ...]:

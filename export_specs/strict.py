@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -18,6 +19,11 @@ class Strict(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    @classmethod
+    def part_at(cls, key: str, content: Any) -> type[Strict] | None:
+        """The spec that the value of a field is checked against, ``content`` being that of all fields; None where it is no spec."""
+        return _spec_in(cls.model_fields[key].annotation)
+
 
 def validated(path: Path, content: object, kind: type[_Spec]) -> _Spec:
     """The content of a YAML file as a spec.
@@ -28,18 +34,19 @@ def validated(path: Path, content: object, kind: type[_Spec]) -> _Spec:
     try:
         return kind.model_validate(content)
     except ValidationError as error:
-        faults = "; ".join(_told(kind, fault) for fault in error.errors())
+        faults = "; ".join(_told(kind, content, fault) for fault in error.errors())
         raise UserError(f"the spec {path} is not valid: {faults}") from error
 
 
-def _told(kind: type[Strict], fault: ErrorDetails) -> str:
+def _told(kind: type[Strict], content: Any, fault: ErrorDetails) -> str:
     place = ".".join(map(str, fault["loc"])) or "spec"
     if fault["type"] != "extra_forbidden":
         return f"{place}: {fault['msg']}"
     known: type[Strict] | None = kind
     for key in fault["loc"][:-1]:
         if known is not None and isinstance(key, str) and key in known.model_fields:
-            known = _spec_in(known.model_fields[key].annotation)
+            known = known.part_at(key, content)
+        content = content.get(key) if isinstance(content, Mapping) else content
     return f"{place}: there is no such key" + (f"; the keys here are {', '.join(sorted(known.model_fields))}" if known else "")
 
 

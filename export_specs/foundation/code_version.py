@@ -14,7 +14,7 @@ from importlib.metadata import distributions, packages_distributions, version
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-DISCOVERY = "discovered_modules"
+DISCOVERY, PART = "discovered_modules", "part_of"
 NOT_INSTALLED = "not installed"
 PACKAGES = ("pipeline", "export_specs", "edge_runtime", "validation")
 
@@ -76,6 +76,8 @@ def _imported_names(path: Path) -> list[str]:
             names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
         elif isinstance(node, ast.Call) and DISCOVERY in (getattr(node.func, "id", ""), getattr(node.func, "attr", "")):
             names += _discovered(node.args[0], path)
+        elif isinstance(node, ast.Call) and PART in (getattr(node.func, "id", ""), getattr(node.func, "attr", "")):
+            names += _parts(node.args, path)
     return names
 
 
@@ -89,6 +91,15 @@ def _discovered(package: ast.expr, path: Path) -> list[str]:
         raise ValueError(f"{path}: {DISCOVERY} takes a string or __name__, so that the version of the code can be told without running it")
     members = [*folder.glob("*.py"), *(init.parent for init in folder.glob("*/__init__.py"))]
     return [".".join(member.relative_to(ROOT).with_suffix("").parts) for member in members if member.name != "__init__.py"]
+
+
+def _parts(arguments: list[ast.expr], path: Path) -> list[str]:
+    """What a call of ``part_of`` can import: that part of every package in the package, and what stands above it."""
+    package, _, part = arguments
+    if not isinstance(package, ast.Constant) or not isinstance(part, ast.Constant):
+        raise ValueError(f"{path}: {PART} takes strings, so that the version of the code can be told without running it")
+    members = ROOT.joinpath(*str(package.value).split(".")).glob("*/__init__.py")
+    return [f"{package.value!s}.{init.parent.name}.{part.value!s}" for init in sorted(members)]
 
 
 def _files_of(module: str) -> list[Path]:

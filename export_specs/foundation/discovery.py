@@ -32,9 +32,31 @@ def member_names(package: str) -> list[str]:
 
     Nothing of it is imported but the outermost package: what stands in it may take seconds.
     """
+    return sorted(found.name for found in _members(package))
+
+
+def package_names(package: str) -> list[str]:
+    """As :func:`member_names`, of the packages alone."""
+    return sorted(found.name for found in _members(package) if found.ispkg)
+
+
+def _members(package: str) -> list[pkgutil.ModuleInfo]:
     outermost, *inner = package.split(".")
-    places = [str(Path(place, *inner)) for place in importlib.import_module(outermost).__path__]
-    return sorted(found.name for found in pkgutil.iter_modules(places))
+    known = sys.modules.get(package)  # a package's path may have been extended
+    places = known.__path__ if known else [str(Path(place, *inner)) for place in importlib.import_module(outermost).__path__]
+    return list(pkgutil.iter_modules(places))
+
+
+def part_of(package: str, member: str, part: str) -> ModuleType:
+    """Import the module ``part`` of a package ``member`` that stands in a package; the member itself where it has no such module.
+
+    The digests of code that stages depend on know this function by its name and count that part of all members: ``package`` and ``part``
+    must be written as strings.
+    """
+    whole = importlib.import_module(f"{package}.{member}")
+    if importlib.util.find_spec(f"{whole.__name__}.{part}") is None:
+        return whole
+    return importlib.import_module(f"{whole.__name__}.{part}")
 
 
 def module_of_file(path: Path) -> ModuleType:

@@ -17,7 +17,7 @@ from pipeline.checkpoints.content import Content, Told
 from pipeline.checkpoints.matching import Match, find_network
 from pipeline.checkpoints.onnx_weights import check_against_onnx
 from pipeline.checkpoints.settings import CLASS_NAMES, contradictions
-from pipeline.networks.formats import FORMATS
+from pipeline.networks.formats import checkpoint_format
 
 NAMED_FAULTS = 6
 NAMED_KEYS = 3
@@ -33,7 +33,7 @@ def load_network(network: nn.Module, path: Path, spec: ModelSpec) -> list[str]:
         UserError: what :func:`pipeline.checkpoints.container.read_content` raises; tensors that are missing, unknown or of another shape,
             NaN or infinity (named); a file whose network has other settings, or computes something else.
     """
-    form = FORMATS[spec.architecture]
+    form = checkpoint_format(spec.architecture)
     expected = network.state_dict()
     content = read_content(path, dict.fromkeys(name.partition(".")[0] for name in expected))
     if not content.tensors:

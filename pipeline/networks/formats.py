@@ -1,19 +1,12 @@
-"""The checkpoint format of each architecture."""
+"""The checkpoint format of a network, by the name of its architecture."""
 
 from __future__ import annotations
 
-from export_specs.networks import Architecture
+from export_specs.foundation.discovery import part_of
 from pipeline.checkpoints.format import Format
-from pipeline.networks.convtasnet import checkpoint as convtasnet
-from pipeline.networks.convtasnet_music import checkpoint as convtasnet_music
-from pipeline.networks.dptnet import checkpoint as dptnet
-from pipeline.networks.htdemucs import checkpoint as htdemucs
-from pipeline.networks.sepformer import checkpoint as sepformer
 
-FORMATS: dict[Architecture, Format] = {
-    "convtasnet": convtasnet.FORMAT,
-    "convtasnet_music": convtasnet_music.FORMAT,
-    "dptnet": dptnet.FORMAT,
-    "sepformer": sepformer.FORMAT,
-    "htdemucs": htdemucs.FORMAT,
-}
+
+def checkpoint_format(architecture: str) -> Format:
+    """``FORMAT`` of its folder's ``checkpoint.py``; where there is none, files have the network's own names and tell nothing of it."""
+    found: Format = getattr(part_of("pipeline.networks", architecture, "checkpoint"), "FORMAT", Format(settings=lambda _: []))
+    return found

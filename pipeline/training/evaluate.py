@@ -88,8 +88,8 @@ def improvement(network: nn.Module, spec: ModelSpec, mixture: Mixture) -> float:
     parts = [*mixture.sources, *([] if mixture.noise is None else [mixture.noise])]
     levelled = torch.from_numpy(at_device_level(np.stack(parts).astype(np.float32) / np.float32(32768)))
     heard, sources = levelled.sum(0)[None], levelled[None, : len(mixture.sources)]
-    samples, kernel, stride = heard.shape[1], spec.network.kernel_size, spec.network.stride
-    missing = max(kernel - samples, (kernel - samples) % stride)  # until frames are whole
+    samples = heard.shape[1]
+    missing = spec.network.covering_frames(samples) - samples
     estimate: Tensor = network(functional.pad(heard, (0, missing)))[..., :samples]
     return float(si_sdr_improvement(estimate.double(), heard.double(), sources.double()))
 

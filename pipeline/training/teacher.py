@@ -65,5 +65,4 @@ def examples_an_epoch(training: TrainingSpec) -> int:
 
 def segment_samples(spec: ModelSpec, seconds: float) -> int:
     """The whole number of encoder frames nearest below ``seconds``, in samples."""
-    kernel, stride = spec.network.kernel_size, spec.network.stride
-    return max(0, int(seconds * spec.sample_rate) - kernel) // stride * stride + kernel
+    return spec.network.whole_frames(int(seconds * spec.sample_rate))

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from export_specs.networks import ConvTasNetMusicSpec, ConvTasNetSpec
+from pipeline.networks.convtasnet.spec import ConvTasNetSpec
+from pipeline.networks.convtasnet_music.spec import ConvTasNetMusicSpec
 
 
 class TorchaudioBlock(nn.Module):

@@ -17,7 +17,7 @@ from export_specs.schema import ModelSpec
 from pipeline.checkpoints.loading import load_network
 from pipeline.checkpoints.saving import facts_of, save_network
 from pipeline.networks.build import build_network
-from pipeline.networks.formats import FORMATS
+from pipeline.networks.formats import checkpoint_format
 from tests.networks.specs import small_spec
 from tests.networks.test_other_networks import SMALL_HTDEMUCS, small
 
@@ -221,5 +221,5 @@ def test_metadata_of_onnx(tmp_path: Path) -> None:
 @pytest.mark.parametrize("model", ["convtasnet", "convtasnet-music", "dptnet", "sepformer", "htdemucs"])
 def test_every_setting_of_a_spec_can_be_told_by_its_own_name(model: str) -> None:
     spec = load_model(model)
-    names = {name for setting in FORMATS[spec.architecture].settings(spec) for name in setting.names}
+    names = {name for setting in checkpoint_format(spec.architecture).settings(spec) for name in setting.names}
     assert set(facts_of(spec)) - {"model"} <= names

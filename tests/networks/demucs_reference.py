@@ -9,7 +9,7 @@ from unittest.mock import MagicMock
 import pytest
 from torch import nn
 
-from export_specs.networks import HtDemucsSpec
+from pipeline.networks.htdemucs.spec import HtDemucsSpec
 
 
 def htdemucs(net: HtDemucsSpec, n_src: int, samples: int) -> nn.Module:

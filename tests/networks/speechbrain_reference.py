@@ -11,7 +11,7 @@ from unittest.mock import MagicMock
 import pytest
 from torch import nn
 
-from export_specs.networks import SepFormerSpec
+from pipeline.networks.sepformer.spec import SepFormerSpec
 
 STAND_INS = ("torchaudio", "ruamel", "ruamel.yaml", "hyperpyyaml", "sentencepiece", "joblib")
 

@@ -11,11 +11,14 @@ from torch import Tensor, nn
 
 from export_specs.foundation.errors import UserError
 from export_specs.load import load_model
-from export_specs.networks import ConvTasNetMusicSpec, DptNetSpec, HtDemucsSpec, SepFormerSpec
 from export_specs.schema import ModelSpec
 from pipeline.checkpoints.loading import load_network
 from pipeline.networks.build import build_network
+from pipeline.networks.convtasnet_music.spec import ConvTasNetMusicSpec
 from pipeline.networks.dptnet.model import ImprovedTransformer
+from pipeline.networks.dptnet.spec import DptNetSpec
+from pipeline.networks.htdemucs.spec import HtDemucsSpec
+from pipeline.networks.sepformer.spec import SepFormerSpec
 from tests.networks.demucs_reference import htdemucs
 from tests.networks.speechbrain_reference import sepformer
 from tests.networks.torch_references import ConvTasNetMusicReference, DptNetReference

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from export_specs.networks import ConvTasNetMusicSpec, DptNetSpec
+from pipeline.networks.convtasnet_music.spec import ConvTasNetMusicSpec
+from pipeline.networks.dptnet.spec import DptNetSpec
 
 
 class _Norm(nn.Module):

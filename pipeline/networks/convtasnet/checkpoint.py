@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from typing import cast
 
-from export_specs.networks import ConvTasNetSpec
 from export_specs.schema import ModelSpec
 from pipeline.checkpoints.format import Format
 from pipeline.checkpoints.matching import OWN, Layout
 from pipeline.checkpoints.settings import Setting, common_settings
+from pipeline.networks.convtasnet.spec import ConvTasNetSpec
 
 _TORCHAUDIO = (
     (r"^(encoder|decoder)\.filterbank\._filters$", r"\1.weight"),

@@ -10,8 +10,6 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from export_specs.networks import ConvTasNetSpec
-from export_specs.schema import ModelSpec
 from pipeline.layers.accounting import Macs
 from pipeline.layers.add import Add
 from pipeline.layers.channel_norm.float import ChannelLayerNorm
@@ -23,6 +21,7 @@ from pipeline.layers.multiply import Multiply
 from pipeline.layers.pointwise import Pointwise
 from pipeline.layers.prelu.float import Prelu
 from pipeline.layers.sources import SelectSource, StackSources
+from pipeline.networks.convtasnet.spec import ConvTasNetSpec
 from pipeline.networks.network import Network
 
 
@@ -87,12 +86,11 @@ class Masker(nn.Module):
 class ConvTasNet(Network):
     """Mixture [B, T] to sources [B, S, T]; 1.0 is full scale. T must be kernel_size + a multiple of stride."""
 
-    def __init__(self, spec: ModelSpec) -> None:
+    def __init__(self, net: ConvTasNetSpec, n_src: int) -> None:
         super().__init__()
-        net = cast(ConvTasNetSpec, spec.network)
         self.encoder = Encoder(net.n_filters, net.kernel_size, net.stride, net.encoder_act)
-        self.masker = Masker(net, spec.n_src)
-        self.select = nn.ModuleList(SelectSource(source, net.n_filters) for source in range(spec.n_src))
+        self.masker = Masker(net, n_src)
+        self.select = nn.ModuleList(SelectSource(source, net.n_filters) for source in range(n_src))
         self.mask_product = Multiply()
         self.decoder = Decoder(net.n_filters, net.kernel_size, net.stride)
         self.stack = StackSources()
@@ -120,3 +118,6 @@ class ConvTasNet(Network):
         masks = self.masker(features)
         sources: Tensor = self.stack(*[self.decoder(self.mask_product(select(masks), features)) for select in self.select])
         return sources
+
+
+NETWORK = ConvTasNet

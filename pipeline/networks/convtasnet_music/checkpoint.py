@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import cast
 
-from export_specs.networks import ConvTasNetMusicSpec
 from export_specs.schema import ModelSpec
 from pipeline.checkpoints.format import Format
 from pipeline.checkpoints.settings import Setting, common_settings
+from pipeline.networks.convtasnet_music.spec import ConvTasNetMusicSpec
 
 
 def settings(spec: ModelSpec) -> list[Setting]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from export_specs.networks import ConvTasNetMusicSpec
 from pipeline.layers.add import Add
 from pipeline.layers.channel_norm.float import ChannelLayerNorm
 from pipeline.layers.decoder.float import FrameDecoder, MonoFrameDecoder
@@ -20,6 +19,7 @@ from pipeline.layers.named import named
 from pipeline.layers.pointwise import Pointwise
 from pipeline.layers.prelu.float import Prelu
 from pipeline.layers.sources import SelectSource, StackSources
+from pipeline.networks.convtasnet_music.spec import ConvTasNetMusicSpec
 from pipeline.networks.network import Network
 
 
@@ -79,3 +79,6 @@ class ConvTasNetMusic(Network):
         masks = self.separator(features)
         sources: Tensor = self.stack(*[self.decoder(self.mask_product(select(masks), features)) for select in self.select])
         return sources
+
+
+NETWORK = ConvTasNetMusic

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from export_specs.networks import DptNetSpec
 from pipeline.layers.add import Add
 from pipeline.layers.attention.float import Attention
 from pipeline.layers.channel_norm.float import LayerNorm
@@ -22,6 +21,7 @@ from pipeline.layers.named import named
 from pipeline.layers.pointwise import Linear, Pointwise
 from pipeline.layers.prelu.float import Prelu
 from pipeline.layers.sources import SelectSource, StackSources
+from pipeline.networks.dptnet.spec import DptNetSpec
 from pipeline.networks.network import Network
 
 
@@ -102,3 +102,6 @@ class DPTNet(Network):
         waveforms = [self.decoder(self.mask_product(self.mask_conv1x1(source), features)) for source in gated]
         sources: Tensor = self.stack(*waveforms)
         return sources
+
+
+NETWORK = DPTNet

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import cast
 
-from export_specs.networks import HtDemucsSpec
 from export_specs.schema import ModelSpec
 from pipeline.checkpoints.format import Format
 from pipeline.checkpoints.settings import Setting, common_settings
+from pipeline.networks.htdemucs.spec import HtDemucsSpec
 
 # what demucs has where the arguments of a package do not say; only what no tensor's shape tells
 DEFAULTS: dict[str, dict[str, object]] = {"HTDemucs": {"samplerate": 44100, "nfft": 4096, "stride": 4, "t_heads": 8}}

@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from export_specs.networks import HtDemucsSpec
 from pipeline.layers.accounting import Macs
 from pipeline.layers.add import Add
 from pipeline.layers.attention.float import Attention, CrossAttention
@@ -16,6 +15,7 @@ from pipeline.layers.channel_norm.float import LayerNorm
 from pipeline.layers.global_norm.float import GroupNorm
 from pipeline.layers.pointwise import Linear
 from pipeline.layers.tables.float import BinPositions, LinePositions, TimePositions
+from pipeline.networks.htdemucs.spec import HtDemucsSpec
 
 
 class LayerScale(nn.Module):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from export_specs.networks import HtDemucsSpec
 from pipeline.layers.activation import Activation
 from pipeline.layers.add import Add
 from pipeline.layers.branch_ends.float import FirstSpectrumConv, FirstTimeConv, LastSpectrumUpsampling, LastTimeUpsampling
@@ -24,6 +23,7 @@ from pipeline.layers.sources import SelectSource
 from pipeline.layers.tables.float import FrequencyEmbedding
 from pipeline.networks.htdemucs.cross_transformer import CrossTransformer, LayerScale
 from pipeline.networks.htdemucs.edges import BranchEdges, FloatBranchEdges
+from pipeline.networks.htdemucs.spec import HtDemucsSpec
 from pipeline.networks.htdemucs.spectrogram import to_spectrogram, to_waveform
 from pipeline.networks.network import Network
 
@@ -202,3 +202,6 @@ class HTDemucs(Network):
             (skip, skip_t), (like, like_t) = skips.pop(), inputs.pop()
             x, xt = decode(x, skip, like), decode_t(xt, skip_t, like_t)
         return x, xt
+
+
+NETWORK = HTDemucs

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import cast
 
-from export_specs.networks import SepFormerSpec
 from export_specs.schema import ModelSpec
 from pipeline.checkpoints.format import Format
 from pipeline.checkpoints.settings import Setting, common_settings
+from pipeline.networks.sepformer.spec import SepFormerSpec
 
 _MASKS, _TRANSFORMER = "Dual_Path_Model", "SBTransformerBlock"
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from export_specs.networks import SepFormerSpec
 from pipeline.layers.add import Add
 from pipeline.layers.attention.float import Attention
 from pipeline.layers.channel_norm.float import LayerNorm
@@ -23,6 +22,7 @@ from pipeline.layers.prelu.float import Prelu
 from pipeline.layers.sources import SelectSource, StackSources
 from pipeline.layers.tables.float import PositionTable
 from pipeline.networks.network import Network
+from pipeline.networks.sepformer.spec import SepFormerSpec
 
 EPS = 1e-6  # of the norms inside the transformers
 GROUP_EPS = 1e-8
@@ -117,3 +117,6 @@ class SepFormer(Network):
         masked = [self.mask_product(mask, features) for mask in self.masknet(features)]
         sources: Tensor = self.stack(*[self.decoder(source) for source in masked])
         return sources
+
+
+NETWORK = SepFormer

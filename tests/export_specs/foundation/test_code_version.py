@@ -20,6 +20,11 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "edge_runtime/runs.py": "import json, numpy.typing\ndef late():\n    from somewhere.deep import it\n",
         "export_specs/__init__.py": "",
         "export_specs/deep.py": "z = 1\n",
+        "pipeline/chooses.py": "def run(name):\n    return part_of('pipeline.kinds', name, 'form').FORM\n",
+        "pipeline/kinds/__init__.py": "",
+        "pipeline/kinds/one/__init__.py": "",
+        "pipeline/kinds/one/form.py": "FORM = 1\n",
+        "pipeline/kinds/small/__init__.py": "FORM = 2\n",
     }.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
@@ -40,6 +45,21 @@ def forget() -> None:
 def digest() -> str:
     forget()
     return code_version.code_digest("pipeline.work")
+
+
+@pytest.mark.parametrize("name", ["pipeline/kinds/one/form.py", "pipeline/kinds/small/__init__.py"])
+def test_what_can_be_chosen_by_name_counts(project: Path, name: str) -> None:
+    before = code_version.code_digest("pipeline.chooses")
+    with (project / name).open("a") as stream:
+        stream.write("more = 2\n")
+    forget()
+    assert code_version.code_digest("pipeline.chooses") != before
+
+
+def test_a_name_that_is_known_at_run_time_alone_is_refused(project: Path) -> None:
+    (project / "pipeline/chooses.py").write_text("part_of(package, name, 'form')\n")
+    with pytest.raises(ValueError, match="part_of takes strings"):
+        code_version.code_digest("pipeline.chooses")
 
 
 @pytest.mark.parametrize("name", ["pipeline/work.py", "pipeline/inner/tool.py", "pipeline/inner/__init__.py", "export_specs/deep.py"])
@@ -136,3 +156,12 @@ def test_versions_of_another_environment(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: onnx2tf\nVersion: 9.8\n")
     assert code_version.installed_versions(tmp_path) == {"onnx2tf": "9.8"}
+
+
+@pytest.mark.parametrize("stage", ["teacher_weights", "float_export", "quantized_weights", "qdq_export", "simulation", "report"])
+def test_a_stage_depends_on_every_layer_and_network(stage: str) -> None:
+    """They are found at run time; a change in any of them must not leave an old result standing."""
+    used = code_version.imported_files(f"pipeline.stages.{stage}")
+    packages = [code_version.ROOT / "pipeline" / name for name in ("layers", "networks")]
+    missing = {str(path) for package in packages for path in package.rglob("*.py")} - {str(path) for path in used}
+    assert not missing

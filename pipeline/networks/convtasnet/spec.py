@@ -1,0 +1,35 @@
+"""Settings of Conv-TasNet for speech."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from export_specs.networks import FilterbankSpec
+
+
+class ConvTasNetSpec(FilterbankSpec):
+    """Conv-TasNet in the field's names (Luo and Mesgarani 2019; Asteroid's argument names).
+
+    ``bn_chan`` B, ``hid_chan`` H, ``skip_chan`` Sc, ``conv_kernel_size`` P, ``n_blocks`` X, ``n_repeats`` R of the temporal network.
+    """
+
+    bn_chan: int = Field(gt=0)
+    hid_chan: int = Field(gt=0)
+    skip_chan: int = Field(gt=0)
+    conv_kernel_size: int = Field(default=3, gt=0)
+    n_blocks: int = Field(gt=0)
+    n_repeats: int = Field(gt=0)
+    causal: bool = False
+    mask_act: Literal["relu", "sigmoid"] = "relu"
+    encoder_act: Literal["linear", "relu"] = "linear"
+
+    @model_validator(mode="after")
+    def _check(self) -> ConvTasNetSpec:
+        if not self.causal and self.conv_kernel_size % 2 == 0:
+            raise ValueError("conv_kernel_size must be odd unless causal is true")
+        return self
+
+
+SPEC = ConvTasNetSpec
