@@ -13,6 +13,7 @@ from validation.gates.memory import Memory, Overwritten
 from validation.gates.no_custom_ops import NoCustomOps
 from validation.gates.no_floats import NoFloats
 from validation.gates.runs import Runs
+from validation.gates.silence import Silence
 from validation.gates.streamed import Streamed
 from validation.gates.transposes import Transposed, Transposes
 from validation.structure import Structure
@@ -73,6 +74,18 @@ def test_every_runtime_must_run_the_file_and_answer_alike() -> None:
     assert judge(Runs, [good, good.model_copy(update={"problem": "no kernel"})]).state == "failed"
     assert "another output" in judge(Runs, [good.model_copy(update={"repeatable": False})]).note
     assert judge(Runs, []).state == "failed"
+
+
+@pytest.mark.parametrize(("peak", "state"), [(0, "passed"), (1, "passed"), (2, "failed"), (384, "failed")])
+def test_silence(peak: int, state: str) -> None:
+    result = judge(Silence, {"litert-ref": 0, "tflm": peak})
+    assert (result.state, result.observed, result.limit) == (state, peak, 1)
+    assert (f"tflm: {peak} codes" in result.note) is (state == "failed")
+
+
+def test_silence_that_no_runtime_was_asked_for_fails() -> None:
+    assert judge(Silence, {}).state == "failed"
+    assert judge(Silence, {"tflm": 3}, max_codes=3).state == "passed"
 
 
 def test_streamed_and_memory() -> None:
