@@ -19,7 +19,7 @@ EVALUATION_SETS = ("test", "sweep", "dev", "calibration")
 MUSIC_SETS = (*EVALUATION_SETS, "tracks")
 ONNX2TF = ROOT / ".venv-onnx2tf"
 ONNX2TF_PROGRAM = {"program": ROOT / "pipeline" / "convert" / "onnx2tf_program.py"}
-C_PACKAGE_FILES = {name: ROOT / "pipeline" / "package" / "c_int8" / name for name in ("kernels", "templates")}
+C_PACKAGE_FILES = {name: ROOT / "pipeline" / "package" / name for name in ("c_int8/kernels", "c_int8/templates", "separator")}
 VALIDATION_FILES = {
     f"validation/{path.name}": path for pattern in ("*.json", "templates/*") for path in (ROOT / "validation").glob(pattern)
 }
