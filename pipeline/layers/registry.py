@@ -18,7 +18,6 @@ class Registry:
 
     def __init__(self, layers: Iterable[Layer]) -> None:
         self._layers: dict[type[nn.Module], Layer] = {}
-        self._emitters: dict[type[nn.Module], Emitter] = {}
         for layer in layers:
             self.add(layer)
 
@@ -26,14 +25,11 @@ class Registry:
         """Take in one more layer.
 
         Raises:
-            ValueError: its float form is there already, or one of its twins is there with another emitter.
+            ValueError: its float form is there already.
         """
         if layer.float_form in self._layers:
             raise ValueError(f"{layer.float_form.__name__} is declared twice")
         self._layers[layer.float_form] = layer
-        for twin in layer.twins():
-            if self._emitters.setdefault(twin.make, twin.to_onnx) is not twin.to_onnx:
-                raise ValueError(f"{twin.make.__name__} is declared with two emitters")
 
     def has_forms(self, module: nn.Module) -> bool:
         """Whether a module is one of the layers, in its float or in a quantized form."""
@@ -57,9 +53,11 @@ class Registry:
         Raises:
             UserError: nothing does; the message names ``path``, its place in the network.
         """
-        if type(module) not in self._emitters:
-            raise UserError(f"layer {path} ({type(module).__name__}) cannot be exported to QDQ ONNX")
-        return self._emitters[type(module)]
+        for layer in self._layers.values():
+            for twin in layer.twins():
+                if twin.make is type(module):
+                    return twin.to_onnx
+        raise UserError(f"layer {path} ({type(module).__name__}) cannot be exported to QDQ ONNX")
 
 
 LAYERS = Registry(declared(discovered_modules("pipeline.layers")))
