@@ -42,8 +42,8 @@ def write_c_package(file: Path, clips: Sequence[Clip], out: Path) -> Layout:
     description = _description(facts, layout)
     out.mkdir(parents=True)
     shutil.copytree(KERNELS, out / "kernels")
-    for path in SEPARATOR.glob("separator.*"):
-        shutil.copyfile(path, out / path.name)
+    for program in SEPARATOR.glob("separator.*"):
+        shutil.copyfile(program, out / program.name)
     files = {
         "model.h": source.model_h(description),
         "model.c": source.model_c(),
@@ -83,17 +83,18 @@ def _recordings(facts: FileMetadata, layout: Layout) -> str:
     """The part of README.md about recordings of any length."""
     if facts.front_end is not None:
         return (
-            "The inputs and outputs are what the float transforms of `edge_runtime/spectrogram.py` make and take. They are no part of this\n"
-            "package, which computes no float: `separator.c` is of no use without transforms of your own."
+            "The inputs and outputs are what the float transforms of `edge_runtime/spectrogram.py` make and take. "
+            "They are no part of this\npackage, which computes no float: `separator.c` is of no use without transforms of your own."
         )
     channels = layout.inputs[0][0].size // facts.segment_samples
     overlap = (facts.segment_samples + 2) // 4
     values = channels * (2 * facts.segment_samples - overlap) + 2 * facts.sources * channels * facts.segment_samples
     return (
-        "`separator.h` takes samples as they come: it removes a constant, brings each segment to level (the network alone fails on quiet\n"
-        "input), keeps the order of the sources and cross-fades, the same samples as `python -m edge_runtime separate`. Its settings here:\n"
-        f"sample_rate {facts.sample_rate}, length {facts.segment_samples}, overlap {overlap}, sources {facts.sources}, channels {channels}, "
-        f"named {int(bool(facts.source_names))};\nit needs {2 * values:,} bytes beside the network's."
+        "`separator.h` takes samples as they come: it removes a constant, brings each segment to level (the network alone fails on "
+        "quiet\ninput), keeps the order of the sources and cross-fades, the same samples as `python -m edge_runtime separate`. "
+        "Its settings here:\n"
+        f"sample_rate {facts.sample_rate}, length {facts.segment_samples}, overlap {overlap}, sources {facts.sources}, "
+        f"channels {channels}, named {int(bool(facts.source_names))};\nit needs {2 * values:,} bytes beside the network's."
     )
 
 
