@@ -8,6 +8,8 @@ DATA       ?=
 CHECKPOINT ?=
 SPEC       ?=
 OUT        ?=
+FILES      ?=
+DIGITS     ?=
 BASE       ?= main
 CPU        ?= all
 
@@ -15,12 +17,12 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 SHELL  := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help deploy train qat export convert package emulate validate report bench lint test test-slow replay lock onnx2tf clean
+.PHONY: help deploy train qat export convert package emulate validate report bench lint test test-slow replay mutate lock onnx2tf clean
 .NOTPARALLEL:
 
 # The settings that each target takes on the command line. Others are refused before anything is made: a misspelt one would be ignored.
 takes.deploy   := MODEL TARGET PROFILE DATA CHECKPOINT SPEC OUT
-takes.help     := $(takes.deploy) BASE CPU
+takes.help     := $(takes.deploy) BASE CPU FILES DIGITS
 takes.qat      := $(filter-out OUT,$(takes.deploy))
 takes.export   := $(takes.qat)
 takes.convert  := $(takes.qat)
@@ -31,6 +33,7 @@ takes.report   := $(takes.qat)
 takes.bench    := $(filter-out TARGET,$(takes.qat))
 takes.train    := $(filter-out TARGET PROFILE,$(takes.qat))
 takes.replay   := BASE
+takes.mutate   := FILES DIGITS
 
 ALWAYS := PYTHON SHELL
 KNOWN  := $(sort $(ALWAYS) $(foreach list,$(filter takes.%,$(.VARIABLES)),$($(list))))
@@ -71,6 +74,8 @@ help: ## this list
 	@echo "  SPEC=$(SPEC)                    your own model spec (YAML), instead of MODEL"
 	@echo "  OUT=$(OUT)                     folder of the result; dist/<model>-<target> by default"
 	@echo "  CPU=$(CPU)                  of emulate: cortex-m55 cortex-m4; or all: these and this machine by gcc and clang"
+	@echo "  FILES=$(FILES)                   of mutate: files to put faults into"
+	@echo "  DIGITS=$(DIGITS)                  of mutate: a sample, of the faults whose number ends with one of the digits"
 	@echo "  BASE=$(BASE)                of replay: the commit whose files are the right ones"
 	@echo
 	@echo "targets:"
@@ -123,6 +128,9 @@ test-slow: $(TEST) ## the tests that take minutes
 
 replay: $(TEST) ## a refactoring's proof: the files of all edge networks, this checkout's beside those of commit BASE, byte by byte
 	@$(BIN)/python -m tests.replay compare '$(BASE)'
+
+mutate: $(TEST) ## how many small faults in stages, training and judge the fast tests notice (hours; FILES and DIGITS take fewer)
+	@nice $(BIN)/python -m tests.mutate $(FILES) $(if $(DIGITS),--digits '$(DIGITS)')
 
 lock: $(MAIN) ## resolve requirements/*.in anew (needs the network)
 	@for name in main test train onnx2tf; do $(BIN)/python requirements/lock.py $$name; done
