@@ -17,6 +17,7 @@ from pipeline.compiler import compiler_available
 from pipeline.data.examples import training_examples
 from pipeline.data.speech import TrainingFiles, data_facts
 from pipeline.layers.decoder.quantized import ByteDecoder, ReconstructingDecoder
+from pipeline.layers.ends import FilterbankOutput
 from pipeline.losses.objective import SPEECH, Objective, objective_of
 from pipeline.losses.si_sdr import best_permutation, level_factor, reorder
 from pipeline.networks.build import build_network
@@ -95,11 +96,9 @@ def output_level(network: nn.Module, mixtures: Tensor, sources: Tensor) -> float
 
 
 def match_output_level(network: nn.Module, mixtures: Tensor, sources: Tensor) -> float:
-    """Scale the decoder of a float network by :func:`output_level`, which is returned."""
+    """Scale the synthesis filterbank of a float network by :func:`output_level`, which is returned."""
     factor = output_level(network, mixtures, sources)
-    with torch.no_grad():
-        for filters in network.get_submodule("decoder").parameters():
-            filters.mul_(factor)
+    next(layer for layer in network.modules() if isinstance(layer, FilterbankOutput)).scale_output(factor)
     return factor
 
 

@@ -30,7 +30,10 @@ from pipeline.quantization.grid import (
 
 STEPS = QMAX - QMIN
 RATIO = 16  # of the coarse to the fine energy step: where the fine code saturates, the coarse one still has STEPS / RATIO steps
-AMPLIFIED_TOP, FINE_TOP = 0.5, 1.1  # deviation where the first pair's coarse and the second pair's fine code saturate, in parts of room
+AMPLIFIED_TOP, FINE_TOP = (
+    0.5,
+    1.1,
+)  # deviation where the first pair's coarse and the second pair's fine code saturate, in parts of the largest
 TIE_BREAK = 32  # of WEIGHT_QMAX: a quarter of a code of the sum, so that no mean of whole numbers is a tie
 
 
@@ -47,7 +50,7 @@ def amplification_table() -> Tensor:
 
 
 def gain_table() -> Tensor:
-    """The second gain, 0 to STEPS (at half of room and below), by the sum of codes."""
+    """The second gain, 0 to STEPS (at half of the largest deviation and below), by the sum of codes."""
     deviation = FINE_TOP * torch.sqrt(RATIO * energies() / STEPS)
     return torch.round(STEPS * 0.5 / deviation).clamp(max=STEPS)
 
@@ -101,9 +104,9 @@ class QuantizedChannelNorm(QuantizedNorm):
             below = torch.maximum(-self.deviation_low / x_scale, out_below)
             above = torch.maximum(self.deviation_high / x_scale, out_above)
             zero_point = torch.round(QMIN + STEPS * below / (below + above)).clamp(QMIN + 1, QMAX - 1)
-            # room: the deviation, in units of x, that an amplified frame may have
-            room = x_scale / out_scale * torch.minimum((zero_point - QMIN) / out_below, (QMAX - zero_point) / out_above)
-            step = room.square() * (values or len(self.gamma)) / STEPS
+            # in units of x, of an amplified frame
+            largest_deviation = x_scale / out_scale * torch.minimum((zero_point - QMIN) / out_below, (QMAX - zero_point) / out_above)
+            step = largest_deviation.square() * (values or len(self.gamma)) / STEPS
             coarse, fine = AMPLIFIED_TOP**2 * step, FINE_TOP**2 * step
             return ChannelNormConstants(
                 x_scale=x_scale,
@@ -111,7 +114,7 @@ class QuantizedChannelNorm(QuantizedNorm):
                 zero_point=zero_point,
                 energy_scales=(coarse, coarse / RATIO),
                 amplified_scales=(fine * RATIO, fine),
-                gain_scale=agreed_factor(1 / (0.5 * room * STEPS), x_scale, out_scale),
+                gain_scale=agreed_factor(1 / (0.5 * largest_deviation * STEPS), x_scale, out_scale),
             )
 
     def amplify(self, x: Tensor, c: ChannelNormConstants) -> tuple[Tensor, Tensor, Tensor]:
