@@ -30,10 +30,8 @@ from pipeline.quantization.grid import (
 
 STEPS = QMAX - QMIN
 RATIO = 16  # of the coarse to the fine energy step: where the fine code saturates, the coarse one still has STEPS / RATIO steps
-AMPLIFIED_TOP, FINE_TOP = (
-    0.5,
-    1.1,
-)  # deviation where the first pair's coarse and the second pair's fine code saturate, in parts of the largest
+# deviation where the first pair's coarse and the second pair's fine code saturate, in parts of the largest
+AMPLIFIED_TOP, FINE_TOP = 0.5, 1.1
 TIE_BREAK = 32  # of WEIGHT_QMAX: a quarter of a code of the sum, so that no mean of whole numbers is a tie
 
 
