@@ -13,9 +13,7 @@ from pipeline.export.float_graph import FloatGraph
 from pipeline.export.qdq_graph import GraphBuilder, Value
 from pipeline.layers.declaration import Layer, Twin
 from pipeline.layers.quantized_layer import QuantizedLayer, Quantizer, TableLookup
-from pipeline.quantization.grid import (
-    ProductQuantizer,
-)
+from pipeline.quantization.grid import ProductQuantizer
 from pipeline.quantization.kernel_grids import LogisticQuantizer
 
 GELU_SLOPE = 1.702  # of the sigmoid in x * sigmoid(1.702 x) (Hendrycks and Gimpel 2016)

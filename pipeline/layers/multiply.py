@@ -11,9 +11,7 @@ from pipeline.export.qdq_graph import GraphBuilder, Value
 from pipeline.layers.accounting import Macs
 from pipeline.layers.declaration import Layer, Twin
 from pipeline.layers.quantized_layer import QuantizedLayer, Quantizer
-from pipeline.quantization.grid import (
-    ProductQuantizer,
-)
+from pipeline.quantization.grid import ProductQuantizer
 
 
 class Multiply(nn.Module):

@@ -16,9 +16,7 @@ from pipeline.layers.folding import FoldingConv, FoldsGain
 from pipeline.layers.named import named
 from pipeline.layers.quantized_layer import TableLookup
 from pipeline.layers.weighted_layer import WeightedLayer, convolution_operands
-from pipeline.quantization.grid import (
-    ActivationQuantizer,
-)
+from pipeline.quantization.grid import ActivationQuantizer
 from pipeline.quantization.kernel_grids import LogisticQuantizer, TanhQuantizer
 
 

@@ -13,11 +13,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from pipeline.quantization.grid import (
-    ActivationQuantizer,
-    FixedQuantizer,
-    straight_through,
-)
+from pipeline.quantization.grid import ActivationQuantizer, FixedQuantizer, straight_through
 
 Quantizer = ActivationQuantizer | FixedQuantizer
 

@@ -15,9 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.layers.quantized_layer import QuantizedLayer
-from pipeline.quantization.grid import (
-    straight_through,
-)
+from pipeline.quantization.grid import straight_through
 
 HEADROOM = 1.2
 FORGET = 0.02

@@ -7,9 +7,7 @@ from torch import Tensor, nn
 from pipeline.export.qdq_graph import GraphBuilder, Value
 from pipeline.layers.folding import FoldingConv
 from pipeline.layers.quantized_layer import QuantizedLayer, quantized_bias
-from pipeline.quantization.grid import (
-    WeightQuantizer,
-)
+from pipeline.quantization.grid import WeightQuantizer
 
 
 class WeightedLayer(QuantizedLayer):

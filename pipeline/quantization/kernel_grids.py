@@ -5,10 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pipeline.quantization.grid import (
-    FixedQuantizer,
-    straight_through,
-)
+from pipeline.quantization.grid import FixedQuantizer, straight_through
 
 
 class LogisticQuantizer(FixedQuantizer):

@@ -9,10 +9,7 @@ from torch import Tensor
 
 from pipeline.layers.attention.float import AttentionHeads, CrossHeads
 from pipeline.layers.quantized_layer import QuantizedLayer
-from pipeline.quantization.grid import (
-    ActivationQuantizer,
-    straight_through,
-)
+from pipeline.quantization.grid import ActivationQuantizer, straight_through
 from pipeline.quantization.kernel_grids import LogisticQuantizer
 
 

@@ -20,13 +20,7 @@ from torch import Tensor
 
 from pipeline.layers.channel_norm.float import ChannelLayerNorm
 from pipeline.layers.quantized_norm import Moments, QuantizedNorm, corrected, follow
-from pipeline.quantization.grid import (
-    QMAX,
-    QMIN,
-    WEIGHT_QMAX,
-    ActivationQuantizer,
-    agreed_factor,
-)
+from pipeline.quantization.grid import QMAX, QMIN, WEIGHT_QMAX, ActivationQuantizer, agreed_factor
 
 STEPS = QMAX - QMIN
 RATIO = 16  # of the coarse to the fine energy step: where the fine code saturates, the coarse one still has STEPS / RATIO steps

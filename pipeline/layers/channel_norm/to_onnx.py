@@ -7,10 +7,7 @@ from torch import Tensor
 
 from pipeline.export.qdq_graph import INT32, GraphBuilder, Value
 from pipeline.layers.channel_norm.quantized import TIE_BREAK, QuantizedChannelNorm
-from pipeline.quantization.grid import (
-    QMIN,
-    WEIGHT_QMAX,
-)
+from pipeline.quantization.grid import QMIN, WEIGHT_QMAX
 
 
 def emit_channel_norm(graph: GraphBuilder, layer: QuantizedChannelNorm, inputs: list[Value], name: str) -> Value:

@@ -9,9 +9,7 @@ from torch.nn import functional
 
 from pipeline.layers.convolution.float import SpectrumConv, SpectrumUpsampling, TimeConv, TimeUpsampling
 from pipeline.layers.quantized_layer import QuantizedLayer, quantized_bias
-from pipeline.quantization.grid import (
-    WeightQuantizer,
-)
+from pipeline.quantization.grid import WeightQuantizer
 
 
 def pair(value: tuple[int, ...]) -> tuple[int, int]:

@@ -9,10 +9,7 @@ from torch.nn import functional
 from pipeline.layers.prelu.float import Prelu
 from pipeline.layers.prelu.one_pass import quantized_prelu
 from pipeline.layers.quantized_layer import QuantizedLayer
-from pipeline.quantization.grid import (
-    ActivationQuantizer,
-    straight_through,
-)
+from pipeline.quantization.grid import ActivationQuantizer, straight_through
 
 TIE_BREAK = 2.0**-9
 

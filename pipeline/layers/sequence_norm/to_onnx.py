@@ -13,9 +13,7 @@ from pipeline.layers.channel_norm.quantized import energy_coarseness
 from pipeline.layers.channel_norm.to_onnx import energy_index, minus_mean
 from pipeline.layers.sequence_norm.float import SequencesNorm
 from pipeline.layers.sequence_norm.quantized import QuantizedSequencesNorm
-from pipeline.quantization.grid import (
-    QMIN,
-)
+from pipeline.quantization.grid import QMIN
 
 OF_SEQUENCES = "of_sequences"  # last part of the names of tensors [1, N, 1, C], which lie in TFLite as they do here
 

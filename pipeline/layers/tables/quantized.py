@@ -6,9 +6,7 @@ from torch import Tensor
 
 from pipeline.layers.quantized_layer import QuantizedLayer
 from pipeline.layers.tables.float import PositionTable, Table
-from pipeline.quantization.grid import (
-    ActivationQuantizer,
-)
+from pipeline.quantization.grid import ActivationQuantizer
 
 
 class QuantizedTable(QuantizedLayer):

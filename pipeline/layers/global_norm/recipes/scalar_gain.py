@@ -21,12 +21,7 @@ from pipeline.layers.global_norm.float import GlobalLayerNorm
 from pipeline.layers.global_norm.integer_statistics import CodeMoments, IntegerStatisticsNorm, StatisticsConstants, emit_statistics
 from pipeline.layers.global_norm.scalar_gain_in_one_pass import quantized_normalisation
 from pipeline.layers.quantized_norm import HEADROOM, Moments, corrected, follow
-from pipeline.quantization.grid import (
-    QMAX,
-    QMIN,
-    ActivationQuantizer,
-    agreed_factor,
-)
+from pipeline.quantization.grid import QMAX, QMIN, ActivationQuantizer, agreed_factor
 
 LEAST_MEAN_SCALE = 2.0**-10 * 1.001  # in steps of the difference: below 2^-10 SUB is left to LiteRT's own kernel, 1.5 ms instead of 0.02
 
