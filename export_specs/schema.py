@@ -31,7 +31,15 @@ class Hardware(Strict):
         return self.devices * self.num_nodes
 
 
-class QatProfile(Hardware):
+class Averaging(Strict):
+    """Averaging of weights over the steps of a training; validation and the result take the average."""
+
+    average_decay: float = Field(
+        default=0.0, ge=0, lt=1, description="of an exponential average of the weights: what is kept of it at each step; 0: none is taken"
+    )
+
+
+class QatProfile(Hardware, Averaging):
     """How long quantization-aware training lasts. ``steps`` 0 means post-training: ranges are observed, nothing is trained."""
 
     steps: int = Field(ge=0)
@@ -41,7 +49,7 @@ class QatProfile(Hardware):
     validation_mixtures: int = Field(gt=0, description="mixtures the parity report judges")
 
 
-class TrainingSpec(Hardware):
+class TrainingSpec(Hardware, Averaging):
     """Training of the float teacher."""
 
     steps: int = Field(gt=0)

@@ -13,7 +13,7 @@ from typing import Any
 import lightning
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.utilities.types import LRSchedulerConfigType
 from torch import Tensor, nn
@@ -150,11 +150,14 @@ class AtomicCheckpoints(TorchCheckpointIO):
         write_bytes(Path(path), content.getvalue())
 
 
-def fit(task: SeparationTask, data: Mixtures, folder: Path) -> Path:
+def fit(task: SeparationTask, data: Mixtures, folder: Path) -> int:
     """Train until ``training.steps``, going on from ``folder/last.ckpt`` if there is one.
 
+    The network ends with the weights of the epoch with the lowest validation loss; averages of weights where the spec takes them. Its
+    loss curve lies in ``folder/curve.csv``.
+
     Returns:
-        The path of the last checkpoint. Its loss curve lies beside it in ``curve.csv``.
+        The step that those weights are of.
 
     Raises:
         UserError: a file of the examples is bad; this machine has not the hardware that the spec asks for.
@@ -163,6 +166,7 @@ def fit(task: SeparationTask, data: Mixtures, folder: Path) -> Path:
     training = task.training_spec
     best = ModelCheckpoint(folder, filename="best", monitor="val_loss", enable_version_counter=False, save_on_train_epoch_end=True)
     latest = ModelCheckpoint(folder, filename="last", enable_version_counter=False, save_on_train_epoch_end=True)  # of every epoch
+    averaging = [EMAWeightAveraging(decay=training.average_decay)] if training.average_decay else []
     try:
         trainer = lightning.Trainer(
             accelerator=training.accelerator,
@@ -173,7 +177,7 @@ def fit(task: SeparationTask, data: Mixtures, folder: Path) -> Path:
             max_steps=training.steps,
             limit_train_batches=training.epoch_steps,
             reload_dataloaders_every_n_epochs=1,
-            callbacks=[best, latest, Curve(folder / "curve.csv"), RichProgressBar(leave=False)],
+            callbacks=[best, latest, Curve(folder / "curve.csv"), RichProgressBar(leave=False), *averaging],
             logger=False,
             plugins=[AtomicCheckpoints()],
             num_sanity_val_steps=0,
@@ -187,4 +191,23 @@ def fit(task: SeparationTask, data: Mixtures, folder: Path) -> Path:
         trainer.fit(task, data, ckpt_path=str(last) if last.exists() else None)
     except UserError as error:  # of a process that mixes examples: torch puts its traceback before it
         raise UserError(str(error).rpartition("UserError: ")[2].strip()) from None
-    return last
+    return take_best(task, folder)
+
+
+def take_best(task: SeparationTask, folder: Path) -> int:
+    """Load the best checkpoint's weights into the task, or the last one's: where that is as good, or was not validated.
+
+    A training that had already ended has loaded the weights it would go on from, and not their average; so either is read.
+
+    Returns:
+        The step of the checkpoint.
+    """
+    found = [folder / f"{name}.ckpt" for name in ("last", "best") if (folder / f"{name}.ckpt").exists()]
+    if not found:  # on a node of several, which has no part in the files of the first
+        return task.global_step
+    last, *better = (torch.load(path, weights_only=True, map_location="cpu") for path in found)
+    lines = last["callbacks"][Curve.__qualname__]["lines"]
+    validated = bool(lines) and lines[-1]["step"] == str(last["global_step"])
+    chosen = better[0] if better and validated and better[0]["global_step"] < last["global_step"] else last
+    task.load_state_dict(chosen["state_dict"])
+    return int(chosen["global_step"])

@@ -10,7 +10,7 @@ import lightning
 import torch
 from torch import Tensor, nn
 
-from export_specs.schema import Hardware, ModelSpec, QatProfile, TrainingSpec
+from export_specs.schema import Averaging, Hardware, ModelSpec, QatProfile, TrainingSpec
 from pipeline.checkpoints.loading import load_network
 from pipeline.checkpoints.saving import save_network
 from pipeline.compiler import compiler_available
@@ -129,7 +129,7 @@ def train_quantized(
         cooldown_steps=profile.steps // 2,
         epoch_steps=max(1, min(500, profile.steps)),
         seed=spec.training.seed + 2,
-        **{name: getattr(profile, name) for name in Hardware.model_fields},
+        **{name: getattr(profile, name) for name in (*Hardware.model_fields, *Averaging.model_fields)},
     )
     lightning.seed_everything(training.seed, verbose=False)
     samples = segment_samples(spec, profile.segment_seconds)

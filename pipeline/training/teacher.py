@@ -52,9 +52,9 @@ def train_teacher(
         for note in load_network(network, start, spec):
             typer.echo(f"note: {note}", err=True)
     task = SeparationTask(network, training, training.compiled and compiler_available(), objective_of(spec.task))
-    fit(task, Mixtures(train, validation, training.batch_size, workers), folder)
+    step = fit(task, Mixtures(train, validation, training.batch_size, workers), folder)
     weights = folder / "float.safetensors"
-    save_network(task.network, weights, {**facts_of(spec), "step": str(task.global_step), **data_facts(train_files)})
+    save_network(task.network, weights, {**facts_of(spec), "step": str(step), **data_facts(train_files)})
     return weights
 
 

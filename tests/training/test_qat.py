@@ -105,6 +105,28 @@ def test_quantization_aware_training_resumes_exactly(
     assert not any(key.startswith("teacher") for key in checkpoint["state_dict"])
 
 
+def test_the_student_can_be_an_average_of_its_steps(speech: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its weights and ranges lie between those that it starts from and those that it ends with."""
+    observe_briefly(monkeypatch)
+    spec, recipe = tiny_spec(qat_steps=4), Recipe("fqss", "scalar-gain")
+    weights = float_weights(spec, tmp_path)
+
+    def trained(name: str, decay: float) -> dict[str, torch.Tensor]:
+        profile = spec.profiles["quick"].model_copy(update={"average_decay": decay, "learning_rate": 1e-3})
+        return load_file(train_quantized(spec, recipe, profile, weights, speech, speech, tmp_path / name))
+
+    plain, averaged = trained("plain", 0.0), trained("averaged", 0.9)
+    start = load_file(train_quantized(spec, recipe, spec.profiles["ptq"], weights, speech, speech, tmp_path / "ptq"))
+    names = [
+        name
+        for name in plain
+        if not name.startswith("decoder") and name.endswith(("maximum", "minimum", "range")) and not torch.equal(plain[name], start[name])
+    ]  # the decoder is brought to the sources' level afterwards
+    assert len(names) > 20
+    moved = [sum(float((state[name] - start[name]).abs().sum()) for name in names) for state in (averaged, plain)]
+    assert 0 < moved[0] < 0.8 * moved[1]
+
+
 def test_ranges_move_in_proportion_to_their_size() -> None:
     """A range of 1,500 and one of 0.01 move by about the same share of themselves a step; all else at the learning rate."""
     network = quantized_network(tiny_spec(), RECIPES[0])

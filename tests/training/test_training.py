@@ -17,6 +17,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from export_specs.foundation.errors import UserError, run_command_line
+from export_specs.schema import ModelSpec
 from pipeline.checkpoints.loading import load_network
 from pipeline.checkpoints.saving import facts_of, save_network
 from pipeline.data import utterances
@@ -168,6 +169,59 @@ def test_the_learning_rate_schedule_survives_a_kill(speech: Files, tmp_path: Pat
     assert len(set(rates[0])) > 3
     assert rates[0] == rates[1]
     same_state(straight, resumed)
+
+
+def test_the_result_is_the_epoch_with_the_lowest_loss(speech: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the last one where all are as good."""
+    spec = tiny_spec(steps=8, epoch_steps=2)
+    losses = {2: 3.0, 4: 1.0, 6: 2.0, 8: 1.5}
+    monkeypatch.setattr(SeparationTask, "validation_step", lambda task, *_: task.log("val_loss", torch.tensor(losses[task.global_step])))
+    best = train_teacher(spec, speech, speech, tmp_path / "best", 0)
+    with safe_open(best, "pt") as stream:
+        assert stream.metadata()["step"] == "4"
+    until_then = train_teacher(tiny_spec(steps=4, epoch_steps=2), speech, speech, tmp_path / "shorter", 0)
+    same_state(best, until_then)
+    losses = dict.fromkeys(losses, 1.0) | {8: 0.9}
+    with safe_open(train_teacher(spec, speech, speech, tmp_path / "last", 0), "pt") as stream:
+        assert stream.metadata()["step"] == "8"
+
+
+def test_a_training_that_ends_before_it_is_validated_keeps_its_last_step(speech: Files, tmp_path: Path) -> None:
+    with safe_open(train_teacher(tiny_spec(steps=3, epoch_steps=9), speech, speech, tmp_path / "never", 0), "pt") as stream:
+        assert stream.metadata()["step"] == "3"
+    with safe_open(train_teacher(tiny_spec(steps=5, epoch_steps=2), speech, speech, tmp_path / "within", 0), "pt") as stream:
+        assert stream.metadata()["step"] == "5"
+
+
+def averaged_spec(steps: int, decay: float) -> ModelSpec:
+    spec = tiny_spec(steps=steps, epoch_steps=2)
+    return spec.model_copy(update={"training": spec.training.model_copy(update={"average_decay": decay})})
+
+
+def test_the_average_of_the_weights_is_the_result(speech: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the weights after each step, written again in float64; a run that was killed gives the same, and so does one that had ended."""
+    after: list[dict[str, torch.Tensor]] = []
+
+    def kept(task: SeparationTask, *_: Any) -> None:
+        after.append({name: value.detach().double().clone() for name, value in task.network.state_dict().items()})
+
+    monkeypatch.setattr(SeparationTask, "on_train_batch_end", kept, raising=False)
+    monkeypatch.setattr(SeparationTask, "validation_step", lambda task, *_: task.log("val_loss", torch.tensor(-float(task.global_step))))
+    spec = averaged_spec(6, 0.6)
+    result = load_file(train_teacher(spec, speech, speech, tmp_path / "straight", 0))
+    assert len(after) == 6
+    expected = after[0]
+    for state in after[1:]:
+        expected = {name: 0.6 * value + 0.4 * state[name] for name, value in expected.items()}
+    for name, value in result.items():
+        torch.testing.assert_close(value.double(), expected[name], rtol=1e-5, atol=1e-6)
+    assert any(not torch.allclose(value.double(), after[-1][name], rtol=1e-5) for name, value in result.items())
+    with pytest.MonkeyPatch.context() as patch:
+        killed_at(patch, 5)
+        with pytest.raises(KilledError):
+            train_teacher(spec, speech, speech, tmp_path / "killed", 0)
+    for _ in range(2):
+        same_state(tmp_path / "straight" / "float.safetensors", train_teacher(spec, speech, speech, tmp_path / "killed", 0))
 
 
 def test_a_finished_run_is_not_repeated(speech: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
