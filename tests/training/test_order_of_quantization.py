@@ -56,7 +56,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
 
 
 def train(spec: ModelSpec, variant: str, profile: str, files: Files, folder: Path) -> Path:
-    recipe = Recipe(variant, "c25")  # type: ignore[arg-type]
+    recipe = Recipe(variant, "scalar-gain")  # type: ignore[arg-type]
     return train_quantized(spec, recipe, spec.profiles[profile], float_weights(spec, folder), files, files, folder)  # type: ignore[index]
 
 
@@ -123,16 +123,16 @@ def test_what_is_saved_is_at_the_level_of_the_sources(calls: Calls, speech: File
     spec = tiny_spec()
     path = train(spec, "fqss", "quick", speech, tmp_path)
     level = dict(calls)["match_output_level"][1:]
-    assert output_level(load_quantized(spec, Recipe("fqss", "c25"), path), *level) == pytest.approx(1, abs=0.05)
+    assert output_level(load_quantized(spec, Recipe("fqss", "scalar-gain"), path), *level) == pytest.approx(1, abs=0.05)
 
 
 def test_ranges_are_those_of_the_least_error(calls: Calls, speech: Files, tmp_path: Path) -> None:
     """And not the extremes that were observed: some range is narrower."""
     spec = tiny_spec()
-    fitted = load_quantized(spec, Recipe("fqss", "c25"), train(spec, "fqss", "ptq", speech, tmp_path))
+    fitted = load_quantized(spec, Recipe("fqss", "scalar-gain"), train(spec, "fqss", "ptq", speech, tmp_path))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(qat, "fit_ranges", lambda *_: None)
-        observed = load_quantized(spec, Recipe("fqss", "c25"), train(spec, "fqss", "ptq", speech, tmp_path))
+        observed = load_quantized(spec, Recipe("fqss", "scalar-gain"), train(spec, "fqss", "ptq", speech, tmp_path))
     pairs = [
         (float((one.maximum - one.minimum).detach()), float((other.maximum - other.minimum).detach()))
         for one, other in zip(fitted.modules(), observed.modules(), strict=True)
