@@ -98,7 +98,7 @@ class Payload:
         return self.reduced
 
 
-@pytest.mark.parametrize("call", [Path.touch, subprocess.run, eval, exec, __import__, getattr, open], ids=str)
+@pytest.mark.parametrize("call", [Path.touch, subprocess.run, eval, exec, __import__, getattr, open], ids=lambda call: call.__name__)
 def test_no_code_is_run(call: Any, saved: Any, tmp_path: Path) -> None:
     ran = tmp_path / "ran"
     arguments = {Path.touch: (ran,), subprocess.run: (["touch", str(ran)],), open: (str(ran), "w")}.get(call, (f"open({str(ran)!r}, 'w')",))
