@@ -7,6 +7,7 @@ input and its output.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -25,6 +26,19 @@ class TableLookup:
     quantizer: Quantizer
     function: str
     slope: float = 1.0
+
+
+@dataclass(frozen=True)
+class GainProduct:
+    """A product of codes with one scalar code that is computed at run time, 1 to ``largest``, on the grid of ``result``.
+
+    ``multiplier``: what a product of two codes is worth in steps of the result, which depends on the result's grid.
+    """
+
+    factor: Quantizer
+    result: Quantizer
+    multiplier: Callable[[], float]
+    largest: int = 127
 
 
 class QuantizedLayer(nn.Module):
@@ -50,6 +64,10 @@ class QuantizedLayer(nn.Module):
 
     def table_lookups(self) -> list[TableLookup]:
         """The tables of sigmoids and tanhs that the kernels of this layer read."""
+        return []
+
+    def gain_products(self) -> list[GainProduct]:
+        """The products with a scalar of this layer."""
         return []
 
 

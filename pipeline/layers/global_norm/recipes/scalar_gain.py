@@ -20,6 +20,7 @@ from pipeline.layers.declaration import Twin
 from pipeline.layers.global_norm.float import GlobalLayerNorm
 from pipeline.layers.global_norm.integer_statistics import CodeMoments, IntegerStatisticsNorm, StatisticsConstants, emit_statistics
 from pipeline.layers.global_norm.scalar_gain_in_one_pass import quantized_normalisation
+from pipeline.layers.quantized_layer import GainProduct
 from pipeline.layers.quantized_norm import HEADROOM, Moments, corrected, follow
 from pipeline.quantization.grid import QMAX, QMIN, ActivationQuantizer, agreed_factor
 
@@ -86,6 +87,11 @@ class ScalarGainNorm(IntegerStatisticsNorm):
             scale, zero_point = self.mean_grid()
             centre = torch.round(mean_code * (c.x_scale / 128) / scale) + zero_point
             return (centre.clamp(QMIN, QMAX) - zero_point) * scale, rstd_code * rstd_grid
+
+    def gain_products(self) -> list[GainProduct]:
+        inner, outer = self.centred_quantizer, self.output_quantizer
+        assert isinstance(outer, ActivationQuantizer)
+        return [GainProduct(inner, outer, lambda: float(inner.grid()[0].double() * self.rstd_grid().double() / outer.grid()[0].double()))]
 
     def _observe(self, x: Tensor, moments: Moments) -> None:
         super()._observe(x, moments)
