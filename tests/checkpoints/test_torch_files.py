@@ -126,7 +126,7 @@ def test_code_of_other_programs_is_not_run(saved: Any, tmp_path: Path) -> None:
         ("x.onnx", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "a pointer of Git LFS"),
         ("x.bin", b"<!doctype html><html>Sign in", "a web page"),
         ("x.th", b'{"error": "Repository not found"}', "text .*Repository not found"),
-        ("x.pth", gzip.compress(b"weights"), "packed by gzip"),
+        ("x.pth", gzip.compress(b"weights", mtime=0), "packed by gzip"),
         ("x.pth", b"", "empty, of 0 bytes"),
         ("x.h5", b"\x89HDF\r\n\x1a\n" + bytes(99), "an HDF5 file"),
         ("x.wav", b"RIFF\0\0\0\0WAVEfmt " * 9, "a RIFF file"),
