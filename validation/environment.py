@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 
-_PACKAGES = ("ai-edge-litert", "tflite-micro", "onnxruntime", "onnx", "numpy", "scipy", "pystoi")
+_PACKAGES = ("onnx", "numpy", "scipy", "pystoi")  # of every judgement
+_RUNTIMES = {"litert": "ai-edge-litert", "tflm": "tflite-micro", "onnxruntime": "onnxruntime"}
 
 
-def environment(workers: int | None) -> dict[str, str]:
-    """The facts by name; ``workers`` None: one process for each core that may be used."""
+def environment(workers: int | None, runtimes: Iterable[str]) -> dict[str, str]:
+    """The facts by name. Of runtimes, the versions of those alone that ran.
+
+    Args:
+        workers: None: one process for each core that may be used.
+        runtimes: names of those that ran, say ``litert-ref``.
+    """
+    ran = sorted({_RUNTIMES[name.partition("-")[0]] for name in runtimes})
     return {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "processor": _processor(),
         "processes": f"{workers or len(os.sched_getaffinity(0))}, one thread each",
-        **{name: version(name) for name in _PACKAGES},
+        **{name: version(name) for name in (*ran, *_PACKAGES)},
     }
 
 

@@ -66,7 +66,7 @@ def judge(config: JudgeConfig, out: Path, console: Console) -> Parity:
             stage=config.subject,
             files=[_digest(path) for path in (config.tflite, config.onnx, config.float_onnx) if path is not None],
         ),
-        environment=environment(config.workers),
+        environment=environment(config.workers, [*file.running, *(stage.runtime for stage in config.stages if stage.runtime is not None)]),
         data=[_data(entry, data) for entry, data in sets],
         gates=results,
         explanations=explanations(gates, settings, results, config.profile),
