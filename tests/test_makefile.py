@@ -11,9 +11,13 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 
+# `make test` runs this within make, whose child would talk of folders and take over its settings
+OUTSIDE = {name: value for name, value in os.environ.items() if name not in ("MAKELEVEL", "MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES")}
+
+
 def dry_run(*arguments: str) -> subprocess.CompletedProcess[str]:
     """``make -n``: what would be run."""
-    return subprocess.run(["make", "-n", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+    return subprocess.run(["make", "-n", *arguments], cwd=ROOT, env=OUTSIDE, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize(
@@ -60,7 +64,7 @@ def test_one_of_several_goals_may_take_it() -> None:
 )
 def test_a_target_of_the_users_own_gets_the_environment_that_it_needs(target: str, needed: bool, tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text(f"name: mine\n{target}\n")
-    environment = {**os.environ, "TARGET": str(tmp_path / "mine.yaml")}
+    environment = {**OUTSIDE, "TARGET": str(tmp_path / "mine.yaml")}
     command = ["make", "-n", "--eval=show:; $(info needs $(NEEDED))", "show"]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
     assert (".venv-onnx2tf/" in done.stdout) == needed

@@ -145,9 +145,12 @@ def test_small_network_keeps_names_shapes_and_signal(norm: str, tmp_path: Path) 
     pcm = (mixtures(spec, 1, seed=4) * 32768).numpy().astype(np.int16)
     reference = exact_on_device(tmp_path / "model.tflite", pcm)
     _, golden = OnnxRuntimeEngine(read_model(tmp_path / "model.qdq.onnx")).invoke_with_taps([pcm])
-    assert reference.keys() >= golden.keys()
-    for name, codes in golden.items():
-        assert reference[name].shape == codes.shape, name
+    there = {
+        name for name in golden if not name.endswith("/rows")
+    }  # rows are the tensor they come of, channels last as it lies in the file
+    assert reference.keys() >= there
+    for name in there:
+        assert reference[name].shape == golden[name].shape, name
     expected = golden["separated"].astype(float)
     for runtime in RUNTIMES:
         error = run_tflite(tmp_path / "model.tflite", runtime, {"pcm": pcm})["separated"] - expected

@@ -99,7 +99,7 @@ KEYS = "there is no such key; the keys here are"
     ("changes", "reason"),
     [
         ({"augmentations": {}}, rf"augmentations: {KEYS} augmentation, description, name, parts"),
-        ({"augmentation": {"nois": {}}}, rf"augmentation\.nois: {KEYS} clicks, loudness_lufs, noise, offset, pauses, rooms, speed"),
+        ({"augmentation": {"nois": {}}}, rf"augmentation\.nois: {KEYS} clicks, colour, loudness_lufs, noise, offset, pauses, rooms, speed"),
         ({"augmentation": {"noise": {"share": 0.1, "snr": 1}}}, rf"augmentation\.noise\.snr: {KEYS} share, snr_db"),
         ({"augmentation": {"noise": {}}}, r"augmentation\.noise\.share: Field required"),
         ({"augmentation": {"speed": [1.2, 0.8]}}, r"augmentation\.speed: .*the least comes first"),

@@ -31,7 +31,7 @@ def ancestors(stage: Stage) -> set[str]:
 @pytest.mark.parametrize(
     ("arguments", "listed"),
     [
-        (("nope", "tflite-int8", "quick", "embedded", "", ""), "convtasnet, convtasnet-denoise-16k, convtasnet-high"),
+        (("nope", "tflite-int8", "quick", "embedded", "", ""), "convtasnet, convtasnet-causal, convtasnet-denoise-16k, convtasnet-high"),
         (("convtasnet", "nope", "quick", "embedded", "", ""), "onnx-qdq, tflite-float32"),
         (("convtasnet", "tflite-int8", "fast", "embedded", "", ""), "full, ptq, quick"),
         (("convtasnet", "tflite-int8", "quick", "nope", "", ""), "librimix:DIR"),

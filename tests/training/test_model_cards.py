@@ -40,6 +40,8 @@ def test_a_card_tells_what_lies_beside_it(path: Path) -> None:
     named = set(re.findall(r"`([\w.-]+\.(?:safetensors|csv))`", card.text))
     assert named == {file.name for file in folder.iterdir() if file.name != "README.md"}
     assert card.data.model_name == folder.name and f"export_specs/models/{folder.name}.yaml" in card.text
-    assert load_model(folder.name).task == ("music" if "music-source-separation" in card.data.tags else "separation")
+    tasks = {"music-source-separation": "music", "speech-enhancement": "enhancement"}
+    task = next((task for tag, task in tasks.items() if tag in card.data.tags), "separation")
+    assert load_model(folder.name).task == task
     for result in card.data.eval_results or []:
         assert re.search(rf"(?<![\d.]){result.metric_value}(?!\d)", card.text), result.metric_value
