@@ -104,7 +104,9 @@ class ModelSpec(Strict):
         if self.task == "separation" and self.n_src == 1:
             raise ValueError("n_src 1 is enhancement: set task: enhancement")
         if self.task == "separation" and self.n_src != 2:
-            raise ValueError(f"n_src {self.n_src}: no data set gives mixtures of more than two speakers, to train and to judge with")
+            raise ValueError(
+                f"n_src {self.n_src}: no data set gives mixtures of other than two speakers, to train and judge with; set n_src: 2"
+            )
         if self.task == "enhancement" and self.n_src != 1:
             raise ValueError(f"n_src {self.n_src}: enhancement has one source, the speech")
         if self.task != "music" and self.audio_channels != 1:

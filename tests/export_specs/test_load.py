@@ -32,7 +32,10 @@ def test_a_bad_spec_is_named_with_its_fault(content: bytes, reason: str, tmp_pat
 @pytest.mark.parametrize(
     ("model", "changes", "reason"),
     [
-        ("convtasnet", {"n_src": 3}, "n_src 3: no data set gives mixtures of more than two speakers"),
+        ("convtasnet", {"n_src": 3}, "n_src 3: no data set gives mixtures of other than two speakers.*; set n_src: 2"),
+        ("dptnet", {"n_src": 3}, "n_src 3: no data set gives"),
+        ("sepformer", {"n_src": 3}, "n_src 3: no data set gives"),
+        ("htdemucs", {"n_src": 3}, "music is stereo with n_src: 4"),
         ("convtasnet", {"n_src": 1}, "n_src 1 is enhancement"),
         ("convtasnet", {"task": "enhancement"}, "n_src 2: enhancement has one source"),
         ("convtasnet-denoise-16k", {"n_src": 2}, "n_src 2: enhancement has one source"),

@@ -118,13 +118,23 @@ def test_training_follows_its_profile(calls: Calls, speech: Files, tmp_path: Pat
     assert folder == tmp_path
 
 
-@pytest.mark.xfail(reason="1.2 instead of 1 since docs/adr/0030-ends-of-16-bits.md, with random weights; not understood yet")
-def test_what_is_saved_is_at_the_level_of_the_sources(calls: Calls, speech: Files, tmp_path: Path) -> None:
-    """After training, which leaves the level open: measured on the examples that were observed."""
+def test_what_is_saved_is_at_the_level_of_the_sources(calls: Calls, speech: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a training that triples the level, as training with SI-SDR may: measured on the examples that were observed.
+
+    The plain decoder: the weights of the one with the residue have a smallest scale, and random networks want less than that.
+    """
+    trained = qat.fit
+
+    def fit_louder(task: Any, *rest: Any) -> int:
+        steps = trained(task, *rest)
+        next(layer for layer in task.network.modules() if isinstance(layer, ByteDecoder)).scale_output(3.0)
+        return steps
+
+    monkeypatch.setattr(qat, "fit", fit_louder)
     spec = tiny_spec()
-    path = train(spec, "fqss", "quick", speech, tmp_path)
+    path = train(spec, "vanilla", "quick", speech, tmp_path)
     level = dict(calls)["match_output_level"][1:]
-    assert output_level(load_quantized(spec, Recipe("fqss", "scalar-gain"), path), *level) == pytest.approx(1, abs=0.05)
+    assert output_level(load_quantized(spec, Recipe("vanilla", "scalar-gain"), path), *level) == pytest.approx(1, abs=0.05)
 
 
 def test_ranges_are_those_of_the_least_error(calls: Calls, speech: Files, tmp_path: Path) -> None:
