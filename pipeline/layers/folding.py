@@ -28,6 +28,13 @@ class FoldingConv(FoldsGain, nn.Conv1d):
     def folded(self, gamma: Tensor, beta: Tensor) -> tuple[Tensor, Tensor]:
         """The weight with gamma [C] in it, and what beta [C] adds to the bias."""
 
+    def take_gain(self, gain: Tensor) -> None:
+        """Change the weights in place, so that each output channel is what it was times gain [C]."""
+        with torch.no_grad():
+            self.weight.mul_(gain[:, None, None])
+            if self.bias is not None:
+                self.bias.mul_(gain)
+
     def take_affine(self, gamma: Tensor, beta: Tensor) -> None:
         """Change the weights in place, so that reading z gives what reading gamma * z + beta gave."""
         with torch.no_grad():

@@ -14,6 +14,7 @@ from pipeline.layers.quantized_norm import QuantizedNorm
 from pipeline.layers.registry import LAYERS
 from pipeline.networks.network import Network
 from pipeline.quantization.fold_affine import fold_affine
+from pipeline.quantization.fold_gains import fold_gains
 from pipeline.quantization.grid import ActivationQuantizer, FixedQuantizer, WeightQuantizer
 from pipeline.quantization.recipe import Recipe
 from pipeline.quantization.trace import trace
@@ -27,7 +28,8 @@ def quantize(network: Network, recipe: Recipe) -> Network:
     """
     twin = copy.deepcopy(network)
     to_plain_layers(twin)
-    if fold_affine(twin, trace(twin), recipe):
+    folded_gains = fold_gains(twin, trace(twin))
+    if fold_affine(twin, trace(twin), recipe) or folded_gains:
         twin.gather_biases()
     for path, module in list(twin.named_modules()):  # also those that nothing calls: checkpoints hold them
         layer = LAYERS.find(module)

@@ -16,6 +16,7 @@ from pipeline.layers.channel_norm.float import ChannelLayerNorm
 from pipeline.layers.decoder.float import Decoder
 from pipeline.layers.depthwise import Depthwise
 from pipeline.layers.encoder.float import Encoder
+from pipeline.layers.frozen_norm import FrozenNorm
 from pipeline.layers.global_norm.float import GlobalLayerNorm
 from pipeline.layers.multiply import Multiply
 from pipeline.layers.pointwise import Pointwise
@@ -25,22 +26,29 @@ from pipeline.networks.convtasnet.spec import ConvTasNetSpec
 from pipeline.networks.network import Network
 
 
+def norm_class(net: ConvTasNetSpec) -> type[GlobalLayerNorm | FrozenNorm]:
+    """The norm that a spec asks for."""
+    if net.norm == "frozen":
+        return FrozenNorm
+    return ChannelLayerNorm if net.causal else GlobalLayerNorm
+
+
 class ConvBlock(nn.Module):
     """One block of the temporal network: x [B, F, B_c] to (x + residual, skip [B, F, Sc])."""
 
-    def __init__(self, bn_chan: int, hid_chan: int, skip_chan: int, kernel_size: int, dilation: int, causal: bool, last: bool) -> None:
+    def __init__(self, net: ConvTasNetSpec, dilation: int, last: bool) -> None:
         super().__init__()
-        norm = ChannelLayerNorm if causal else GlobalLayerNorm
+        norm = norm_class(net)
         self.shared_block = nn.Sequential(
-            Pointwise(bn_chan, hid_chan),
+            Pointwise(net.bn_chan, net.hid_chan),
             Prelu(),
-            norm(hid_chan),
-            Depthwise(hid_chan, kernel_size, dilation, causal),
+            norm(net.hid_chan),
+            Depthwise(net.hid_chan, net.conv_kernel_size, dilation, net.causal),
             Prelu(),
-            norm(hid_chan),
+            norm(net.hid_chan),
         )
-        self.res_conv = Pointwise(hid_chan, bn_chan)
-        self.skip_conv = Pointwise(hid_chan, skip_chan)
+        self.res_conv = Pointwise(net.hid_chan, net.bn_chan)
+        self.skip_conv = Pointwise(net.hid_chan, net.skip_chan)
         self.residual_add = Add()
         self.last = last
         if last:  # the published networks carry these weights, but nothing uses their result
@@ -61,15 +69,9 @@ class Masker(nn.Module):
 
     def __init__(self, net: ConvTasNetSpec, n_src: int) -> None:
         super().__init__()
-        norm = ChannelLayerNorm if net.causal else GlobalLayerNorm
-        self.bottleneck = nn.Sequential(norm(net.n_filters), Pointwise(net.n_filters, net.bn_chan))
+        self.bottleneck = nn.Sequential(norm_class(net)(net.n_filters), Pointwise(net.n_filters, net.bn_chan))
         count = net.n_repeats * net.n_blocks
-        self.TCN = nn.ModuleList(
-            ConvBlock(
-                net.bn_chan, net.hid_chan, net.skip_chan, net.conv_kernel_size, 2 ** (index % net.n_blocks), net.causal, index == count - 1
-            )
-            for index in range(count)
-        )
+        self.TCN = nn.ModuleList(ConvBlock(net, 2 ** (index % net.n_blocks), index == count - 1) for index in range(count))
         self.skip_add = nn.ModuleList(Add() for _ in range(count - 1))
         self.mask_net = nn.Sequential(Prelu(), Pointwise(net.skip_chan, n_src * net.n_filters, activation=net.mask_act))
 

@@ -13,6 +13,7 @@ class ConvTasNetSpec(FilterbankSpec):
     """Conv-TasNet in the field's names (Luo and Mesgarani 2019; Asteroid's argument names).
 
     ``bn_chan`` B, ``hid_chan`` H, ``skip_chan`` Sc, ``conv_kernel_size`` P, ``n_blocks`` X, ``n_repeats`` R of the temporal network.
+    ``norm``: ``layer`` takes its statistics from the signal, as published: gLN, or cLN where ``causal``; ``frozen`` from the training data.
     """
 
     bn_chan: int = Field(gt=0)
@@ -22,6 +23,7 @@ class ConvTasNetSpec(FilterbankSpec):
     n_blocks: int = Field(gt=0)
     n_repeats: int = Field(gt=0)
     causal: bool = False
+    norm: Literal["layer", "frozen"] = "layer"
     mask_act: Literal["relu", "sigmoid"] = "relu"
     encoder_act: Literal["linear", "relu"] = "linear"
 
