@@ -20,7 +20,7 @@ from export_specs.schema import ModelSpec
 from export_specs.strict import Strict
 
 ENTRY = "fqss"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 UNVERSIONED = "spec_sha256"  # one of the entries that stood in an ONNX file each by itself before there was a document
 
 Count = Annotated[int, Field(gt=0)]
@@ -48,6 +48,55 @@ class SpectrogramFrontEnd(Strict):
     output: FullScale
 
 
+class StreamState(Strict):
+    """One input of a streaming graph that carries what it knew at the step before, and the output that tells it.
+
+    Both are [1, C, F] in an ONNX file and [1, F, 1, C] in a TFLite file; PCM is [1, F] in both, F being samples.
+
+    Attributes:
+        kind: ``shift``: the output, as it is, is the input of the next step. ``line``: the output is the present frames of a tensor, and
+            the input the F frames that came ``delay`` frames before them; so the host keeps a delay line, for all inputs of one output.
+        input, output: names of the graph's tensors. Every other input and output of the graph is PCM.
+        delay: in frames, of a line; F at least.
+        channels, frames: C and F.
+        initial: the code that stands for what was before the stream began; in every element.
+    """
+
+    kind: Literal["shift", "line"]
+    input: str
+    output: str
+    delay: int = Field(default=0, ge=0)
+    channels: Count
+    frames: Count
+    dtype: Literal["int8", "int16", "int32"]
+    initial: int = 0
+
+    @model_validator(mode="after")
+    def _check(self) -> StreamState:
+        if (self.kind == "line") != (self.delay > 0) or 0 < self.delay < self.frames:
+            raise ValueError(f"state {self.input}: a line has a delay of {self.frames} frames or more, a shift has none; not {self.delay}")
+        return self
+
+
+class Streaming(Strict):
+    """How a graph is run step by step: ``segment_samples`` of PCM in, as many out, and its states handed on (``docs/streaming.md``).
+
+    The n-th sample that comes out belongs to the sample ``latency_samples - segment_samples`` before the n-th that went in.
+
+    Attributes:
+        hop_frames: frames of a step.
+        latency_samples: from the moment a sample begins until what is separated of it has come out, at most; computing takes no time.
+        context_samples: how many samples, its own and earlier ones, a sample that comes out depends on. A stream joined late, or with
+            another level before, is right after so many.
+        states: all of them, in the order of the inputs.
+    """
+
+    hop_frames: Count
+    latency_samples: Count
+    context_samples: Count
+    states: tuple[StreamState, ...]
+
+
 class FileMetadata(Strict):
     """The document.
 
@@ -55,11 +104,12 @@ class FileMetadata(Strict):
         schema_version: of this class when the file was written.
         model, target: names of the specs it was made by.
         sample_rate: samples per second.
-        segment_samples: T, the fixed length of one run.
+        segment_samples: T, the fixed length of one run; of a streaming file, of one step.
         sources: S, the number of waveforms that come out.
         source_names: what they are, in order ("drums", ...); empty where any may be any source, as of speakers.
         shortest_samples: the encoder's window, the shortest recording worth separating.
         front_end: what stands before and behind the graph; None where PCM goes in and out.
+        streaming: the states of a graph that is run step by step; None where every run is of a whole segment.
         spec_sha256, checkpoint_sha256: digests of the model spec and of the weights.
     """
 
@@ -72,6 +122,7 @@ class FileMetadata(Strict):
     source_names: tuple[str, ...] = ()
     shortest_samples: Count | None = None
     front_end: SpectrogramFrontEnd | None = None
+    streaming: Streaming | None = None
     spec_sha256: Digest | None = None
     checkpoint_sha256: Digest | None = None
 
@@ -79,6 +130,8 @@ class FileMetadata(Strict):
     def _check(self) -> FileMetadata:
         if self.source_names and len(self.source_names) != self.sources:
             raise ValueError(f"{len(self.source_names)} source_names for {self.sources} sources")
+        if self.streaming is not None and self.streaming.latency_samples < self.segment_samples:
+            raise ValueError(f"latency_samples {self.streaming.latency_samples} are fewer than the {self.segment_samples} of a step")
         return self
 
     @classmethod

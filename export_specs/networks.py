@@ -6,6 +6,7 @@ Specs stand on nothing of ours: whoever knows the networks says how their settin
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import ClassVar
 
 from pydantic import Field, model_validator
 
@@ -14,6 +15,8 @@ from export_specs.strict import Strict
 
 class NetworkSpec(Strict):
     """Base of a network's settings, which are in the names of its published implementation."""
+
+    WHOLE_SEGMENTS: ClassVar[str] = "it was made for whole segments"  # why the network cannot stream
 
     def waveform_channels(self) -> int:
         """Channels of a waveform."""
@@ -39,6 +42,14 @@ class NetworkSpec(Strict):
         Raises:
             ValueError: it does not fit; the message names the nearest ones that do.
         """
+
+    def check_streaming(self) -> None:
+        """Refuse to be run step by step; a network that can be overrides this.
+
+        Raises:
+            ValueError: it hears a segment as a whole; the message says by what.
+        """
+        raise ValueError(f"streaming: this network cannot be run step by step: {self.WHOLE_SEGMENTS}")
 
 
 Finder = Callable[[str], type[NetworkSpec]]

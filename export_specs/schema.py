@@ -64,6 +64,12 @@ class TrainingSpec(Hardware, Averaging):
     seed: int = 0
 
 
+class StreamingSpec(Strict):
+    """The network as a second file, which is run step by step."""
+
+    hop_frames: int = Field(gt=0, description="frames of a step: fewer are less latency, more are less work")
+
+
 class ModelSpec(Strict):
     """One network, its training and its profiles of quantization-aware training."""
 
@@ -76,6 +82,7 @@ class ModelSpec(Strict):
     noise_snr_db: tuple[float, float] = Field(default=(-5.0, 10.0), description="of enhancement: least and greatest SNR of its mixtures")
     segment_samples: int = Field(gt=0, description="fixed length of one invocation of the shipped graph")
     network: SerializeAsAny[NetworkSpec] = Field(description="settings of the architecture's own kind (its folder's spec.py)")
+    streaming: StreamingSpec | None = Field(default=None, description="also ship a file that is run step by step; for causal networks")
     training: TrainingSpec
     profiles: dict[Profile, QatProfile]
 
@@ -99,6 +106,8 @@ class ModelSpec(Strict):
     @model_validator(mode="after")
     def _check(self) -> ModelSpec:
         self.network.check_segment(self.segment_samples)
+        if self.streaming is not None:
+            self.network.check_streaming()
         if not self.noise_snr_db[0] <= self.noise_snr_db[1]:
             raise ValueError(f"noise_snr_db {list(self.noise_snr_db)}: the least SNR comes first")
         if self.task == "separation" and self.n_src == 1:

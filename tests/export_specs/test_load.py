@@ -48,3 +48,24 @@ def test_a_number_of_sources_that_no_data_set_has_is_refused(model: str, changes
     path.write_text(yaml.safe_dump({**load_model(model).model_dump(mode="json"), **changes}))
     with pytest.raises(UserError, match=reason):
         load_model(str(path))
+
+
+@pytest.mark.parametrize(
+    ("model", "network", "reason"),
+    [
+        ("convtasnet", {}, "gLN.* over a whole segment; set causal: true"),
+        ("convtasnet-causal", {"kernel_size": 24, "stride": 16}, "kernel_size 24 must be a multiple of stride 16"),
+        ("dptnet", {}, "LSTMs run in both directions"),
+        ("sepformer", {}, "attention is over a whole segment"),
+        ("htdemucs", {}, "attention is over a whole segment"),
+        ("convtasnet-music", {}, "gLN.* over a whole segment"),
+    ],
+)
+def test_a_network_that_cannot_stream_is_refused(model: str, network: dict[str, int], reason: str, tmp_path: Path) -> None:
+    fields = load_model(model).model_dump(mode="json")
+    fields["network"] |= network
+    fields["segment_samples"] += (network.get("kernel_size", 32) - 32) if network else 0
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump({**fields, "streaming": {"hop_frames": 4}}))
+    with pytest.raises(UserError, match=rf"streaming: .*{reason}"):
+        load_model(str(path))

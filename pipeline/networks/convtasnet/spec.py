@@ -33,5 +33,11 @@ class ConvTasNetSpec(FilterbankSpec):
             raise ValueError("conv_kernel_size must be odd unless causal is true")
         return self
 
+    def check_streaming(self) -> None:
+        if not self.causal:
+            raise ValueError("streaming: the norms (gLN) take their statistics over a whole segment; set causal: true")
+        if self.kernel_size % self.stride:
+            raise ValueError(f"streaming: kernel_size {self.kernel_size} must be a multiple of stride {self.stride}")
+
 
 SPEC = ConvTasNetSpec

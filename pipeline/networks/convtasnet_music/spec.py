@@ -13,6 +13,8 @@ class ConvTasNetMusicSpec(FilterbankSpec):
     ``bn_chan`` B, ``hid_chan`` H, ``conv_kernel_size`` P, ``n_blocks`` X, ``n_repeats`` R of the temporal network.
     """
 
+    WHOLE_SEGMENTS = "its norms (gLN) take their statistics over a whole segment"
+
     audio_channels: int = Field(default=2, gt=0)
     bn_chan: int = Field(gt=0)
     hid_chan: int = Field(gt=0)

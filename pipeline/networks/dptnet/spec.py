@@ -11,6 +11,8 @@ class DptNetSpec(DualPathSpec):
     """DPTNet (Chen, Mao and Liu 2020): ``bn_chan`` channels of the transformers, ``hid_chan`` of each direction of their LSTMs,
     ``n_repeats`` pairs of a transformer within and one across chunks."""
 
+    WHOLE_SEGMENTS = "its LSTMs run in both directions and its attention is over a whole segment"
+
     bn_chan: int = Field(gt=0)
     hid_chan: int = Field(gt=0)
     n_repeats: int = Field(gt=0)

@@ -14,6 +14,8 @@ class HtDemucsSpec(NetworkSpec):
     ``channels`` in the first and twice as many in each further one; ``t_layers`` transformer layers of ``bottom_channels``.
     """
 
+    WHOLE_SEGMENTS = "its transformer's attention is over a whole segment"
+
     audio_channels: int = Field(default=2, gt=0)
     channels: int = Field(gt=0, multiple_of=8)
     nfft: int = Field(gt=0, multiple_of=4)

@@ -11,6 +11,8 @@ class SepFormerSpec(DualPathSpec):
     """SepFormer (Subakan et al. 2021): the transformers have ``n_filters`` channels, ``n_layers`` layers and a feed-forward network of
     ``ffn_chan``; ``n_repeats`` pairs of a transformer within and one across chunks."""
 
+    WHOLE_SEGMENTS = "its attention is over a whole segment"
+
     n_layers: int = Field(gt=0)
     ffn_chan: int = Field(gt=0)
     n_repeats: int = Field(gt=0)
