@@ -1,0 +1,89 @@
+"""What an installed fqss-deploy puts into site-packages (docs/adr/0024-one-installed-package.md)."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from fqss import FOLDERS
+
+ROOT = Path(__file__).parents[1]
+WEIGHTS = shutil.ignore_patterns("*.safetensors", "__pycache__")  # 55 MB; they are data like the rest
+BUILD = "import sys; from setuptools.build_meta import build_wheel; build_wheel(sys.argv[1])"
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
+    sources, result = tmp_path_factory.mktemp("sources"), tmp_path_factory.mktemp("wheel")
+    for name in ("fqss", *FOLDERS, "requirements"):
+        shutil.copytree(ROOT / name, sources / name, ignore=WEIGHTS)
+    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copyfile(ROOT / name, sources / name)
+    for _ in range(2):  # the second finds the remains of the first
+        subprocess.run([sys.executable, "-c", BUILD, result], cwd=sources, check=True, capture_output=True)
+    return zipfile.ZipFile(next(result.glob("*.whl")))
+
+
+@pytest.fixture
+def site(wheel: zipfile.ZipFile, tmp_path: Path) -> Path:
+    """An environment with this wheel and with another distribution that has a module ``validation``, and no editable installation."""
+    site = tmp_path / "site"
+    wheel.extractall(site)
+    (site / "validation.py").write_text("")
+    return site
+
+
+def python(site: Path, *arguments: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """In a process whose only other libraries are the standard library's and this environment's, without their ``.pth`` files."""
+    libraries = [place for place in sys.path if place.endswith("site-packages")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(site), *libraries])}
+    return subprocess.run(
+        [sys.executable, "-S", *arguments], cwd=folder or site, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def test_a_wheel_has_one_package(wheel: zipfile.ZipFile) -> None:
+    assert {name.split("/")[0] for name in wheel.namelist()} == {"fqss", "fqss_deploy-0.1.0.dist-info"}
+
+
+def test_a_wheel_holds_every_module_and_what_modules_read(wheel: zipfile.ZipFile) -> None:
+    files = [path for name in FOLDERS for path in (ROOT / name).rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    expected = {f"fqss/folders/{path.relative_to(ROOT)}" for path in files if path.suffix not in (".safetensors", ".csv")}
+    assert expected == {name for name in wheel.namelist() if name.startswith("fqss/folders/")}
+
+
+def test_other_packages_of_the_same_name_stay_what_they_are(site: Path) -> None:
+    found = python(site, "-c", "import validation; print(validation.__file__)")
+    assert found.stdout.strip() == str(site / "validation.py"), found.stderr
+
+
+def test_in_a_process_that_imports_fqss_the_names_are_its(site: Path) -> None:
+    found = python(site, "-c", "import fqss, validation, edge_runtime.level; print(validation.__file__, edge_runtime.__file__)")
+    assert found.stdout.split() == [str(site / "fqss" / "folders" / name / "__init__.py") for name in ("validation", "edge_runtime")]
+
+
+def test_a_name_that_is_taken_is_told(site: Path) -> None:
+    found = python(site, "-c", "import validation, fqss")
+    assert f"ImportError: 'validation' is not fqss's in this process but {site / 'validation.py'}" in found.stderr
+
+
+def test_programs_run_and_so_do_those_that_they_start(site: Path, tmp_path: Path) -> None:
+    """Also where the current folder has a module of that name."""
+    (tmp_path / "validation.py").write_text("")
+    (site / "fqss" / "folders" / "validation" / "__main__.py").write_text("print('judged')")
+    child = "import subprocess, sys; subprocess.run([sys.executable, '-m', 'validation'])"
+    (site / "fqss" / "folders" / "edge_runtime" / "__main__.py").write_text(f"import sys; print(sys.argv[1:], flush=True); {child}")
+    found = python(site, "-m", "fqss", "edge_runtime", "info", folder=tmp_path)
+    assert found.stdout.splitlines() == ["['info']", "judged"], found.stderr
+
+
+def test_what_is_no_program_of_ours_is_refused(site: Path) -> None:
+    for arguments in ((), ("json.tool",)):
+        found = python(site, "-m", "fqss", *arguments)
+        assert found.returncode == 1 and found.stderr.startswith("error: python -m fqss MODULE ...: MODULE is edge_runtime, ")
