@@ -1,6 +1,7 @@
 """The level of a segment: its constant removed, and a power-of-two gain that brings its peak near full scale, undone at the output.
 
-A contract for whoever runs the file itself (``docs/adr/0027-constant.md``, ``docs/adr/0023-clicks.md``): integers, the same everywhere.
+A contract for whoever runs the file itself, which its metadata tell as ``input_gain`` (``docs/adr/0036-input-contract.md``,
+``0027-constant.md``, ``0023-clicks.md``): integers, the same everywhere.
 """
 
 from __future__ import annotations
@@ -9,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.signature import Pcm
+from export_specs.file_metadata import INPUT_GAIN
 
 _BITS = 15
-_CLICKS = 4096  # one in so many samples may leave int16
 
 
 def constant_of(pcm: Pcm) -> npt.NDArray[np.int64]:
@@ -44,7 +45,8 @@ def choose_shift(pcm: Pcm) -> int:
     if not sizes[1:].any():
         return 0
     leaving = np.cumsum(sizes[::-1])[::-1]  # [b]: samples of b bits or more
-    return next(k for k in range(_BITS - 1, -1, -1) if k == 0 or leaving[_BITS + 1 - k] * _CLICKS <= pcm.size)
+    shifts = range(INPUT_GAIN.largest_shift, -1, -1)
+    return next(k for k in shifts if k == 0 or leaving[_BITS + 1 - k] * INPUT_GAIN.clipped_one_in <= pcm.size)
 
 
 def apply_shift(pcm: Pcm, shift: int) -> Pcm:

@@ -20,7 +20,7 @@ from export_specs.schema import ModelSpec
 from export_specs.strict import Strict
 
 ENTRY = "fqss"
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 UNVERSIONED = "spec_sha256"  # one of the entries that stood in an ONNX file each by itself before there was a document
 
 Count = Annotated[int, Field(gt=0)]
@@ -97,6 +97,22 @@ class Streaming(Strict):
     states: tuple[StreamState, ...]
 
 
+class InputGain(Strict):
+    """What is done to a segment before a run and undone after it: alone, the file fails on quiet input and on a constant.
+
+    Each channel of the segment loses its mean. Then all of it is multiplied by 2^k, saturated to int16, with the largest k in
+    0…``largest_shift`` for which at most one in ``clipped_one_in`` samples leaves int16; the output is divided by 2^k. Silence is not run.
+    ``edge_runtime/level.py`` says it to the digit, ``docs/adr/0036-input-contract.md`` why the graph does not do it itself.
+    """
+
+    kind: Literal["power-of-two"]
+    largest_shift: int = Field(ge=0, le=14)
+    clipped_one_in: int = Field(gt=0)
+
+
+INPUT_GAIN = InputGain(kind="power-of-two", largest_shift=14, clipped_one_in=4096)
+
+
 class FileMetadata(Strict):
     """The document.
 
@@ -110,6 +126,7 @@ class FileMetadata(Strict):
         shortest_samples: the encoder's window, the shortest recording worth separating.
         front_end: what stands before and behind the graph; None where PCM goes in and out.
         streaming: the states of a graph that is run step by step; None where every run is of a whole segment.
+        input_gain: what is done to a segment before and after a run; None in files of versions before 3 and in streaming ones.
         spec_sha256, checkpoint_sha256: digests of the model spec and of the weights.
     """
 
@@ -123,6 +140,7 @@ class FileMetadata(Strict):
     shortest_samples: Count | None = None
     front_end: SpectrogramFrontEnd | None = None
     streaming: Streaming | None = None
+    input_gain: InputGain | None = None
     spec_sha256: Digest | None = None
     checkpoint_sha256: Digest | None = None
 
@@ -144,6 +162,7 @@ class FileMetadata(Strict):
             "sources": spec.n_src,
             "source_names": spec.source_names,
             "shortest_samples": spec.network.frame()[0],
+            "input_gain": INPUT_GAIN,
         }
         return cls(**{**stated, **further})
 

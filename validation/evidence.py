@@ -1,4 +1,4 @@
-"""What the gates look at: the file, the ladder of stages on the evaluation sets, and the same mixtures made softer."""
+"""What the gates look at: the file, the ladder of stages on the evaluation sets, and the same mixtures softer or with a constant."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from export_specs.schema import TargetSpec
 from validation.config import JudgeConfig
+from validation.input_contract import ContractPoint
 from validation.inspection import Inspection
 from validation.ladder import StageResult
 from validation.ladder_run import LadderRun
@@ -22,6 +23,7 @@ class Evidence:
     file: Inspection
     ladder: LadderRun
     level: list[LevelPoint]
+    contract: list[ContractPoint]
     test_set: str
 
     def stage(self, name: str) -> StageResult | None:

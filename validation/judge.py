@@ -15,10 +15,11 @@ from export_specs.load import load_target
 from export_specs.schema import TargetSpec
 from validation.config import JudgeConfig, SetConfig
 from validation.environment import environment
-from validation.evaluation_set import EvaluationSet, read_evaluation_set
+from validation.evaluation_set import EvaluationSet, Item, read_evaluation_set
 from validation.evidence import Evidence
 from validation.gate_registry import explanations, find_gates, gate_settings, judge_all
 from validation.golden_vectors import write_golden_vectors
+from validation.input_contract import ContractPoint, contract_points
 from validation.inspection import Inspection
 from validation.ladder_run import LadderRun, run_ladder
 from validation.layers import read_layer_noise
@@ -29,6 +30,7 @@ from validation.report import render
 from validation.theory import sdr_bins
 from validation.verdict import verdict
 
+CONTRACT_ITEMS = 8  # mixtures
 _Sets = Sequence[tuple[SetConfig, EvaluationSet]]
 
 
@@ -49,7 +51,8 @@ def judge(config: JudgeConfig, out: Path, console: Console) -> Parity:
         file = Inspection(config, target, test, lambda text: progress.console.print(f"judging: {text}"))
         write_golden_vectors(out / "golden_vectors.npz", file.clips, file.golden, config.golden_tensors)
         run = run_ladder(config, sets, progress)
-        evidence = Evidence(config, target, file, run, _level(config, file.path, test, progress), test.manifest.name)
+        level, contract = _level(config, file.path, test, progress), _contract(config, file.path, test)
+        evidence = Evidence(config, target, file, run, level, contract, test.manifest.name)
         results = [] if target.gates is None else judge_all(gates, settings, evidence, config.profile)
         layers = Layers(free=file.free, golden_inputs=file.golden_inputs, noise=read_layer_noise(config.layer_noise))
     parity = Parity(
@@ -73,6 +76,7 @@ def judge(config: JudgeConfig, out: Path, console: Console) -> Parity:
         ladder=run.results,
         sweep=run.sweep,
         level=evidence.level,
+        contract=evidence.contract,
         theory=[found for stage, points in run.points.items() for found in sdr_bins(stage, points)],
         points=evidence.points,
         behaviour=file.behaviour,
@@ -103,11 +107,24 @@ def _level(config: JudgeConfig, path: Path, test: EvaluationSet, progress: Progr
     count = min(config.level_items, len(test.items))
     if not count:
         return []
-    default = next(stage.runtime for stage in config.stages if stage.name == config.subject)
-    runtime = config.level_runtime or default or ("onnxruntime" if path.suffix == ".onnx" else "litert-ref")
-    items = [test.items[index * len(test.items) // count] for index in range(count)]
+    runtime = _level_runtime(config, path)
+    items = _spread(test, count)
     task = progress.add_task(f"{test.manifest.name}: softer in {runtime}", total=count * (1 + len(config.levels_db)))
     return level_sweep(path, runtime, items, config.levels_db, test.manifest.sample_rate, config.workers, lambda: progress.advance(task))
+
+
+def _contract(config: JudgeConfig, path: Path, test: EvaluationSet) -> list[ContractPoint]:
+    count = min(config.level_items, CONTRACT_ITEMS, len(test.items))
+    return contract_points(path, _level_runtime(config, path), _spread(test, count), test.manifest.sample_rate) if count else []
+
+
+def _level_runtime(config: JudgeConfig, path: Path) -> str:
+    default = next(stage.runtime for stage in config.stages if stage.name == config.subject)
+    return config.level_runtime or default or ("onnxruntime" if path.suffix == ".onnx" else "litert-ref")
+
+
+def _spread(test: EvaluationSet, count: int) -> list[Item]:
+    return [test.items[index * len(test.items) // count] for index in range(count)]
 
 
 def _audio(config: JudgeConfig, run: LadderRun, test: EvaluationSet, out: Path) -> list[Clip]:

@@ -15,6 +15,7 @@ from validation.accounting import Cost
 from validation.behaviour import RuntimeBehaviour
 from validation.gate_result import GateResult
 from validation.golden_inputs import OpComparison
+from validation.input_contract import ContractPoint
 from validation.ladder import StageResult
 from validation.layers import LayerNoise, RuntimeComparison
 from validation.level import LevelPoint
@@ -25,7 +26,7 @@ from validation.theory import EstimatePoint, SdrBin
 from validation.verdict import Verdict
 
 SCHEMA_FILE = Path(__file__).with_name("parity.schema.json")
-SCHEMA_VERSION = "2.0"
+SCHEMA_VERSION = "2.1"
 
 
 class FileDigest(Record):
@@ -100,7 +101,7 @@ class Clip(Record):
 class Parity(Record):
     """The whole report. ``explanations`` of the gates go by the gate's id; ``theory`` has every stage, ``points`` the subject alone."""
 
-    schema_version: Literal["2.0"] = "2.0"
+    schema_version: Literal["2.1"] = "2.1"
     not_tested: list[str]
     verdict: Verdict
     subject: Subject
@@ -111,6 +112,7 @@ class Parity(Record):
     ladder: list[StageResult]
     sweep: list[SweepPoint]
     level: list[LevelPoint]
+    contract: list[ContractPoint]
     theory: list[SdrBin]
     points: list[EstimatePoint]
     behaviour: list[RuntimeBehaviour]

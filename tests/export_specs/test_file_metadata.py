@@ -58,6 +58,7 @@ def test_what_a_spec_says(name: str) -> None:
     metadata = FileMetadata.of(spec, segment_samples=spec.segment_samples + 1, target="t")
     assert (metadata.sample_rate, metadata.sources, metadata.source_names) == (spec.sample_rate, spec.n_src, spec.source_names)
     assert (metadata.segment_samples, metadata.target) == (spec.segment_samples + 1, "t")
+    assert '"input_gain":{"clipped_one_in":4096,"kind":"power-of-two","largest_shift":14}' in metadata.to_json()
 
 
 def _changed(**changes: object) -> str:
@@ -75,7 +76,7 @@ def _streaming(latency_samples: int = 900, **changes: object) -> dict[str, objec
         ("{", "m.tflite is damaged: its metadata 'fqss' are not JSON"),
         ("[1]", "made by an older version"),
         ('{"model": "m", "sample_rate": "8000"}', "made by an older version"),
-        (_changed(schema_version=99), "made by a newer version.*schema 99.*up to 2"),
+        (_changed(schema_version=99), "made by a newer version.*schema 99.*up to 3"),
         (_changed(schema_version=0), "damaged: its metadata 'fqss' say schema_version: "),
         (_changed(sample_rate=0), "damaged: its metadata 'fqss' say sample_rate: "),
         (_changed(hop=64), "damaged: its metadata 'fqss' say hop: Extra inputs"),
@@ -93,11 +94,11 @@ def test_what_cannot_be_read_is_told_with_the_reason(text: str, reason: str) -> 
 
 def test_an_older_file_lacks_only_what_came_later(monkeypatch: pytest.MonkeyPatch) -> None:
     class Later(FileMetadata):
-        schema_version: int = 3
+        schema_version: int = 4
         hop_samples: int | None = None
 
     monkeypatch.setattr(file_metadata, "FileMetadata", Later)
-    monkeypatch.setattr(file_metadata, "SCHEMA_VERSION", 3)
+    monkeypatch.setattr(file_metadata, "SCHEMA_VERSION", 4)
     assert read_metadata(_changed(), "m.tflite") == Later(schema_version=1, model="m", sample_rate=8000, segment_samples=800, sources=2)
 
 
