@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from edge_runtime.branch_signature import fit
+from edge_runtime.branch_signature import signature_of
 from edge_runtime.model_file import read_model
 from edge_runtime.recording import open_recording
 from edge_runtime.runtime import open_runtime
@@ -65,7 +65,7 @@ def info(model: Annotated[Path, typer.Argument(help="A .tflite or .onnx file.")]
         typer.echo(f"{key}: {value}")
     typer.echo("tensors: " + ", ".join(f"{count} {dtype}" for dtype, count in file.dtypes.most_common()))
     typer.echo("ops: " + ", ".join(f"{count} {op}" for op, count in file.ops.most_common()))
-    signature = fit(file)
+    signature = signature_of(file)
     channels = f" of {signature.waveform[0]} channels" if len(signature.waveform) > 1 else ""
     typer.echo(f"separates {signature.samples} samples{channels} into {signature.sources} source(s)")
 

@@ -50,7 +50,7 @@ class BranchSignature:
         return [spectrogram[None].astype(dtype), waveform[None].astype(dtype)], decode
 
 
-def fit(file: ModelFile) -> Signature | BranchSignature:
+def signature_of(file: ModelFile) -> Signature | BranchSignature:
     """The signature of a model file: of two branches where its metadata ask for a front end, else of PCM.
 
     Raises:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from edge_runtime.branch_signature import fit
+from edge_runtime.branch_signature import signature_of
 from edge_runtime.model_file import Array, ModelFile, Quantization, read_model
 from edge_runtime.signature import Pcm
 from export_specs.foundation.errors import UserError, choice_error
@@ -70,7 +70,7 @@ class FileRuntime:
     def __init__(self, name: str, file: ModelFile, open_engine: Callable[[ModelFile], Engine], sample_rate: int | None = None) -> None:
         self.name = name
         self.file = file
-        self._signature = fit(file)
+        self._signature = signature_of(file)
         self.sample_rate = _sample_rate(file, sample_rate)
         self.shortest_samples = self.sample_rate // 500
         self.source_names: tuple[str, ...] = ()

@@ -15,7 +15,7 @@ import onnxruntime
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from onnx import helper
 
-from edge_runtime.branch_signature import fit
+from edge_runtime.branch_signature import signature_of
 from edge_runtime.model_file import read_model
 from edge_runtime.native_messages import captured_stderr
 from edge_runtime.tflite_file import with_outputs
@@ -51,7 +51,7 @@ def forced_tflite(path: Path, clips: Sequence[npt.NDArray[np.int16]]) -> list[Op
     whole = _litert(path, with_outputs(graph.content, sorted(written)), OpResolverType.BUILTIN_REF)
     reference = _litert(path, content, OpResolverType.BUILTIN_REF)
     xnnpack = _litert(path, content, OpResolverType.AUTO)
-    signature = fit(read_model(path))
+    signature = signature_of(read_model(path))
     statistics = {index: TensorStatistics(graph.tensors[index].name) for index in written if graph.tensors[index].dtype.startswith("int")}
     for clip in clips:
         for source, tensor in zip(graph.inputs, signature.feed(clip)[0], strict=True):
@@ -91,7 +91,7 @@ def forced_onnx(path: Path, golden: Sequence[Mapping[str, Codes]], clips: Sequen
     session = _cut_onnx(path, model, names, shapes)
     statistics = {name: TensorStatistics(name) for name in names}
     file = read_model(path)
-    signature = fit(file)
+    signature = signature_of(file)
     wanted = {value.name for value in session.get_inputs()}
     for clip, tensors in zip(clips, golden, strict=True):
         shaped = {name: _as_onnx(tensors[name], shapes[name]) for name in names}

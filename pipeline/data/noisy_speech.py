@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset
 
 from pipeline.data.mixing import mix_at_snr, on_pcm_grid, peak_limited, power_of_two_gain
 from pipeline.data.noise import BABBLE_VOICES, background
-from pipeline.data.speech import TrainingFiles, TrainingSpeech
-from pipeline.data.training_set import Augmented, random_crop
-from pipeline.data.utterances import Utterances
+from pipeline.data.speech import TrainingFiles
+from pipeline.data.training_set import SpeechExamples, random_crop
 
 
-class NoisySpeech(Dataset[tuple[torch.Tensor, torch.Tensor]]):
+class NoisySpeech(SpeechExamples):
     """Noisy speech [T] with the speech alone [1, T], at the level the device works on.
 
     The noise is babble of other voices and coloured noise, at an SNR uniform in ``snr_db`` over the crop. A power-of-two gain
@@ -21,10 +19,6 @@ class NoisySpeech(Dataset[tuple[torch.Tensor, torch.Tensor]]):
 
     Args:
         files: the utterances, for speech and for babble.
-        sample_rate: in Hz; files at other rates are resampled.
-        segment_samples: T.
-        length: examples an epoch.
-        augment: off for validation: speech as recorded.
         snr_db: least and greatest SNR.
     """
 
@@ -38,15 +32,8 @@ class NoisySpeech(Dataset[tuple[torch.Tensor, torch.Tensor]]):
         augment: bool,
         snr_db: tuple[float, float],
     ) -> None:
-        speech = TrainingSpeech.of(files)
-        self.utterances = Utterances(speech.utterances, sample_rate, speech.shares)
-        self.augmented = Augmented(speech.augmentation, sample_rate) if augment else None
-        self.sample_rate, self.segment_samples, self.length, self.seed = sample_rate, segment_samples, length, seed
+        super().__init__(files, sample_rate, segment_samples, length, seed, augment)
         self.snr_db = snr_db
-        self.epoch = 0
-
-    def __len__(self) -> int:
-        return self.length
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
         random = np.random.default_rng((self.seed, self.epoch, index))

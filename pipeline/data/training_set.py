@@ -17,7 +17,29 @@ PAUSE_DB = -20.0  # below the utterance: EBU Tech 3342 takes what is softer for 
 CROPS = 8  # tried at most
 
 
-class TrainingMixtures(Dataset[tuple[torch.Tensor, torch.Tensor]]):
+class SpeechExamples(Dataset[tuple[torch.Tensor, torch.Tensor]]):
+    """Base of the examples of speech: mixtures [T] with sources [S, T].
+
+    Args:
+        files: the training utterances.
+        sample_rate: in Hz; files at other rates are resampled.
+        segment_samples: T.
+        length: examples an epoch.
+        augment: off for validation: speech as recorded.
+    """
+
+    def __init__(self, files: TrainingFiles, sample_rate: int, segment_samples: int, length: int, seed: int, augment: bool) -> None:
+        self.speech = TrainingSpeech.of(files)
+        self.utterances = Utterances(self.speech.utterances, sample_rate, self.speech.shares)
+        self.augmented = Augmented(self.speech.augmentation, sample_rate) if augment else None
+        self.sample_rate, self.segment_samples, self.length, self.seed = sample_rate, segment_samples, length, seed
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return self.length
+
+
+class TrainingMixtures(SpeechExamples):
     """Two-speaker mixtures [T] with their sources [2, T], at the level the device works on.
 
     Every source is a random crop of a random utterance at a random speed (which moves its pitch too: more voices than
@@ -25,33 +47,7 @@ class TrainingMixtures(Dataset[tuple[torch.Tensor, torch.Tensor]]):
     A power-of-two gain brings the mixture's peak into [0.5, 1) of full scale.
 
     Also of LibriMix: its ready mixtures pair each utterance with one other for good, while here it meets all of them.
-
-    Args:
-        files: the training utterances.
-        sample_rate: in Hz; files at other rates are resampled.
-        segment_samples: T.
-        length: examples an epoch.
-        augment: off for validation: sources as recorded, at a random loudness.
     """
-
-    def __init__(
-        self,
-        files: TrainingFiles,
-        sample_rate: int,
-        segment_samples: int,
-        length: int,
-        seed: int,
-        augment: bool,
-    ) -> None:
-        speech = TrainingSpeech.of(files)
-        self.utterances = Utterances(speech.utterances, sample_rate, speech.shares)
-        self.augmented = Augmented(speech.augmentation, sample_rate) if augment else None
-        self.loudness = speech.augmentation.loudness_lufs
-        self.segment_samples, self.length, self.seed = segment_samples, length, seed
-        self.epoch = 0
-
-    def __len__(self) -> int:
-        return self.length
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
         random = np.random.default_rng((self.seed, self.epoch, index))
@@ -70,7 +66,7 @@ class TrainingMixtures(Dataset[tuple[torch.Tensor, torch.Tensor]]):
     def _source(self, utterance: int, random: np.random.Generator) -> Waveform:
         speed = (1.0, 1.0) if self.augmented is None else self.augmented.settings.speed
         crop = random_crop(self.utterances.waveform(utterance), self.segment_samples, speed, random)
-        return at_loudness(crop, self.utterances.lufs(utterance), random.uniform(*self.loudness))
+        return at_loudness(crop, self.utterances.lufs(utterance), random.uniform(*self.speech.augmentation.loudness_lufs))
 
 
 class Augmented:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_runtime.branch_signature import BranchSignature, fit
+from edge_runtime.branch_signature import BranchSignature, signature_of
 from edge_runtime.model_file import ModelFile, TensorInfo
 from export_specs.file_metadata import FileMetadata, FullScale, SpectrogramFrontEnd
 from export_specs.foundation.errors import UserError
@@ -27,7 +27,7 @@ def model(shapes: tuple[tuple[int, ...], ...] = SHAPES, dtype: str = "int16") ->
 @pytest.mark.parametrize("dtype", ["int16", "float32"])
 def test_outputs_are_the_sum_of_both_branches(dtype: str) -> None:
     """A model that gives each input back for every source: twice the recording, but for the ends."""
-    signature = fit(model(dtype=dtype))
+    signature = signature_of(model(dtype=dtype))
     assert isinstance(signature, BranchSignature)
     assert (signature.waveform, signature.samples, signature.sources) == ((2, 160), 160, 4)
     smooth = np.convolve(np.random.default_rng(0).normal(size=400), np.hanning(15), "same")[100:260]
@@ -41,7 +41,7 @@ def test_outputs_are_the_sum_of_both_branches(dtype: str) -> None:
 
 
 def test_a_segment_of_another_shape_is_an_error() -> None:
-    signature = fit(model())
+    signature = signature_of(model())
     assert isinstance(signature, BranchSignature)
     with pytest.raises(ValueError, match=r"int16 \[2, 160\]"):
         signature.feed(np.zeros((2, 161), np.int16))
@@ -60,4 +60,4 @@ def test_a_segment_of_another_shape_is_an_error() -> None:
 )
 def test_other_files_are_refused(shapes: tuple[tuple[int, ...], ...], dtype: str, reason: str) -> None:
     with pytest.raises(UserError, match=reason):
-        fit(model(shapes, dtype))
+        signature_of(model(shapes, dtype))

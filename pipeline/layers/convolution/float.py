@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any
 
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
 
 from pipeline.layers.accounting import Macs, alike, transposed_convolution
 from pipeline.layers.activation import activate
@@ -12,7 +14,29 @@ from pipeline.layers.gated import Gated
 from pipeline.layers.pointwise import Pointwise, with_activation
 
 
-class TimeConv(nn.Conv1d):
+class ActivatedConv(_ConvNd):
+    """Base of the convolutions with a named activation: what is alike over time and over a spectrogram."""
+
+    activation: str
+
+    @abstractmethod
+    def like(self, out_channels: int) -> ActivatedConv:
+        """Another one of this class with other output channels, new weights and no activation."""
+
+    def plain(self) -> nn.Module:
+        """As :func:`plain_convolution`."""
+        return plain_convolution(self)
+
+    def macs(self, inputs: tuple[Any, ...], output: Tensor) -> Macs:
+        """Outputs are counted before a glu halves them."""
+        return alike(output.numel() // output.shape[-1] * self.weight.numel())
+
+    def int8_weights(self) -> tuple[int, int]:
+        """A scale for each output channel."""
+        return len(self.weight), self.weight.numel()
+
+
+class TimeConv(ActivatedConv, nn.Conv1d):
     """Convolution over time [B, ..., T, I] to [B, ..., T', O], with the named activation (glu halves O)."""
 
     def __init__(
@@ -34,24 +58,11 @@ class TimeConv(nn.Conv1d):
         return result
 
     def like(self, out_channels: int) -> TimeConv:
-        """Another one of this class with other output channels, new weights and no activation."""
         settings = self.kernel_size[0], self.stride[0], self.dilation[0], int(self.padding[0])
         return type(self)(self.in_channels, out_channels, *settings)
 
-    def plain(self) -> nn.Module:
-        """As :func:`plain_convolution`."""
-        return plain_convolution(self)
 
-    def macs(self, inputs: tuple[Any, ...], output: Tensor) -> Macs:
-        """Outputs are counted before a glu halves them."""
-        return alike(output.numel() // output.shape[-1] * self.weight.numel())
-
-    def int8_weights(self) -> tuple[int, int]:
-        """A scale for each output channel."""
-        return len(self.weight), self.weight.numel()
-
-
-class SpectrumConv(nn.Conv2d):
+class SpectrumConv(ActivatedConv, nn.Conv2d):
     """Convolution of a spectrogram [B, Fr, T, I] to [B, Fr', T', O], with the named activation (glu halves O)."""
 
     def __init__(
@@ -64,24 +75,11 @@ class SpectrumConv(nn.Conv2d):
         return activate(super().forward(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1), self.activation)
 
     def like(self, out_channels: int) -> SpectrumConv:
-        """Another one of this class with other output channels, new weights and no activation."""
         kernel, padding = (self.kernel_size[0], self.kernel_size[1]), (int(self.padding[0]), int(self.padding[1]))
         return type(self)(self.in_channels, out_channels, kernel, self.stride[0], padding, "linear")
 
-    def plain(self) -> nn.Module:
-        """As :func:`plain_convolution`."""
-        return plain_convolution(self)
 
-    def macs(self, inputs: tuple[Any, ...], output: Tensor) -> Macs:
-        """Outputs are counted before a glu halves them."""
-        return alike(output.numel() // output.shape[-1] * self.weight.numel())
-
-    def int8_weights(self) -> tuple[int, int]:
-        """A scale for each output channel."""
-        return len(self.weight), self.weight.numel()
-
-
-def plain_convolution(layer: TimeConv | SpectrumConv) -> nn.Module:
+def plain_convolution(layer: ActivatedConv) -> nn.Module:
     """A convolution and its activation as layers of their own; a gated one as two of them, a sigmoid and a product."""
     if layer.activation == "glu":
         half = layer.out_channels // 2
@@ -89,7 +87,7 @@ def plain_convolution(layer: TimeConv | SpectrumConv) -> nn.Module:
     return with_activation(linear_part(layer), layer.activation)
 
 
-def linear_part(layer: TimeConv | SpectrumConv, channels: slice = slice(None)) -> nn.Module:
+def linear_part(layer: ActivatedConv, channels: slice = slice(None)) -> nn.Module:
     """A convolution without its activation, with some of its output channels; of one tap, as a 1x1 convolution."""
     assert layer.bias is not None
     weight, bias = layer.weight.detach()[channels], layer.bias.detach()[channels]
