@@ -67,6 +67,8 @@ class JudgeConfig(_Strict):
     tflite: Path | None = None
     onnx: Path | None = None
     float_onnx: Path | None = None
+    stream_tflite: Path | None = Field(default=None, description="the same network as a file that is run step by step")
+    stream_onnx: Path | None = None
     layer_noise: Path | None = Field(default=None, description="the trainer's noise of each layer, JSON (validation/layers.py)")
     parameters: int | None = Field(default=None, gt=0, description="parameters of the float network; by default counted in the file")
     reference: str = "float"
@@ -139,6 +141,8 @@ def _absolute(config: JudgeConfig, base: Path) -> JudgeConfig:
             "tflite": fix(config.tflite),
             "onnx": fix(config.onnx),
             "float_onnx": fix(config.float_onnx),
+            "stream_tflite": fix(config.stream_tflite),
+            "stream_onnx": fix(config.stream_onnx),
             "layer_noise": fix(config.layer_noise),
             "cache": fix(config.cache),
             "gate_files": [base / path for path in config.gate_files],

@@ -17,13 +17,13 @@ from pipeline.stages.deployment import Deployment
 from pipeline.stages.graph import Stage, StageRunner
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-UNTIL: dict[str, Callable[[Deployment], Stage | None]] = {
-    "train": Deployment.trained_teacher,
-    "qat": lambda deployment: deployment.quantized,
-    "export": lambda deployment: deployment.onnx or deployment.float_export,
-    "convert": lambda deployment: deployment.tflite,
-    "package": lambda deployment: deployment.package,
-    "validate": lambda deployment: deployment.report,
+UNTIL: dict[str, Callable[[Deployment], list[Stage | None]]] = {
+    "train": lambda deployment: [deployment.trained_teacher()],
+    "qat": lambda deployment: [deployment.quantized],
+    "export": lambda deployment: [deployment.onnx or deployment.float_export, deployment.stream_onnx],
+    "convert": lambda deployment: [deployment.tflite, deployment.stream_tflite],
+    "package": lambda deployment: [deployment.package],
+    "validate": lambda deployment: [deployment.report],
 }
 
 
@@ -50,12 +50,13 @@ def run(
         if deployment.target_gates is not None:
             runner.run(deployment.target_gates)
     if stage != "deploy":
-        wanted = UNTIL[stage](deployment)
-        if wanted is None:
+        wanted = [found for found in UNTIL[stage](deployment) if found is not None]
+        if not wanted:
             raise UserError(f"target '{choice.target.name}' has no stage '{stage}'")
-        typer.echo(runner.run(wanted))
+        for found in wanted:
+            typer.echo(runner.run(found))
         if stage == "validate":
-            _pass_judgement(runner.run(wanted) / "report")
+            _pass_judgement(runner.run(deployment.report) / "report")
         return
     _deploy(choice, deployment, runner, Path(out) if out else Path("dist") / f"{choice.spec.name}-{choice.target.name}")
 
@@ -63,11 +64,8 @@ def run(
 def _deploy(choice: Choice, deployment: Deployment, runner: StageRunner, out: Path) -> None:
     check_place(out)
     report = runner.run(deployment.report) / "report"
-    artefacts = {
-        name: runner.run(stage) / name
-        for name, stage in {"model.tflite": deployment.tflite, "model.qdq.onnx": deployment.onnx}.items()
-        if stage is not None
-    }
+    made = (deployment.tflite, deployment.onnx, deployment.stream_tflite, deployment.stream_onnx)
+    artefacts = {name: runner.run(stage) / name for stage in made if stage is not None for name in stage.results}
     if deployment.package is not None:
         artefacts |= {name: runner.run(deployment.package) / name for name in runner.digests(deployment.package)}
     parents = {"float weights": runner.digests(deployment.teacher), "evaluation data": _manifests(runner.digests(deployment.evaluation))}

@@ -10,5 +10,6 @@ from pipeline.convert.convert import convert
 
 
 def run(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, Path]) -> None:
-    """``inputs``: onnx. ``settings``: allowed_ops, runtimes. Makes ``model.tflite``."""
-    convert(inputs["onnx"] / "model.qdq.onnx", folder / "model.tflite", settings["allowed_ops"] or None, runtimes=settings["runtimes"])
+    """``inputs``: onnx. ``settings``: source (a file in it), result (the file that this makes), allowed_ops, runtimes."""
+    source, result = inputs["onnx"] / settings["source"], folder / settings["result"]
+    convert(source, result, settings["allowed_ops"] or None, runtimes=settings["runtimes"])

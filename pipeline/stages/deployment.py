@@ -40,12 +40,15 @@ class Deployment:
         self.quantized: Stage | None = None
         self.onnx: Stage | None = None
         self.tflite: Stage | None = None
+        self.stream_onnx: Stage | None = None
+        self.stream_tflite: Stage | None = None
         if choice.target.converter in ("own", "none"):
             self.quantized = self._quantized("fqss", choice.plan)
             self.onnx = self._qdq("fqss", choice.plan)
+            self.stream_onnx = self._streaming(self.onnx)
             if choice.target.converter == "own":
-                allowed = {"allowed_ops": list(choice.target.allowed_ops), "runtimes": list(choice.target.runtimes)}
-                self.tflite = self._stage("tflite", "conversion", ("model.tflite",), allowed, onnx=self.onnx)
+                self.tflite = self._conversion("tflite", self.onnx)
+                self.stream_tflite = None if self.stream_onnx is None else self._conversion("stream-tflite", self.stream_onnx)
         else:
             self.tflite = self._onnx2tf(choice.target.converter == "onnx2tf-int8", "onnx2tf_conversion", "model.tflite")
         self.report = self._report()
@@ -57,8 +60,10 @@ class Deployment:
     def _dry_conversion(self) -> Stage:
         """To be run before all others: it refuses a network that the target cannot take."""
         target = self.choice.target
+        streaming = self.choice.spec.streaming
         settings = {
             "spec": self._without_training(self.choice.spec),
+            "hop_frames": None if streaming is None else streaming.hop_frames,
             "recipe": self._recipe("fqss"),
             "target": target.name,
             "converter": target.converter,
@@ -126,6 +131,20 @@ class Deployment:
         name = f"onnx-{variant}-{self.choice.target.norm_recipe}-{profile}"
         return self._stage(name, "qdq_export", ("model.qdq.onnx",), settings, quantized=self._quantized(variant, profile))
 
+    def _streaming(self, whole: Stage) -> Stage | None:
+        """The graph of one step, of a network that is to stream."""
+        streaming = self.choice.spec.streaming
+        if streaming is None:
+            return None
+        return self._stage("stream-onnx", "stream_export", ("model.stream.qdq.onnx",), {"hop_frames": streaming.hop_frames}, onnx=whole)
+
+    def _conversion(self, name: str, onnx: Stage) -> Stage:
+        """A file of QDQ ONNX as TFLite, under the same name."""
+        target, (source,) = self.choice.target, onnx.results
+        result = source.replace(".qdq.onnx", ".tflite")
+        settings = {"source": source, "result": result, "allowed_ops": list(target.allowed_ops), "runtimes": list(target.runtimes)}
+        return self._stage(name, "conversion", (result,), settings, onnx=onnx)
+
     def _onnx2tf(self, int8: bool, module: str, result: str) -> Stage:
         settings = {"int8": int8, "segment_samples": self.choice.spec.segment_samples}
         parents = {"float": self.float_export, **({"evaluation": self.evaluation} if int8 else {})}
@@ -145,8 +164,8 @@ class Deployment:
                 parents[f"beside-{baseline}"] = self._qdq(variant, profile)
             if choice.profile == "full":
                 parents["beside-onnx2tf"] = self._onnx2tf(True, "onnx2tf_beside", "beside")
-        if self.tflite is not None:
-            parents["tflite"] = self.tflite
+        others = {"tflite": self.tflite, "stream-onnx": self.stream_onnx, "stream-tflite": self.stream_tflite}
+        parents |= {name: stage for name, stage in others.items() if stage is not None}
         target = choice.target.model_dump(mode="json")
         settings = {"target": target, "profile": choice.plan, "spec": self._spec, "command": choice.command}
         stage = self._stage(f"report-{choice.target.name}-{choice.profile}", "report", ("report",), settings, **parents)
@@ -162,9 +181,11 @@ class Deployment:
 
     @staticmethod
     def _without_training(spec: ModelSpec) -> dict[str, Any]:
-        """The spec with the settings of training put back to one value: what does not train does not depend on them."""
+        """The spec with the settings of training put back to one value: what does not train does not depend on them. Nor do weights
+        depend on how they are streamed."""
         neutral = TrainingSpec(steps=1, batch_size=1, learning_rate=1.0, segment_seconds=1.0)
-        return spec.model_copy(update={"training": neutral, "profiles": {}, "description": ""}).model_dump(mode="json")
+        changes = {"training": neutral, "profiles": {}, "description": "", "streaming": None}
+        return spec.model_copy(update=changes).model_dump(mode="json")
 
     def _for_training(self, profile: str) -> dict[str, Any]:
         """The spec with one profile, and of the float training only the seed and whether networks are compiled."""

@@ -26,6 +26,7 @@ from pipeline.convert.errors import ConversionError
 from pipeline.convert.onnx2tf_baseline import ConversionRefusedError, convert_with_onnx2tf
 from pipeline.export.float_onnx import export_float
 from pipeline.export.qdq import build_model
+from pipeline.export.streaming.rewrite import to_streaming
 from pipeline.networks.build import build_network
 from pipeline.quantization.quantize import observe, quantize
 from pipeline.quantization.recipe import Recipe
@@ -34,7 +35,9 @@ LEVEL = 0.1  # of the noise that ranges are observed on, of full scale
 
 
 def run(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, Path]) -> None:
-    """``settings``: spec, recipe, target (its name), converter, allowed_ops. Makes ``operators.json``, the number of each in the file.
+    """``settings``: spec, recipe, target (its name), converter, allowed_ops, hop_frames (None: it does not stream).
+
+    Makes ``operators.json``, the number of each in the file.
 
     Raises:
         UserError: the target cannot take the network, with the converter's reason; onnx2tf is needed and not installed.
@@ -55,6 +58,12 @@ def _by_us(spec: ModelSpec, settings: Mapping[str, Any], scratch: Path) -> dict[
     channels = [] if spec.audio_channels == 1 else [spec.audio_channels]
     observe(twin, [LEVEL * torch.randn(1, *channels, spec.segment_samples)])
     model = build_model(twin, FileMetadata.of(spec))
+    if settings["hop_frames"] is not None:
+        _lowered(to_streaming(model, settings["hop_frames"]), settings, scratch)
+    return _lowered(model, settings, scratch)
+
+
+def _lowered(model: onnx.ModelProto, settings: Mapping[str, Any], scratch: Path) -> dict[str, int]:
     if settings["converter"] == "none":
         return dict(Counter(node.op_type for node in model.graph.node))
     onnx.save(model, scratch / "model.onnx")

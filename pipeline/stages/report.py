@@ -27,7 +27,8 @@ BESIDE = {"vanilla": "vanilla QAT", "ptq": "ptq", "onnx2tf": "onnx2tf int8"}
 
 
 def run(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, Path]) -> None:
-    """``inputs``: evaluation, float, and those of fake, onnx, tflite and beside-* that there are. Makes the folder ``report``.
+    """``inputs``: evaluation, float, and those of fake, onnx, tflite, stream-onnx, stream-tflite and beside-* that there are.
+    Makes the folder ``report``.
 
     ``settings``: spec, target, profile, command (which makes it again). A failed gate is no failure of this stage: the verdict stands in
     ``report/parity.json``.
@@ -79,6 +80,8 @@ def judge_config(settings: Mapping[str, Any], inputs: Mapping[str, Path]) -> dic
         "tflite": tflite,
         "onnx": onnx,
         "float_onnx": float_onnx,
+        "stream_tflite": f"{files['stream-tflite']}/model.stream.tflite" if "stream-tflite" in files else None,
+        "stream_onnx": f"{files['stream-onnx']}/model.stream.qdq.onnx" if "stream-onnx" in files else None,
         "parameters": parameters,
         "layer_noise": f"{files['fake']}/layers.json" if "fake" in files else None,
         "subject": target.subject,

@@ -18,6 +18,7 @@ from pipeline.stages.deployment import Deployment
 from pipeline.stages.graph import Stage
 
 MODEL = Path(__file__).parents[2] / "export_specs" / "models" / "convtasnet.yaml"
+CAUSAL = MODEL.with_name("convtasnet-causal.yaml")
 
 
 def deployment(target: str = "tflite-int8", profile: str = "quick", spec: str = "", checkpoint: str = "") -> Deployment:
@@ -120,25 +121,26 @@ def test_full_report_shows_the_baselines_beside() -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "redoes_qat"),
+    ("keys", "value", "redoes_qat"),
     [
         (("training", "steps"), 7, False),
         (("description",), "another", False),
+        (("streaming", "hop_frames"), 8, False),
         (("profiles", "full", "steps"), 7, False),
         (("profiles", "quick", "steps"), 7, True),
         (("training", "seed"), 7, True),
         (("network", "hid_chan"), 96, True),
     ],
 )
-def test_quantized_training_depends_on_what_it_reads_alone(tmp_path: Path, path: tuple[str, ...], value: object, redoes_qat: bool) -> None:
-    content = yaml.safe_load(MODEL.read_text())
+def test_quantized_training_depends_on_what_it_reads_alone(tmp_path: Path, keys: tuple[str, ...], value: object, redoes_qat: bool) -> None:
+    content = yaml.safe_load(CAUSAL.read_text())
     place = content
-    for key in path[:-1]:
+    for key in keys[:-1]:
         place = place[key]
-    place[path[-1]] = value
+    place[keys[-1]] = value
     changed = tmp_path / "changed.yaml"
     changed.write_text(yaml.safe_dump(content))
-    before, after = deployment().quantized, deployment(spec=str(changed)).quantized
+    before, after = (deployment(spec=str(path)).quantized for path in (CAUSAL, changed))
     assert before is not None and after is not None
     assert (before.settings != after.settings) is redoes_qat
 

@@ -49,6 +49,20 @@ def test_what_the_target_takes_passes_with_its_operators(network: str, tmp_path:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["operators.json", "tiny.yaml"]
 
 
+def test_the_streaming_graph_is_tried_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = ModelSpec.model_validate({**tiny_spec(causal=True).model_dump(), "streaming": {"hop_frames": 3}})
+    hops: list[int] = []
+
+    def refuses(_: object, hop: int) -> None:
+        hops.append(hop)
+        raise UserError("it looks ahead")
+
+    monkeypatch.setattr(dry_conversion, "to_streaming", refuses)
+    with pytest.raises(UserError, match="it looks ahead"):
+        operators(spec, "onnx-qdq", tmp_path)
+    assert hops == [3]
+
+
 def test_onnx_is_not_lowered(tmp_path: Path) -> None:
     assert operators(tiny_dptnet(), "onnx-qdq", tmp_path)["Scan"] > 0
 

@@ -44,6 +44,20 @@ def test_the_reference_kernels_are_judged_and_the_ladder_has_every_runtime(tmp_p
     assert (config["tflite"], config["onnx"], config["float_onnx"]) == (tflite, onnx, f"{tmp_path}/float/float.onnx")
 
 
+@pytest.mark.parametrize(("model", "target", "files"), [
+    ("convtasnet", "tflite-int8", []),
+    ("convtasnet-causal", "onnx-qdq", ["stream-onnx/model.stream.qdq.onnx"]),
+    ("convtasnet-causal", "c-int8", ["stream-tflite/model.stream.tflite", "stream-onnx/model.stream.qdq.onnx"]),
+    ("convtasnet-causal", "tflite-float32", []),
+])  # fmt: skip
+def test_what_streams_is_judged_too(model: str, target: str, files: list[str], tmp_path: Path) -> None:
+    config = asked(tmp_path, model, target)
+    assert [path for path in (config["stream_tflite"], config["stream_onnx"]) if path] == [f"{tmp_path}/{file}" for file in files]
+    made = deployment(model, target)
+    stages = {file: stage.results for file, stage in (("tflite", made.stream_tflite), ("onnx", made.stream_onnx)) if stage is not None}
+    assert [f"stream-{kind}/{result}" for kind, (result,) in stages.items()] == files
+
+
 def test_the_ladder_goes_from_float_over_fake_quantized_to_the_runtimes(tmp_path: Path) -> None:
     assert [stage["name"] for stage in asked(tmp_path)["stages"]] == ["float", "ptq", "fake-quantized", *RUNTIMES]
 
