@@ -96,11 +96,12 @@ export: $(MAIN) ## the QDQ ONNX file
 convert: $(NEEDED) ## the TFLite file
 	@$(STAGES) convert $(SETTINGS)
 
-package: $(NEEDED) ## the TFLite file as a C99 package (TARGET=c-int8)
+package: $(NEEDED) ## the TFLite file as code for a device: a C99 package (TARGET=c-int8), or what firmware with TFLite Micro compiles
 	@$(STAGES) package $(SETTINGS)
 
 emulate: $(NEEDED) ## build that package and run its golden clips on an emulated microcontroller
 	@folder=$$($(STAGES) package $(SETTINGS) | tee /dev/stderr | tail -n 1); \
+	  test -f "$$folder/device/Makefile" || { echo "error: the package of TARGET=$(TARGET) is not built here; TARGET=c-int8 is" >&2; exit 1; }; \
 	  $(MAKE) --no-print-directory -s -C "$$folder/device" $(if $(filter all,$(CPU)),everywhere,emulate CPU='$(CPU)') \
 	  BUILD='$(CURDIR)/build/emulated/'"$$(basename "$$folder")"
 

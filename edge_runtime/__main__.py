@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +16,8 @@ from edge_runtime.recording import open_recording
 from edge_runtime.runtime import open_runtime
 from edge_runtime.segments import separate_blocks
 from edge_runtime.source_files import FormatName, source_files
-from export_specs.foundation.errors import run_command_line
+from edge_runtime.tflm import TflmEngine
+from export_specs.foundation.errors import UserError, run_command_line
 from export_specs.schema import RuntimeName
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
@@ -68,6 +70,16 @@ def info(model: Annotated[Path, typer.Argument(help="A .tflite or .onnx file.")]
     signature = signature_of(file)
     channels = f" of {signature.waveform[0]} channels" if len(signature.waveform) > 1 else ""
     typer.echo(f"separates {signature.samples} samples{channels} into {signature.sources} source(s)")
+
+
+@app.command()
+def arena(model: Annotated[Path, typer.Argument(help="A .tflite file.")]) -> None:
+    """Print the bytes of TFLite Micro's arena as JSON: on this computer ("host"), and at most on a device of 32 bits ("device")."""
+    file = read_model(model)
+    if file.format != "tflite":
+        raise UserError(f"{model} is {file.format}: TFLite Micro runs .tflite files alone")
+    engine = TflmEngine(file)
+    typer.echo(json.dumps({"host": engine.arena_bytes, "device": engine.device_arena_bytes}))
 
 
 def _progress_bar(console: Console) -> Progress:

@@ -16,6 +16,8 @@ from export_specs.foundation.errors import UserError
 _SPARE_BYTES = 1 << 20
 _BYTES_PER_TENSOR = 2048
 _LARGEST_ARENA = (1 << 31) - 1  # beyond it the runtime crashes
+_NARROWER_TENSOR = 12  # bytes of a TfLiteEvalTensor: two pointers and their padding
+_NARROWER_OPERATOR = 32  # bytes of a NodeAndRegistration: seven pointers and their padding
 _TAPPED_BYTES = 1 << 28  # of tensors that one run keeps
 
 
@@ -36,6 +38,13 @@ class TflmEngine:
     def arena_bytes(self) -> int | None:
         """Bytes of the arena in use: an upper bound of the device's, because pointers of the host are wider."""
         return self._arena_bytes
+
+    @property
+    def device_arena_bytes(self) -> int | None:
+        """Bytes of the arena on a 32-bit device, at most: pointers in what describes tensors and operators are narrower there."""
+        if self._arena_bytes is None:
+            return None
+        return self._arena_bytes - _NARROWER_TENSOR * self._file.dtypes.total() - _NARROWER_OPERATOR * self._file.ops.total()
 
     def invoke(self, tensors: Sequence[Array]) -> list[Array]:
         """The model's outputs for these inputs."""

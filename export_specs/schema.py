@@ -148,7 +148,11 @@ class TargetSpec(Strict):
     norm_recipe: str = Field(
         default="scalar-gain", pattern=r"^[a-z0-9][a-z0-9-]*$", description="a module of pipeline/layers/global_norm/recipes"
     )
-    package: Literal["none", "c"] = Field(default="none", description="c: the file as a C99 package in device/, beside it")
+    package: Literal["none", "c", "tflm"] = Field(
+        default="none",
+        description="what stands in device/ beside the file. c: a C99 package; tflm: what firmware with TFLite Micro compiles (of a target "
+        "that has the runtime tflm)",
+    )
     runtimes: list[str] = Field(description="those that the file is run in; the first of SUBJECTS among them is judged")
     allowed_ops: list[str] = []
     transposes: dict[str, str] = Field(
@@ -168,8 +172,8 @@ class TargetSpec(Strict):
     def _check(self) -> TargetSpec:
         if (self.format == "onnx") != (self.converter == "none"):
             raise ValueError(f"format {self.format} with converter {self.converter}: none makes onnx, the others make tflite")
-        if self.package == "c" and self.converter != "own":
-            raise ValueError(f"package c with converter {self.converter}: a C package is made of a file that converter own makes")
+        if self.package != "none" and self.converter != "own":
+            raise ValueError(f"package {self.package} with converter {self.converter}: it is made of a file that converter own makes")
         unknown = [name for name in self.runtimes if name not in RUNTIMES]
         if unknown:
             raise ValueError(f"unknown runtimes {', '.join(unknown)}; there are {', '.join(RUNTIMES)}")

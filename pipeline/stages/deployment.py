@@ -19,7 +19,9 @@ EVALUATION_SETS = ("test", "sweep", "dev", "calibration")
 MUSIC_SETS = (*EVALUATION_SETS, "tracks")
 ONNX2TF = ROOT / ".venv-onnx2tf"
 ONNX2TF_PROGRAM = {"program": ROOT / "pipeline" / "convert" / "onnx2tf_program.py"}
-C_PACKAGE_FILES = {name: ROOT / "pipeline" / "package" / name for name in ("c_int8/kernels", "c_int8/templates", "separator")}
+PACKAGE = ROOT / "pipeline" / "package"
+C_PACKAGE_FILES = {name: PACKAGE / name for name in ("c_int8/kernels", "c_int8/templates", "separator")}
+TFLM_KIT_FILES = {name: PACKAGE / name for name in ("tflm/templates", "separator")}
 VALIDATION_FILES = {
     f"validation/{path.name}": path for pattern in ("*.json", "templates/*") for path in (ROOT / "validation").glob(pattern)
 }
@@ -173,11 +175,15 @@ class Deployment:
 
     def _package(self) -> Stage | None:
         """The file as code for a device, where the target has that."""
-        if self.choice.target.package == "none" or self.tflite is None:
+        target = self.choice.target
+        if self.tflite is None or target.package == "none" or (target.package == "tflm" and "tflm" not in target.runtimes):
             return None
+        parents = {"tflite": self.tflite, "evaluation": self.evaluation}
         settings = {"segment_samples": self.choice.spec.segment_samples}
-        stage = self._stage("c-package", "c_package", ("device",), settings, tflite=self.tflite, evaluation=self.evaluation)
-        return replace(stage, files=C_PACKAGE_FILES)
+        if target.package == "c":
+            return replace(self._stage("c-package", "c_package", ("device",), settings, **parents), files=C_PACKAGE_FILES)
+        kit = self._stage("tflm-kit", "tflm_kit", ("device",), settings, **parents)
+        return replace(kit, files=TFLM_KIT_FILES, code=("edge_runtime.__main__",))
 
     @staticmethod
     def _without_training(spec: ModelSpec) -> dict[str, Any]:

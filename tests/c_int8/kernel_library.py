@@ -115,6 +115,6 @@ def assert_equal_to_reference(library: KernelLibrary, file: Path, inputs: Sequen
     reference.run(inputs)
     assert layout.checkpoints
     for checkpoint, codes in zip(layout.checkpoints, library.run(layout, inputs), strict=True):
-        expected = reference.tensor(checkpoint)
+        expected = reference.tensor(checkpoint.tensor)
         np.testing.assert_array_equal(codes.reshape(expected.shape), expected, err_msg=str(checkpoint.tensor))
     return layout

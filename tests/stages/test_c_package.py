@@ -55,13 +55,15 @@ def test_golden_clips_are_the_first_mixtures(inputs: dict[str, Path], tmp_path: 
     assert "two_inputs_run" in (tmp_path / "device" / "model.h").read_text()
 
 
-def test_only_the_target_that_asks_for_it_has_the_stage() -> None:
-    stage = {
-        target: Deployment(Choice.of("convtasnet", target, "full", "embedded", "", "")).package for target in ("c-int8", "tflite-int8")
-    }
-    assert stage["tflite-int8"] is None
-    assert stage["c-int8"] is not None and set(stage["c-int8"].parents) == {"tflite", "evaluation"}
-    assert all(path.is_dir() for path in stage["c-int8"].files.values())
+def test_each_target_has_the_package_that_it_asks_for() -> None:
+    names = ("c-int8", "tflite-int8", "onnx-qdq", "tflite-int8-ptq")
+    packages = {target: Deployment(Choice.of("convtasnet", target, "full", "embedded", "", "")).package for target in names}
+    assert packages["onnx-qdq"] is None and packages["tflite-int8-ptq"] is None
+    for target, module in (("c-int8", "c_package"), ("tflite-int8", "tflm_kit")):
+        stage = packages[target]
+        assert stage is not None and stage.module == f"pipeline.stages.{module}"
+        assert set(stage.parents) == {"tflite", "evaluation"}
+        assert all(path.is_dir() for path in stage.files.values())
 
 
 def test_a_package_of_a_foreign_file_is_refused() -> None:

@@ -11,8 +11,8 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from pipeline.package.c_int8.c_source import c_array
-from pipeline.package.c_int8.flatbuffer_reader import Array
-from pipeline.package.c_int8.layout import Checkpoint, Layout
+from pipeline.package.c_int8.flatbuffer_reader import Array, Tensor
+from pipeline.package.c_int8.layout import Layout
 
 Clip = Sequence[Array]
 """The input tensors of one run."""
@@ -41,9 +41,9 @@ class ReferenceKernels:
             self._interpreter.set_tensor(detail["index"], values.reshape(detail["shape"]))
         self._interpreter.invoke()
 
-    def tensor(self, checkpoint: Checkpoint) -> Array:
-        """The codes of a tensor in the last run."""
-        return np.asarray(self._interpreter.get_tensor(checkpoint.tensor.index))
+    def tensor(self, tensor: Tensor) -> Array:
+        """The codes of a tensor of the main graph in the last run."""
+        return np.asarray(self._interpreter.get_tensor(tensor.index))
 
 
 def golden_of(file: Path, layout: Layout, clips: Sequence[Clip]) -> Golden:
@@ -51,7 +51,7 @@ def golden_of(file: Path, layout: Layout, clips: Sequence[Clip]) -> Golden:
     reference, columns = ReferenceKernels(file), []
     for clip in clips:
         reference.run(clip)
-        columns.append([crc32(reference.tensor(checkpoint)) for checkpoint in layout.checkpoints])
+        columns.append([crc32(reference.tensor(checkpoint.tensor)) for checkpoint in layout.checkpoints])
     return Golden(tuple(clips), tuple(zip(*columns, strict=True)))
 
 

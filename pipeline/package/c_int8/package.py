@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from export_specs.file_metadata import FileMetadata
@@ -14,6 +14,8 @@ from pipeline.package.c_int8.golden import Clip, golden_h, golden_of
 from pipeline.package.c_int8.layout import Layout, lay_out
 from pipeline.package.c_int8.lowering import lower_model
 from pipeline.package.c_int8.ops import OPS
+from pipeline.package.recordings import recordings
+from pipeline.package.template import filled
 
 ROOM = Path(__file__).parent
 KERNELS = ROOM / "kernels"
@@ -60,42 +62,16 @@ def write_c_package(file: Path, clips: Sequence[Clip], out: Path) -> Layout:
         "RATE": str(facts.sample_rate),
         "SAMPLES": str(facts.segment_samples),
         "CLIPS": str(len(clips)),
-        "RECORDINGS": _recordings(facts, layout),
+        "RECORDINGS": recordings(facts, layout.inputs[0][0].size),
         "ARENA": f"{layout.arena_bytes:,}",
         "BOUND": f"{layout.bound:,}",
         "WEIGHTS": f"{source.constant_bytes:,}",
     }
-    for template in sorted(path for path in TEMPLATES.rglob("*") if path.is_file()):
-        files[str(template.relative_to(TEMPLATES))] = _filled(template.read_text(), values)
+    files |= filled(TEMPLATES, values)
     for path, text in files.items():
         (out / path).parent.mkdir(exist_ok=True)
         (out / path).write_text(text)
     return layout
-
-
-def _filled(text: str, values: Mapping[str, str]) -> str:
-    for name, value in values.items():
-        text = text.replace(f"@{name}@", value)
-    return text
-
-
-def _recordings(facts: FileMetadata, layout: Layout) -> str:
-    """The part of README.md about recordings of any length."""
-    if facts.front_end is not None:
-        return (
-            "The inputs and outputs are what the float transforms of `edge_runtime/spectrogram.py` make and take. "
-            "They are no part of this\npackage, which computes no float: `separator.c` is of no use without transforms of your own."
-        )
-    channels = layout.inputs[0][0].size // facts.segment_samples
-    overlap = (facts.segment_samples + 2) // 4
-    values = channels * (2 * facts.segment_samples - overlap) + 2 * facts.sources * channels * facts.segment_samples
-    return (
-        "`separator.h` takes samples as they come: it removes a constant, brings each segment to level (the network alone fails on "
-        "quiet\ninput), keeps the order of the sources and cross-fades, the same samples as `python -m edge_runtime separate`. "
-        "Its settings here:\n"
-        f"sample_rate {facts.sample_rate}, length {facts.segment_samples}, overlap {overlap}, sources {facts.sources}, "
-        f"channels {channels}, named {int(bool(facts.source_names))};\nit needs {2 * values:,} bytes beside the network's."
-    )
 
 
 def _description(facts: FileMetadata, layout: Layout) -> str:
