@@ -54,10 +54,11 @@ def apply_shift(pcm: Pcm, shift: int) -> Pcm:
     return np.clip(np.left_shift(pcm.astype(np.int32), shift), -32768, 32767).astype(np.int16)
 
 
-def undo_shift(pcm: Pcm, shift: int) -> Pcm:
-    """``pcm`` / 2^shift, rounded half away from zero; gives back what :func:`apply_shift` was given, where that is exact."""
-    if shift == 0:
-        return pcm
+def undo_shift(pcm: Pcm, shift: int | npt.NDArray[np.int32]) -> Pcm:
+    """``pcm`` / 2^shift, rounded half away from zero; gives back what :func:`apply_shift` was given, where that is exact.
+
+    ``shift`` is one for all samples, or one for each [n].
+    """
     wide = pcm.astype(np.int32)
-    magnitude = (np.abs(wide) + (1 << (shift - 1))) >> shift
+    magnitude = (np.abs(wide) + (1 << shift >> 1)) >> shift
     return np.asarray(np.sign(wide) * magnitude, dtype=np.int16)

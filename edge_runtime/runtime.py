@@ -70,8 +70,10 @@ class FileRuntime:
     def __init__(self, name: str, file: ModelFile, open_engine: Callable[[ModelFile], Engine], sample_rate: int | None = None) -> None:
         self.name = name
         self.file = file
+        if file.metadata is not None and file.metadata.streaming is not None:
+            raise UserError(f"{file.path} is run step by step: give --stream, or the whole file beside it (model.tflite, model.qdq.onnx)")
         self._signature = signature_of(file)
-        self.sample_rate = _sample_rate(file, sample_rate)
+        self.sample_rate = sample_rate_of(file, sample_rate)
         self.shortest_samples = self.sample_rate // 500
         self.source_names: tuple[str, ...] = ()
         if (stated := file.metadata) is not None:
@@ -136,31 +138,51 @@ def open_runtime(path: Path, name: str | None = None, *, threads: int = 1, sampl
     Raises:
         UserError: unknown runtime; a missing or damaged file; another signature; an op that the runtime lacks.
     """
+    file = read_model(Path(path))
+    name = choose_runtime(file, name)
+    return FileRuntime(name, file, lambda file: open_engine(file, name, threads), sample_rate)
+
+
+def choose_runtime(file: ModelFile, name: str | None) -> str:
+    """The runtime of that name, or the fast one of the file's format.
+
+    Raises:
+        UserError: there is no such runtime, or it runs the other format.
+    """
     if name is not None and name not in RUNTIMES:
         raise choice_error("runtime", name, list(RUNTIMES))
-    file = read_model(Path(path))
     name = name or ("onnxruntime" if file.format == "onnx" else "litert-xnnpack")
     if (file.format == "onnx") != (name == "onnxruntime"):
         fitting = "onnxruntime" if file.format == "onnx" else ", ".join(RUNTIMES[1:])
         raise UserError(f"{file.path} is {file.format.upper()}, which {name} does not run. Choose one of: {fitting}.")
-    return FileRuntime(name, file, _opener(name, threads), sample_rate)
+    return name
 
 
-def _opener(name: str, threads: int) -> Callable[[ModelFile], Engine]:
+def open_engine(file: ModelFile, name: str, threads: int = 1) -> Engine:
+    """A file in the runtime of that name.
+
+    Raises:
+        UserError: the runtime cannot load it.
+    """
     if name == "onnxruntime":
         from edge_runtime.onnxruntime_adapter import OnnxRuntimeEngine
 
-        return lambda file: OnnxRuntimeEngine(file, threads)
+        return OnnxRuntimeEngine(file, threads)
     if name == "tflm":
         from edge_runtime.tflm import TflmEngine
 
-        return TflmEngine
+        return TflmEngine(file)
     from edge_runtime.litert import LiteRtEngine
 
-    return lambda file: LiteRtEngine(file, name, threads)
+    return LiteRtEngine(file, name, threads)
 
 
-def _sample_rate(file: ModelFile, given: int | None) -> int:
+def sample_rate_of(file: ModelFile, given: int | None) -> int:
+    """Samples per second, as the file tells or as given.
+
+    Raises:
+        UserError: they differ, or neither tells.
+    """
     stated = None if file.metadata is None else file.metadata.sample_rate
     if stated is not None and given not in (None, stated):
         raise UserError(f"{file.path} is made for {stated} samples per second, not {given}")

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from edge_runtime.level import apply_shift, choose_shift, remove_constant, undo_shift
 from edge_runtime.runtime import Runtime
+from edge_runtime.separator import pushed
 from edge_runtime.signature import Pcm
 from export_specs.foundation.errors import UserError
 
@@ -41,6 +42,15 @@ class SegmentSeparator:
         self._overlap = int(self._length * overlap + 0.5) if 0 < overlap <= 0.5 else 0
         if not 0 < self._overlap <= self._length // 2:
             raise UserError(f"the overlap must be above 0 and at most 0.5 of a segment ({self._length} samples), not {overlap:g}")
+        self.reset()
+
+    @property
+    def latency_samples(self) -> int:
+        """From the moment a sample begins until what is separated of it has come out, at most: a segment. Computing takes no time."""
+        return self._length
+
+    def reset(self) -> None:
+        """Forget the stream: the next sample is the first of another."""
         self._waiting = np.zeros(0, np.int16)
         self._before = np.zeros(0, np.int16)  # of the last segment, what lies before the samples that wait
         self._previous: Pcm | None = None  # its result; the last overlap samples of it are not given yet
@@ -70,9 +80,7 @@ class SegmentSeparator:
         else:
             segment = np.concatenate([self._before, self._waiting], axis=-1)[..., -self._length :]
             result = self._joined(self._without_constant(segment), self._length + self._overlap - due)[..., -due:]
-        self._waiting = self._before = np.zeros(0, np.int16)
-        self._previous = None
-        self._activity = 0
+        self.reset()
         return result
 
     def _nothing(self) -> Pcm:
@@ -116,14 +124,7 @@ def separate_blocks(runtime: Runtime, blocks: Iterable[Pcm], overlap: float = 0.
     Raises:
         UserError: as :class:`SegmentSeparator`, at once.
     """
-    return _pushed(SegmentSeparator(runtime, overlap), blocks, runtime.segment_samples // 2)
-
-
-def _pushed(separator: SegmentSeparator, blocks: Iterable[Pcm], step: int) -> Iterator[Pcm]:
-    for block in blocks:
-        for start in range(0, block.shape[-1], step):
-            yield separator.push(block[..., start : start + step])
-    yield separator.finish()
+    return pushed(SegmentSeparator(runtime, overlap), blocks, runtime.segment_samples // 2)
 
 
 def separate(runtime: Runtime, pcm: Pcm, overlap: float = 0.25) -> Pcm:
