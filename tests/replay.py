@@ -4,6 +4,9 @@ A refactoring shows with it that ``model.qdq.onnx``, ``model.tflite`` and ``floa
 ones; where a target's norm has none, the float weights with ranges observed on seeded noise. Small networks cover the settings and
 recipes that no edge network has. Nothing is downloaded, rendered or trained. The files' metadata hold no digests here: those of specs and
 weight files change with every new setting.
+
+With ``--outputs`` files that differ are run, on zeros, a clip and noise: in LiteRT's reference kernels, and ONNX files in ONNX Runtime. It
+is for changes of what files say beside their arithmetic, such as names.
 """
 
 from __future__ import annotations
@@ -18,12 +21,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import torch
 import typer
 from rich.console import Console
 from rich.table import Table
 from torch import nn
 
+from edge_runtime.runtime import open_runtime
 from export_specs.file_metadata import FileMetadata
 from export_specs.foundation.atomic import write_text
 from export_specs.foundation.errors import UserError, run_command_line
@@ -111,6 +116,7 @@ def _write(network: nn.Module, spec: ModelSpec, target: TargetSpec, folder: Path
 def compare(
     base: Annotated[str, typer.Argument(help="Commit with the files as they shall be.")],
     commit: Annotated[str, typer.Argument(help="Commit to compare with it; this checkout with its changes if not given.")] = "",
+    outputs: Annotated[bool, typer.Option("--outputs", help="Files with other bytes are equal that give the same outputs.")] = False,
 ) -> None:
     """Build the files of two commits and compare them; exit code 1 where they differ."""
     table, unequal = Table(title=f"{base} and {commit or 'this checkout'}"), 0
@@ -123,20 +129,33 @@ def compare(
         names = sorted({str(path.relative_to(side)) for side in sides for path in side.rglob("*.*")})
         for name in names:
             there = [path for side in sides if (path := side / name).is_file()]
-            equal = len(there) == len(sides) and filecmp.cmp(*there, shallow=False)
-            unequal += not equal
             result = (
-                "equal"
-                if equal
-                else "DIFFERENT"
-                if len(there) == len(sides)
-                else f"only {'there' if there[0] == sides[0] / name else 'here'}"
+                _compared(*there, outputs) if len(there) == len(sides) else f"only {'there' if there[0] == sides[0] / name else 'here'}"
             )
-            table.add_row(name, " / ".join(f"{path.stat().st_size:,}" for path in there[: 1 if equal else 2]), result)
+            unequal += not result.startswith("equal")
+            table.add_row(name, " / ".join(f"{path.stat().st_size:,}" for path in there[: 1 if result == "equal" else 2]), result)
     Console().print(table)
     typer.echo(f"replay: {len(names) - unequal} of {len(names)} files equal")
     if unequal:
         raise UserError(f"{unequal} files differ between {base} and {commit or 'this checkout'}")
+
+
+def _compared(first: Path, second: Path, outputs: bool) -> str:
+    """What is the same of two files."""
+    if filecmp.cmp(first, second, shallow=False):
+        return "equal"
+    return "equal outputs" if outputs and first.suffix in (".onnx", ".tflite") and same_outputs(first, second) else "DIFFERENT"
+
+
+def same_outputs(first: Path, second: Path) -> bool:
+    """Whether two model files of one network give the same PCM for a segment of zeros, of a clip of bursts and of noise."""
+    opened = [open_runtime(path, "litert-ref" if path.suffix == ".tflite" else "onnxruntime") for path in (first, second)]
+    shape = opened[0].waveform
+    if opened[1].waveform != shape:
+        return False
+    clip = np.resize(tiny.waveforms(1, tiny.SAMPLE_RATE)[0].numpy() * 32768, shape)
+    signals = (np.zeros(shape), np.clip(np.rint(clip), -32768, 32767), np.random.default_rng(0).integers(-32768, 32768, shape))
+    return all(np.array_equal(*(runtime.run(signal.astype(np.int16)) for runtime in opened)) for signal in signals)
 
 
 def _build_at(commit: str, folder: Path) -> None:

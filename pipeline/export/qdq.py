@@ -16,6 +16,7 @@ from export_specs.file_metadata import FileMetadata
 from export_specs.foundation.atomic import atomic_path
 from export_specs.foundation.errors import UserError
 from pipeline.export.qdq_graph import GraphBuilder, Value
+from pipeline.export.tensor_names import tensor_names
 from pipeline.layers.registry import LAYERS
 from pipeline.layers.sources import QuantizedStackSources
 from pipeline.networks.network import Network
@@ -27,8 +28,8 @@ def build_model(network: Network, metadata: FileMetadata) -> onnx.ModelProto:
 
     Input ``pcm`` int16 [1, T], output ``separated`` int16 [1, S, T]; of A > 1 audio channels [1, A, T] and [1, S, A, T]. A network of two
     branches has the inputs ``spectrogram`` int16 [1, 2 A, Fr, F] and ``waveform`` [1, A, T], the outputs ``separated_spectrogram``
-    [1, S * 2 A, Fr, F] and ``separated_waveform`` [1, S * A, T]. A tensor is named after the layer that makes it; further calls of a
-    shared layer carry ``#1``, ``#2``.
+    [1, S * 2 A, Fr, F] and ``separated_waveform`` [1, S * A, T]. A tensor is named after the layer that makes it
+    (:mod:`pipeline.export.tensor_names`); further calls of a shared layer carry ``#1``, ``#2``.
 
     Raises:
         UserError: a layer has no emitter.
@@ -40,7 +41,9 @@ def build_model(network: Network, metadata: FileMetadata) -> onnx.ModelProto:
     edges = network.qdq_edges(metadata.segment_samples)
     waiting = iter(edges.inputs())
     results: list[Value] = []
-    for node in trace(network).nodes:
+    calls_of_layers = trace(network)
+    names = tensor_names(str(node.target) for node in calls_of_layers.nodes if node.op == "call_module")
+    for node in calls_of_layers.nodes:
         if node.op == "placeholder":
             values[node] = next(waiting)
         elif node.op == "output":
@@ -49,7 +52,7 @@ def build_model(network: Network, metadata: FileMetadata) -> onnx.ModelProto:
         else:
             target = str(node.target)
             layer = network.get_submodule(target)
-            name = tensor_name(target) + (f"#{calls[target]}" if calls[target] else "")
+            name = names[target] + (f"#{calls[target]}" if calls[target] else "")
             calls[target] += 1
             if isinstance(layer, QuantizedStackSources):
                 name = "separated"
@@ -58,19 +61,6 @@ def build_model(network: Network, metadata: FileMetadata) -> onnx.ModelProto:
             values[node] = last if last.sequences is not None else replace(last, sequences=inputs[0].sequences)
     declared = edges.declare(graph, results)
     return graph.model(metadata.model, *declared, metadata.model_copy(update={"front_end": edges.front_end()}))
-
-
-def tensor_name(path: str) -> str:
-    """What the output of the layer at a module path is called. Shorter than the path: names are a twentieth of a small file."""
-    shorter = {"masker.": "", ".shared_block": "", "TCN.": "tcn", "residual_add": "add", "_conv": "", "skip_add": "skip"}
-    of_music = {"separator.network.2.": "tcn", "separator.network.": "masker", ".conv1d_U": "", ".basis_signals": ""}
-    of_sepformer = {"masknet.": "", "dual_mdl.": "pair", "_mdl": "", ".mdl": "", ".layers": "", ".self_att.att": "", ".pos_ffn.ffn": ".ffn"}
-    of_sepformer |= {"norm.norm": "norm", "norm1.norm": "norm1", "norm2.norm": "norm2"}
-    of_dptnet = {"separator.": "", "DPT.output": "to_sources", "DPT.": "", "_transformer.": "", ".transformer": "", ".self_attn": ""}
-    of_dptnet |= {"norm1.normalised": "norm1", "norm2.normalised": "norm2"}
-    for long, short in (shorter | of_music | of_dptnet | of_sepformer).items():
-        path = path.replace(long, short)
-    return path
 
 
 def export_qdq(network: Network, metadata: FileMetadata, path: Path) -> None:

@@ -33,6 +33,8 @@ from validation.layers import golden_taps, unlike_golden
 from validation.structure import audit
 
 PAIRS = 2  # of transformers
+FIRST, LAST = "masknet.dual_mdl.0.intra_mdl.mdl.layers", "masknet.dual_mdl.1.inter_mdl.mdl.layers"
+ROW, COLUMN = "separator.DPT.row_transformer.0", "separator.DPT.col_transformer.1.transformer"
 DPTNET_OPS = {"SOFTMAX": 2 * PAIRS * 2, "WHILE": 2 * PAIRS, "TANH": 2 * PAIRS * 4 + 2, "LOGISTIC": 2 * PAIRS * 6 + 2}
 
 
@@ -52,14 +54,17 @@ CASES = {
             tiny_sepformer,
             norm,
             {"SOFTMAX": 2 * PAIRS * 3, "TANH": 2, "LOGISTIC": 2},
-            {"pair0.intra.0.norm1", "pair0.intra.0.heads/logits2", "pair1.inter.0.heads/weights0", "merge#1/total"},
+            {f"{FIRST}.norm1", f"{FIRST}.self_att.heads/logits2", f"{LAST}.self_att.heads/weights0", "masknet.merge#1/total"},
         )
         for norm in ("scalar-gain", "int16-elementwise")
     },
     "dptnet-scalar-gain": Case(
-        tiny_dptnet, "scalar-gain", DPTNET_OPS, {"row0.norm1", "col1.heads/weights1", "row0.lstm", "col1.lstm", "merge#1/total"}
+        tiny_dptnet,
+        "scalar-gain",
+        DPTNET_OPS,
+        {f"{ROW}.norm1.normalised", f"{COLUMN}.self_attn.heads/weights1", f"{ROW}.lstm", f"{COLUMN}.lstm", "separator.merge#1/total"},
     ),
-    "dptnet-int16-elementwise": Case(tiny_dptnet, "int16-elementwise", DPTNET_OPS, {"row0.norm1", "col1.lstm"}),
+    "dptnet-int16-elementwise": Case(tiny_dptnet, "int16-elementwise", DPTNET_OPS, {f"{ROW}.norm1.normalised", f"{COLUMN}.lstm"}),
 }
 
 
@@ -113,7 +118,7 @@ def test_onnx_transposes_where_its_target_says(folder: Path) -> None:
     allowed = load_target("onnx-qdq").transposes
     found = audit(folder / "model.qdq.onnx", [])
     assert audited(found, allowed)["structure.transpose"] == "passed"
-    other = found.model_copy(update={"transposed": [*found.transposed, "tcn0/add"]})
+    other = found.model_copy(update={"transposed": [*found.transposed, "encoder/add"]})
     assert audited(other, allowed)["structure.transpose"] == "failed"
 
 

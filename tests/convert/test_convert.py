@@ -131,4 +131,4 @@ def test_the_edge_network_keeps_its_size(tmp_path: Path) -> None:
     network = load_quantized(spec, Recipe("fqss", "scalar-gain"), WEIGHTS / "convtasnet" / "qat-fqss-scalar-gain-full.safetensors")
     export_qdq(network, FileMetadata.of(spec), tmp_path / "model.onnx")
     summary = convert(tmp_path / "model.onnx", tmp_path / "model.tflite")
-    assert summary.bytes <= 1.15 * sum(weight.numel() for weight in build_network(spec).parameters()) + 60 * 1024
+    assert summary.bytes <= 1.15 * sum(weight.numel() for weight in build_network(spec).parameters()) + 72 * 1024

@@ -17,12 +17,14 @@ from torch import nn
 
 from export_specs.file_metadata import FileMetadata, read_metadata
 from export_specs.foundation.errors import UserError
-from pipeline.export.qdq import build_model, export_qdq, tensor_name
+from pipeline.export.qdq import build_model, export_qdq
+from pipeline.export.tensor_names import tensor_names
 from pipeline.layers.global_norm.recipes.runtime_filter import RuntimeFilterNorm
 from pipeline.layers.prelu.quantized import QuantizedPrelu
 from pipeline.quantization.grid import ActivationQuantizer, FixedQuantizer, WeightQuantizer
 from pipeline.quantization.quantize import quantize
 from pipeline.quantization.recipe import Recipe
+from pipeline.quantization.trace import trace
 from tests.tiny import (
     RECIPES,
     mixtures,
@@ -59,8 +61,15 @@ def exported(request: pytest.FixtureRequest) -> Exported:
 
 
 def named_layers(network: nn.Module) -> list[tuple[str, nn.Module]]:
-    """Modules by the names that their tensors have."""
-    return [(tensor_name(path), module) for path, module in network.named_modules()]
+    """Layers by the names that their tensors have, and the modules in them."""
+    layers = {str(node.target) for node in trace(network).nodes if node.op == "call_module"}  # type: ignore[arg-type]
+    names = tensor_names(layers)
+    return [
+        (name + path[len(layer) :], module)
+        for path, module in network.named_modules()
+        for layer, name in names.items()
+        if path == layer or path.startswith(f"{layer}.")
+    ]
 
 
 def session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
@@ -350,7 +359,8 @@ def test_transformers_equal_torch_too(recipe: Recipe) -> None:
     twin = quantized_network(tiny_sepformer(), recipe)
     differences = golden_differences(Exported(recipe, twin, build_model(twin, METADATA)))
     assert_equal_but_for_ties(differences)
-    sequences = {"pair0.intra.pos_enc", "pair1.inter.0.heads", "pair1.inter.0.heads/logits2", "pair0.intra.0.heads/weights0", "merge#1"}
+    first, last = "masknet.dual_mdl.0.intra_mdl", "masknet.dual_mdl.1.inter_mdl.mdl.layers.self_att.heads"
+    sequences = {f"{first}.pos_enc", last, f"{last}/logits2", f"{first}.mdl.layers.self_att.heads/weights0", "masknet.merge#1"}
     assert sequences <= differences.keys()
 
 
@@ -359,7 +369,9 @@ def test_recurrent_networks_equal_torch_too(recipe: Recipe) -> None:
     twin = quantized_network(tiny_dptnet(), recipe)
     differences = golden_differences(Exported(recipe, twin, build_model(twin, METADATA)))
     assert_equal_but_for_ties(differences)
-    assert {"row0.lstm", "col1.lstm", "row0.norm1", "row0.norm1.affine", "to_sources.0.in"} <= differences.keys()
+    row, column = "separator.DPT.row_transformer.0", "separator.DPT.col_transformer.1.transformer"
+    norm = {f"{row}.norm1.normalised", f"{row}.norm1.affine"}
+    assert norm | {f"{row}.lstm", f"{column}.lstm", "separator.DPT.output.0.in"} <= differences.keys()
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=recipe_name)

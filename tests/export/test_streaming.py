@@ -142,7 +142,7 @@ def test_states_of_a_hop(whole: onnx.ModelProto) -> None:
 
 
 def test_a_norm_over_the_segment_cannot_stream() -> None:
-    with pytest.raises(UserError, match=r"cannot be streamed: node 'bottleneck\.0/.*segment|cannot be streamed.*nothing is known"):
+    with pytest.raises(UserError, match=r"cannot be streamed: node 'masker\.bottleneck\.0/.*segment|cannot be streamed.*nothing is known"):
         to_streaming(whole_model(tiny_spec()), 4)
 
 
@@ -172,7 +172,7 @@ def test_unknown_ops_are_refused(whole: onnx.ModelProto) -> None:
 def test_what_looks_across_time_is_refused(op: str, operand: np.ndarray, attributes: dict[str, int], reason: str) -> None:
     model = onnx.ModelProto()
     model.CopyFrom(whole_model(SPEC))
-    place, conv = next((place, node) for place, node in enumerate(model.graph.node) if node.output[0] == "bottleneck.1/conv")
+    place, conv = next((place, node) for place, node in enumerate(model.graph.node) if node.output[0] == "masker.bottleneck.1/conv")
     model.graph.initializer.append(numpy_helper.from_array(operand, "operand"))
     model.graph.node.insert(place + 1, helper.make_node(op, [conv.output[0], "operand"], ["across"], **attributes))
     with pytest.raises(UserError, match=rf"node 'across' \({op}\): .*{reason}"):
@@ -182,7 +182,7 @@ def test_what_looks_across_time_is_refused(op: str, operand: np.ndarray, attribu
 def test_a_look_ahead_is_refused(whole: onnx.ModelProto) -> None:
     model = onnx.ModelProto()
     model.CopyFrom(whole)
-    conv = next(node for node in model.graph.node if node.output[0] == "tcn1.3/conv")
+    conv = next(node for node in model.graph.node if node.output[0] == "masker.TCN.1.shared_block.3/conv")
     next(item for item in conv.attribute if item.name == "pads").ints[:] = [2, 2]
-    with pytest.raises(UserError, match=r"node 'tcn1\.3/conv' \(Conv\): it looks ahead"):
+    with pytest.raises(UserError, match=r"node 'masker\.TCN\.1\.shared_block\.3/conv' \(Conv\): it looks ahead"):
         to_streaming(model, 4)

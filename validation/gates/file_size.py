@@ -16,7 +16,7 @@ class FileSizeSettings(GateSettings):
     """The allowances."""
 
     per_parameter: float = Field(default=1.15, gt=0, description="bytes a parameter of the float network")
-    per_operator: int = Field(default=125, ge=0, description="bytes an operator: its table, tensor, name and grid")
+    per_operator: int = Field(default=170, ge=0, description="bytes an operator: its table, tensor, name and grid")
     least_for_operators: int = Field(default=48 * 1024, ge=0, description="bytes, the least allowance for all operators together")
 
 
@@ -47,6 +47,6 @@ class FileSize(Gate[Size, FileSizeSettings]):
 
     def render(self, settings: FileSizeSettings, profile: Profile) -> str:
         return (
-            "Of int8 weights a parameter is a byte, with a little for scales and biases; an operator's description costs about 125 "
-            "bytes whatever it computes (docs/adr/0018-bytes-by-operator.md). A larger file stores something twice, or not as int8."
+            "Of int8 weights a parameter is a byte, with a little for scales and biases; an operator's description costs up to 170 "
+            "bytes whatever it computes (docs/adr/0032-tensor-names.md). A larger file stores something twice, or not as int8."
         )

@@ -81,7 +81,7 @@ def test_softer_recordings(n: int, change: float, low: float, high: float, state
 
 
 def test_bytes() -> None:
-    for operators, allowance in ((10, 48 * 1024), (1000, 125_000)):
+    for operators, allowance in ((10, 48 * 1024), (1000, 170_000)):
         limit = int(1.15 * 1000) + allowance
         assert judge(FileSize, Size(limit, 1000, operators)).state == "passed"
         assert judge(FileSize, Size(limit + 1, 1000, operators)).state == "failed"
