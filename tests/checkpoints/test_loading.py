@@ -53,6 +53,13 @@ def test_safetensors(trained: nn.Module, tmp_path: Path) -> None:
     _loads(tmp_path / "weights.safetensors", trained)
 
 
+def test_the_recipe_of_a_quantized_network_is_no_norm_of_the_spec(trained: nn.Module, tmp_path: Path) -> None:
+    save_network(trained, tmp_path / "weights.safetensors", {"norm": "scalar-gain"})
+    _loads(tmp_path / "weights.safetensors", trained)
+    save_network(trained, tmp_path / "weights.safetensors", {"norm": "frozen"})
+    assert "norm 'frozen'" in _refusal(tmp_path / "weights.safetensors")
+
+
 @pytest.mark.parametrize("prefix", ["", "model.", "network.", "module."])
 @pytest.mark.parametrize("wrapped", [True, False])
 def test_torch_file(prefix: str, wrapped: bool, trained: nn.Module, tmp_path: Path) -> None:

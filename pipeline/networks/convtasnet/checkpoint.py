@@ -9,6 +9,7 @@ from export_specs.schema import ModelSpec
 from pipeline.checkpoints.format import Format
 from pipeline.checkpoints.matching import OWN, Layout
 from pipeline.checkpoints.settings import Setting, common_settings
+from pipeline.layers.global_norm.recipes import FORMER_NAMES, RECIPES
 from pipeline.networks.convtasnet.spec import ConvTasNetSpec
 
 _TORCHAUDIO = (
@@ -70,7 +71,7 @@ def settings(spec: ModelSpec) -> list[Setting]:
         Setting("conv_kernel_size", net.conv_kernel_size, ("conv_kernel_size", "msk_kernel_size")),
         Setting("n_blocks", net.n_blocks, ("n_blocks", "msk_num_layers")),
         Setting("n_repeats", net.n_repeats, ("n_repeats", "msk_num_stacks")),
-        Setting("norm", net.norm, ("norm",)),
+        Setting("norm", (net.norm, *RECIPES, *FORMER_NAMES), ("norm",)),  # weights quantized here state their recipe under this name
         Setting("norm", "BN" if net.norm == "frozen" else "cLN" if net.causal else "gLN", ("norm_type",)),
         Setting("causal", net.causal, ("causal",)),
         Setting("mask_act", net.mask_act, ("mask_act", "msk_activate")),
