@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from export_specs.foundation.errors import UserError, run_command_line
+from export_specs.foundation.progress import say
 from export_specs.load import load_target
 from validation.config import read_config
 from validation.gate_registry import find_gates, gate_settings
@@ -28,9 +29,8 @@ def judge_command(
     out: Annotated[Path, typer.Option(help="folder that gets parity.json, parity.html, summary.md, golden_vectors.npz and audio/")],
 ) -> None:
     """Judge; exit code 1 if a gate fails, after the report is written."""
-    console = Console(stderr=True)
-    parity = judge(read_config(config), out, console)
-    console.print(f"{parity.verdict.words}; report: {out / 'parity.html'}")
+    parity = judge(read_config(config), out)
+    say(f"judging: {parity.verdict.words}; report: {out / 'parity.html'}")
     _raise_failure(parity.verdict, out)
 
 

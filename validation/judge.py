@@ -7,10 +7,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
 from export_specs.foundation.atomic import sha256
+from export_specs.foundation.progress import at_work, say
 from export_specs.load import load_target
 from export_specs.schema import TargetSpec
 from validation.config import JudgeConfig, SetConfig
@@ -28,13 +26,14 @@ from validation.listening import choose_items, write_item
 from validation.parity import Clip, DataSet, FileDigest, Layers, Parity, Resources, Subject, write_parity
 from validation.report import render
 from validation.theory import sdr_bins
+from validation.tiles import latency_tile, loss_tile, memory_tile, size_tile, speed_tile, verdict_tile
 from validation.verdict import verdict
 
 CONTRACT_ITEMS = 8  # mixtures
 _Sets = Sequence[tuple[SetConfig, EvaluationSet]]
 
 
-def judge(config: JudgeConfig, out: Path, console: Console) -> Parity:
+def judge(config: JudgeConfig, out: Path) -> Parity:
     """Judge and write parity.json, parity.html, summary.md, golden_vectors.npz and audio/ into ``out``; a failed gate is in the verdict.
 
     Raises:
@@ -46,18 +45,27 @@ def judge(config: JudgeConfig, out: Path, console: Console) -> Parity:
     settings = gate_settings(target, gates)
     sets = [(entry, read_evaluation_set(entry.path, entry.items)) for entry in config.sets]
     test = next(data for entry, data in sets if entry.role == "test")
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console) as progress:
-        file = Inspection(config, target, test, lambda text: progress.console.print(f"judging: {text}"))
+    with at_work("judging"):
+        file = Inspection(config, target, test, lambda text: say(f"judging: {text}"))
         write_golden_vectors(out / "golden_vectors.npz", file.clips, file.golden, config.golden_tensors)
-        run = run_ladder(config, sets, progress)
-        level, contract = _level(config, file.path, test, progress), _contract(config, file.path, test)
+        run = run_ladder(config, sets)
+        level, contract = _level(config, file.path, test), _contract(config, file.path, test)
         evidence = Evidence(config, target, file, run, level, contract, test.manifest.name)
         results = [] if target.gates is None else judge_all(gates, settings, evidence, config.profile)
         layers = Layers(free=file.free, golden_inputs=file.golden_inputs, noise=read_layer_noise(config.layer_noise))
+    subject = run.test_result(config.subject, test.manifest.name)
+    judgement = verdict(results, judged=target.gates is not None)
     parity = Parity(
         not_tested=_not_tested(target, sets, file, config),
-        verdict=verdict(results, judged=target.gates is not None),
+        verdict=judgement,
+        tiles=[
+            verdict_tile(judgement),
+            loss_tile(subject),
+            size_tile(file.structure.bytes, file.parameters),
+            memory_tile(file.behaviour),
+            speed_tile(run.results, test.manifest.name),
+            latency_tile(file.segment_samples, test.manifest.sample_rate),
+        ],
         subject=Subject(
             model=config.model,
             target=target.name,
@@ -103,14 +111,12 @@ def judge(config: JudgeConfig, out: Path, console: Console) -> Parity:
     return parity
 
 
-def _level(config: JudgeConfig, path: Path, test: EvaluationSet, progress: Progress) -> list[LevelPoint]:
+def _level(config: JudgeConfig, path: Path, test: EvaluationSet) -> list[LevelPoint]:
     count = min(config.level_items, len(test.items))
     if not count:
         return []
-    runtime = _level_runtime(config, path)
     items = _spread(test, count)
-    task = progress.add_task(f"{test.manifest.name}: softer in {runtime}", total=count * (1 + len(config.levels_db)))
-    return level_sweep(path, runtime, items, config.levels_db, test.manifest.sample_rate, config.workers, lambda: progress.advance(task))
+    return level_sweep(path, _level_runtime(config, path), items, config.levels_db, test.manifest.sample_rate, config.workers)
 
 
 def _contract(config: JudgeConfig, path: Path, test: EvaluationSet) -> list[ContractPoint]:

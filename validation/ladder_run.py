@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from rich.progress import Progress
-
+from export_specs.foundation.progress import say, tracked
 from validation.config import JudgeConfig, SetConfig, StageConfig
 from validation.evaluation_set import EvaluationSet, Item
 from validation.ladder import ItemScore, StageResult, judge_stage, score_item
@@ -35,7 +34,7 @@ class LadderRun:
         return next((result for result in self.results if result.stage == stage and result.set == test_set), None)
 
 
-def run_ladder(config: JudgeConfig, sets: Sequence[tuple[SetConfig, EvaluationSet]], progress: Progress) -> LadderRun:
+def run_ladder(config: JudgeConfig, sets: Sequence[tuple[SetConfig, EvaluationSet]]) -> LadderRun:
     """Run all stages on all sets, the reference stage first.
 
     Raises:
@@ -43,23 +42,23 @@ def run_ladder(config: JudgeConfig, sets: Sequence[tuple[SetConfig, EvaluationSe
     """
     run = LadderRun()
     for entry, data in sets:
-        _run_set(config, entry, data, run, progress)
+        _run_set(config, entry, data, run)
     return run
 
 
-def _run_set(config: JudgeConfig, entry: SetConfig, data: EvaluationSet, run: LadderRun, progress: Progress) -> None:
+def _run_set(config: JudgeConfig, entry: SetConfig, data: EvaluationSet, run: LadderRun) -> None:
     chosen = [stage for stage in config.stages if entry.stages is None or stage.name in entry.stages]
     first = next(stage for stage in chosen if stage.name == config.reference)
-    reference = _estimates(config, first, data, progress)
-    reference_scores = {item.id: score for item, score in _scores(first, data, reference[0], reference[0], progress)}
+    reference = _estimates(config, first, data)
+    reference_scores = {item.id: score for item, score in _scores(first, data, reference[0], reference[0])}
     all_scores: dict[str, list[ItemScore]] = {}
     subject_points: list[EstimatePoint] = []
     for stage in chosen:
         if stage is first:
             (estimates, seconds), scores = reference, list(reference_scores.values())
         else:
-            estimates, seconds = _estimates(config, stage, data, progress)
-            scores = [score for _, score in _scores(stage, data, estimates, reference[0], progress)]
+            estimates, seconds = _estimates(config, stage, data)
+            scores = [score for _, score in _scores(stage, data, estimates, reference[0])]
         all_scores[stage.name] = scores
         audio = sum(item.samples for item in data.items if item.id in estimates) / data.manifest.sample_rate
         pace = None if seconds is None else seconds / audio
@@ -92,26 +91,18 @@ def _run_set(config: JudgeConfig, entry: SetConfig, data: EvaluationSet, run: La
         run.sweep += sweep(data.manifest.name, data.items, all_scores, reference_scores, config.subject, subject_points)
 
 
-def _estimates(
-    config: JudgeConfig, stage: StageConfig, data: EvaluationSet, progress: Progress
-) -> tuple[dict[str, Estimates], float | None]:
-    count = len(data.items[: stage.items])
-    task = progress.add_task(f"{data.manifest.name}: {stage.name} runs", total=count)
-    outputs = stage_outputs(stage, data, config.workers, config.cache, lambda: progress.advance(task))
-    progress.remove_task(task)
+def _estimates(config: JudgeConfig, stage: StageConfig, data: EvaluationSet) -> tuple[dict[str, Estimates], float | None]:
+    outputs = stage_outputs(stage, data, config.workers, config.cache)
     took = "read" if outputs.seconds is None else f"run in {outputs.seconds:.0f} s"
-    progress.console.print(f"judging: {data.manifest.name}: {stage.name}, {count} mixtures {took}")
+    say(f"judging: {data.manifest.name}: {stage.name}, {len(outputs.estimates)} mixtures {took}")
     return dict(outputs.estimates), outputs.seconds
 
 
 def _scores(
-    stage: StageConfig, data: EvaluationSet, estimates: dict[str, Estimates], reference: dict[str, Estimates], progress: Progress
+    stage: StageConfig, data: EvaluationSet, estimates: dict[str, Estimates], reference: dict[str, Estimates]
 ) -> list[tuple[Item, ItemScore]]:
     items = [item for item in data.items if item.id in estimates and item.id in reference]
-    task = progress.add_task(f"{data.manifest.name}: {stage.name} is scored", total=len(items))
-    found = []
-    for item in items:
-        found.append((item, score_item(item, estimates[item.id], reference[item.id], data.manifest.sample_rate)))
-        progress.advance(task)
-    progress.remove_task(task)
-    return found
+    return [
+        (item, score_item(item, estimates[item.id], reference[item.id], data.manifest.sample_rate))
+        for item in tracked(items, f"{data.manifest.name}: {stage.name} is scored, mixture")
+    ]

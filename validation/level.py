@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.parallel import separate_many
+from export_specs.foundation.progress import tracked
 from validation.bootstrap import Interval, mean_interval, paired_differences
 from validation.evaluation_set import Item
 from validation.permutation import matched
@@ -40,14 +41,13 @@ def level_sweep(
     levels_db: Sequence[int],
     sample_rate: int,
     workers: int | None = None,
-    on_item: Callable[[], None] = lambda: None,
 ) -> list[LevelPoint]:
     """Separate the items at full level and at each of ``levels_db`` below it."""
     clips = [soften(item.mixture, level) for level in (0, *levels_db) for item in items]
     scores = []
-    for number, estimates in enumerate(separate_many(path, runtime, clips, workers, sample_rate=sample_rate)):
+    separated = tracked(separate_many(path, runtime, clips, workers, sample_rate=sample_rate), f"softer mixtures in {runtime}", len(clips))
+    for number, estimates in enumerate(separated):
         scores.append(float(np.mean(matched(estimates, items[number % len(items)])[1])))
-        on_item()
     rows = np.array(scores).reshape(-1, len(items))
     points = []
     for level, row in zip(levels_db, rows[1:], strict=True):

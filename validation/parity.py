@@ -23,6 +23,7 @@ from validation.record import Number, Record
 from validation.structure import Structure
 from validation.sweep import SweepPoint
 from validation.theory import EstimatePoint, SdrBin
+from validation.tiles import Tile
 from validation.verdict import Verdict
 
 SCHEMA_FILE = Path(__file__).with_name("parity.schema.json")
@@ -104,6 +105,7 @@ class Parity(Record):
     schema_version: Literal["2.1"] = "2.1"
     not_tested: list[str]
     verdict: Verdict
+    tiles: list[Tile]
     subject: Subject
     environment: dict[str, str]
     data: list[DataSet]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from edge_runtime.parallel import separate_many
 from export_specs.foundation.atomic import atomic_path, sha256
 from export_specs.foundation.code_version import code_digest, library_versions
 from export_specs.foundation.errors import UserError
+from export_specs.foundation.progress import tracked
 from validation.config import StageConfig
 from validation.evaluation_set import EvaluationSet, Item
 
@@ -37,14 +38,12 @@ def stage_outputs(
     data: EvaluationSet,
     workers: int | None = None,
     cache: Path | None = None,
-    on_item: Callable[[], None] = lambda: None,
 ) -> StageOutputs:
     """The stage's estimates for the items of a set (the first ``stage.items`` of them).
 
     Args:
         cache: a folder that keeps what models gave, keyed by the model, the runtime, the data, the code that runs it and the versions of
             the libraries that this code imports, the runtimes among them.
-        on_item: called after each item.
 
     Raises:
         UserError: a missing or unfit outputs file; what edge_runtime raises.
@@ -52,19 +51,17 @@ def stage_outputs(
     items = data.items[: stage.items]
     if stage.kind == "outputs":
         path = Path(str(stage.path).replace("{set}", data.manifest.name))
-        return StageOutputs(_read_outputs(path, stage.name, items, on_item), None)
+        return StageOutputs(_read_outputs(path, stage.name, items), None)
     kept = None if cache is None else cache / f"{_key(stage, data, items)}.npz"
     if kept is not None and kept.is_file():
-        return StageOutputs(_read_outputs(kept, stage.name, items, on_item), None)
+        return StageOutputs(_read_outputs(kept, stage.name, items), None)
     assert stage.runtime is not None
     start = time.monotonic()
     separated = {}
     clips = [item.mixture for item in items]
-    for item, pcm in zip(
-        items, separate_many(stage.path, stage.runtime, clips, workers, sample_rate=data.manifest.sample_rate), strict=True
-    ):
+    results = separate_many(stage.path, stage.runtime, clips, workers, sample_rate=data.manifest.sample_rate)
+    for item, pcm in zip(items, tracked(results, f"{data.manifest.name}: {stage.name} runs, mixture", len(clips)), strict=True):
         separated[item.id] = pcm
-        on_item()
     seconds = time.monotonic() - start
     if kept is not None:
         with atomic_path(kept) as temporary:
@@ -74,7 +71,7 @@ def stage_outputs(
     )
 
 
-def _read_outputs(path: Path, stage: str, items: tuple[Item, ...], on_item: Callable[[], None]) -> dict[str, Estimates]:
+def _read_outputs(path: Path, stage: str, items: tuple[Item, ...]) -> dict[str, Estimates]:
     if not path.is_file():
         raise UserError(f"the outputs of stage '{stage}' are missing: {path}")
     found = {}
@@ -85,7 +82,6 @@ def _read_outputs(path: Path, stage: str, items: tuple[Item, ...], on_item: Call
                 raise UserError(f"{path} lacks {len(missing)} of {len(items)} items of stage '{stage}', the first is '{missing[0]}'")
             for item in items:
                 found[item.id] = _checked(archive[item.id], path, stage, item)
-                on_item()
     except (ValueError, OSError, EOFError) as error:
         raise UserError(f"{path} is not an npz of plain arrays: {error}") from error
     return found

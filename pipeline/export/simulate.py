@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from export_specs.foundation.atomic import atomic_path, write_text
 from export_specs.foundation.errors import UserError
+from export_specs.foundation.progress import tracked
 from pipeline.networks.network import Network
 from pipeline.quantization.noise import layer_noise
 
@@ -28,7 +29,7 @@ def write_outputs(network: nn.Module, evaluation_set: Path, segment_samples: int
     manifest = json.loads((evaluation_set / "manifest.json").read_text())
     outputs: dict[str, NDArray[np.int16]] = {}
     network.eval()
-    for item in manifest["items"][:limit]:
+    for item in tracked(manifest["items"][:limit], f"{evaluation_set.name} in torch, mixture"):
         pcm = soundfile.read(evaluation_set / item["mixture"], dtype="int16")[0].T  # [T] or [A, T]
         segment, gain = _segment(pcm, segment_samples, manifest["sample_rate"], item["id"])
         with torch.no_grad():

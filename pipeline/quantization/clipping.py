@@ -10,6 +10,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from export_specs.foundation.progress import tracked
 from pipeline.quantization.grid import QMAX, QMIN, ActivationQuantizer
 from pipeline.quantization.quantize import set_observing
 
@@ -37,7 +38,7 @@ def fit_ranges(twin: nn.Module, batches: list[Tensor]) -> dict[str, float]:
     training = twin.training
     set_observing(twin.eval(), True)
     with torch.no_grad():
-        for batch in batches:
+        for batch in tracked(batches, "ranges are fitted, batch"):
             twin(batch)
         shares = {name: SHARES[int(error.argmin())] for name, error in errors.items()}
         for name, module in quantizers.items():

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from export_specs.foundation.progress import tracked
 from pipeline.layers.quantized_layer import QuantizedLayer
 from pipeline.networks.network import Network
 from pipeline.quantization.grid import ActivationQuantizer, FixedQuantizer, WeightQuantizer
@@ -60,7 +61,7 @@ def layer_noise(network: Network, mixtures: Tensor) -> list[LayerNoise]:
     def compare(name: str, _: tuple[Any, ...], output: Tensor) -> None:
         gathered[name] += _energy(output - outputs[name].pop(0))
 
-    for mixture in mixtures:
+    for mixture in tracked(mixtures, "noise of every layer, mixture", len(mixtures)):
         with _bypassed(network), _hooked(layers, keep):
             network(mixture[None])
         with _hooked(layers, compare):

@@ -8,6 +8,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from export_specs.foundation.progress import tracked
 from pipeline.layers.plain import to_plain_layers
 from pipeline.layers.quantized_layer import QuantizedLayer, Quantizer
 from pipeline.layers.quantized_norm import QuantizedNorm
@@ -80,6 +81,6 @@ def observe(twin: nn.Module, batches: list[Tensor]) -> None:
     twin.train()
     set_observing(twin, True)
     with torch.no_grad():
-        for batch in batches:
+        for batch in tracked(batches, "ranges are observed, batch"):
             twin(batch)
     set_observing(twin, False)

@@ -10,11 +10,13 @@ from typing import Annotated, Any
 import typer
 
 from export_specs.foundation.errors import UserError, choice_error, run_command_line
+from export_specs.foundation.progress import say
 from export_specs.load import spec_sha256
 from pipeline.package.distribution import check_place, write_distribution
 from pipeline.stages.choice import Choice
 from pipeline.stages.deployment import Deployment
 from pipeline.stages.graph import Stage, StageRunner
+from pipeline.stages.summary import raise_failure, summary_lines
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 UNTIL: dict[str, Callable[[Deployment], list[Stage | None]]] = {
@@ -44,19 +46,21 @@ def run(
     if stage != "deploy" and stage not in UNTIL:
         raise choice_error("stage", stage, ["deploy", *UNTIL])
     choice = Choice.of(model, target, profile, data, checkpoint, spec)
-    deployment, runner = Deployment(choice), StageRunner(Path("build"), typer.echo)
-    if stage != "train":  # a float network is for any target
-        runner.run(deployment.dry_conversion)
-        if deployment.target_gates is not None:
-            runner.run(deployment.target_gates)
+    deployment, runner = Deployment(choice), StageRunner(Path("build"), say)
+    # a float network is for any target
+    first = [] if stage == "train" else [found for found in (deployment.dry_conversion, deployment.target_gates) if found is not None]
+    wanted = deployment.everything if stage == "deploy" else [found for found in UNTIL[stage](deployment) if found is not None]
+    if not wanted:
+        raise UserError(f"target '{choice.target.name}' has no stage '{stage}'")
+    runner.expect(*first, *wanted)
+    for found in first:
+        runner.run(found)
     if stage != "deploy":
-        wanted = [found for found in UNTIL[stage](deployment) if found is not None]
-        if not wanted:
-            raise UserError(f"target '{choice.target.name}' has no stage '{stage}'")
         for found in wanted:
             typer.echo(runner.run(found))
         if stage == "validate":
-            _pass_judgement(runner.run(deployment.report) / "report")
+            report = runner.run(deployment.report) / "report"
+            _tell(report, report)
         return
     _deploy(choice, deployment, runner, Path(out) if out else Path("dist") / f"{choice.spec.name}-{choice.target.name}")
 
@@ -79,21 +83,20 @@ def _deploy(choice: Choice, deployment: Deployment, runner: StageRunner, out: Pa
         "versions": {name: version.partition("+")[0] for name, version in runner.libraries.items()},  # without the build: +cpu
     }
     written = write_distribution(out, artefacts, report, facts)
-    typer.echo(f"{'made' if written else 'up to date'}: {out}")
-    _pass_judgement(report)
+    say(f"{'made' if written else 'up to date'}: {out}")
+    _tell(report, out)
 
 
 def _manifests(digests: dict[str, str]) -> dict[str, str]:
     return {name: digest for name, digest in digests.items() if name.endswith("manifest.json")}
 
 
-def _pass_judgement(report: Path) -> None:
-    """Say what the gates came to, and exit with 1 when one failed: the report and the files are there all the same."""
-    verdict = json.loads((report / "parity.json").read_text())["verdict"]
-    if verdict["state"] == "failed":
-        raise UserError(f"{verdict['words']}: {', '.join(verdict['failed'])}. See {report / 'summary.md'}.")
-    undecided = f" ({', '.join(verdict['undecided'])})" if verdict["undecided"] else ""
-    typer.echo(f"gates: {verdict['words']}{undecided}")
+def _tell(report: Path, place: Path) -> None:
+    """What the report came to, whose files lie in ``place``; exit code 1 when a gate failed."""
+    parity = json.loads((report / "parity.json").read_text())
+    for line in summary_lines(parity, place):
+        typer.echo(line)
+    raise_failure(parity, place)
 
 
 if __name__ == "__main__":

@@ -56,6 +56,12 @@ class Deployment:
         self.report = self._report()
         self.package = self._package()
 
+    @property
+    def everything(self) -> list[Stage]:
+        """What a distribution is made of, besides what these stages depend on."""
+        made = (self.report, self.tflite, self.onnx, self.stream_tflite, self.stream_onnx, self.package)
+        return [stage for stage in made if stage is not None]
+
     def _stage(self, name: str, module: str, results: tuple[str, ...], settings: Mapping[str, Any], **parents: Stage) -> Stage:
         return Stage(f"{self.choice.spec.name}/{name}", f"pipeline.stages.{module}", results, settings, parents)
 

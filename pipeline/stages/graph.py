@@ -16,6 +16,8 @@ from typing import Any
 
 from export_specs.foundation.atomic import sha256, write_text
 from export_specs.foundation.code_version import code_digest, library_versions
+from export_specs.foundation.progress import at_work
+from pipeline.stages.words import WORDS
 
 RECORD = "stage.json"
 LOCK = ".lock"
@@ -53,13 +55,22 @@ class StageRunner:
 
     Args:
         build: folder of all results.
-        tell: called with one line for each stage.
+        tell: called with a line when a stage begins and when it ends.
     """
 
     def __init__(self, build: Path, tell: Callable[[str], None]) -> None:
         self._build, self._tell = build, tell
         self._finished: dict[Path, dict[str, str]] = {}
+        self._expected: list[str] = []
+        self._met: list[str] = []
         self.libraries: dict[str, str] = {}  # versions of all that the stages run with, done before or now
+
+    def expect(self, *stages: Stage) -> None:
+        """What is going to be run, with its parents: each stage is then told as one of so many."""
+        for stage in stages:
+            self.expect(*stage.parents.values())
+            if stage.name not in self._expected:
+                self._expected.append(stage.name)
 
     def run(self, stage: Stage) -> Path:
         """The folder of the stage's result, made now if need be."""
@@ -88,21 +99,36 @@ class StageRunner:
 
     def _make(self, stage: Stage, folder: Path, inputs: Mapping[str, Path], depends: Settings) -> dict[str, str]:
         folder.mkdir(parents=True, exist_ok=True)
+        title = self._title(stage)
         with _locked(folder / LOCK):
             digests = _finished_results(stage, folder)
             if digests is not None:
-                self._tell(f"{stage.name}: done before ({folder})")
+                self._tell(f"{title}: done before ({folder})")
                 return digests
-            self._tell(f"{stage.name}: {folder}")
+            self._tell(f"{title}: {self._announcement(stage)}")
             _clear(stage, folder)
             started = time.monotonic()
-            importlib.import_module(stage.module).run(folder, stage.settings, inputs)
+            with at_work(title):
+                importlib.import_module(stage.module).run(folder, stage.settings, inputs)
             digests = {name: digest for result in stage.results for name, digest in _digests(folder, result)}
             seconds = round(time.monotonic() - started, 1)
             record = {"stage": stage.name, "depends_on": depends, "results": digests, "seconds": seconds}
             write_text(folder / RECORD, json.dumps(record, indent=1, sort_keys=True))
-            self._tell(f"{stage.name}: {seconds} s")
+            self._tell(f"{title}: {seconds} s, in {folder}")
             return digests
+
+    def _title(self, stage: Stage) -> str:
+        """ "3/9 convtasnet/evaluation"; without the numbers where nothing was expected."""
+        if stage.name not in self._expected:
+            return stage.name
+        self._met += [] if stage.name in self._met else [stage.name]
+        return f"{1 + self._met.index(stage.name)}/{len(self._expected)} {stage.name}"
+
+    def _announcement(self, stage: Stage) -> str:
+        """What it does, how long it takes as a rule, and how long it took the last time here."""
+        words = WORDS.get(stage.module.rpartition(".")[2], stage.module)
+        records = sorted(self._build.glob(f"{stage.name}-{'?' * KEY_LENGTH}/{RECORD}"), key=lambda path: path.stat().st_mtime)
+        return f"{words} (last time {json.loads(records[-1].read_text())['seconds']} s)" if records else words
 
 
 def _finished_results(stage: Stage, folder: Path) -> dict[str, str] | None:
@@ -135,5 +161,9 @@ def _content(path: Path) -> str | dict[str, str]:
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
     with path.open("w") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            with at_work(f"waiting for another run, which holds {path}"):
+                fcntl.flock(stream, fcntl.LOCK_EX)
         yield

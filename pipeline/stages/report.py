@@ -13,6 +13,7 @@ import yaml
 from export_specs.foundation.atomic import write_text
 from export_specs.foundation.child_process import run_child
 from export_specs.foundation.errors import UserError
+from export_specs.foundation.progress import handed_over
 from export_specs.schema import ModelSpec, TargetSpec
 from pipeline.networks.build import build_network
 from pipeline.stages.graph import RECORD
@@ -40,7 +41,8 @@ def run(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, Path]) -
     write_text(folder / TARGET_FILE, yaml.safe_dump(settings["target"]))
     write_text(folder / "judge.json", json.dumps(config, indent=1))
     command = [sys.executable, "-m", "validation", "judge", "--config", str(folder / "judge.json"), "--out", str(folder / "report")]
-    code = run_child(command).returncode
+    with handed_over():
+        code = run_child(command).returncode
     if not (folder / "report" / "parity.json").is_file():
         raise UserError(f"the parity report was not made (exit code {code}); see above and {folder / 'judge.json'}")
 

@@ -13,6 +13,7 @@ import yaml
 from export_specs.foundation.atomic import write_text
 from export_specs.foundation.child_process import run_child
 from export_specs.foundation.errors import UserError
+from export_specs.foundation.progress import handed_over
 
 
 def run(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, Path]) -> None:
@@ -23,6 +24,8 @@ def run(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, Path]) -
     """
     target = folder / "target.yaml"
     write_text(target, yaml.safe_dump(settings["target"]))
-    if run_child([sys.executable, "-m", "validation", "gates", "--target", str(target)]).returncode:
+    with handed_over():
+        code = run_child([sys.executable, "-m", "validation", "gates", "--target", str(target)]).returncode
+    if code:
         raise UserError(f"the gates of the target {settings['target']['name']} are not valid; see above, and docs/how-to/add-a-target.md")
     write_text(folder / "gates.json", json.dumps(settings["target"]["gates"], indent=1, sort_keys=True) + "\n")

@@ -15,6 +15,7 @@ import typer
 from export_specs.foundation.atomic import write_bytes, write_text
 from export_specs.foundation.child_process import end_with_parent, run_child
 from export_specs.foundation.errors import UserError, run_command_line
+from export_specs.foundation.progress import handed_over
 from export_specs.schema import Hardware, ModelSpec, Profile
 from export_specs.strict import Strict
 from pipeline.data.sources import training_files
@@ -66,7 +67,8 @@ def run_job(job: Job, folder: Path) -> Path:
                 f"this training needs {job.hardware.num_nodes} computers: run `{launcher} {' '.join(command)}` on each of them, "
                 "in this folder, and then this command again"
             )
-        code = run_child([sys.executable, *command]).returncode
+        with handed_over():
+            code = run_child([sys.executable, *command]).returncode
         if code or not made.is_file():
             raise UserError(f"the training in {job.hardware.devices} processes ended with exit code {code}; see above")
     write_bytes(folder / made.name, made.read_bytes())

@@ -7,13 +7,15 @@ import io
 import os
 import signal
 import sys
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import lightning
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.utilities.types import LRSchedulerConfigType
 from torch import Tensor, nn
@@ -22,6 +24,7 @@ from torch.utils.data import DataLoader
 
 from export_specs.foundation.atomic import write_bytes, write_text
 from export_specs.foundation.errors import UserError
+from export_specs.foundation.progress import at_work
 from export_specs.schema import TrainingSpec
 from pipeline.data.examples import Examples
 from pipeline.losses.objective import SPEECH, Objective
@@ -140,6 +143,33 @@ class Curve(Callback):
         self.lines = state_dict["lines"]
 
 
+class Told(Callback):
+    """A sign of the training's steps, as of all long work; lightning's own bars say nothing in a log."""
+
+    def __init__(self) -> None:
+        self._working = ExitStack()
+        self._tell: Callable[[int], None] | None = None
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """A training that goes on begins with the steps that it has behind it."""
+        if trainer.is_global_zero:
+            self._tell = self._working.enter_context(at_work("training, step", trainer.max_steps))
+            self._tell(trainer.global_step)
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
+        """One step more."""
+        if self._tell is not None:
+            self._tell(trainer.global_step)
+
+    def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """The end."""
+        self._working.close()
+
+    def on_exception(self, *_: Any) -> None:
+        """As well."""
+        self._working.close()
+
+
 class AtomicCheckpoints(TorchCheckpointIO):
     """Checkpoints written beside their place and renamed. Lightning's own come from the folder for temporary files, which may be on
     another disk: a kill while they are copied would leave half a ``last.ckpt``."""
@@ -177,7 +207,7 @@ def fit(task: SeparationTask, data: Mixtures, folder: Path) -> int:
             max_steps=training.steps,
             limit_train_batches=training.epoch_steps,
             reload_dataloaders_every_n_epochs=1,
-            callbacks=[best, latest, Curve(folder / "curve.csv"), RichProgressBar(leave=False), *averaging],
+            callbacks=[best, latest, Curve(folder / "curve.csv"), Told(), *averaging],
             logger=False,
             plugins=[AtomicCheckpoints()],
             num_sanity_val_steps=0,

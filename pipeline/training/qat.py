@@ -10,6 +10,7 @@ import lightning
 import torch
 from torch import Tensor, nn
 
+from export_specs.foundation.progress import tracked
 from export_specs.schema import Averaging, Hardware, ModelSpec, QatProfile, TrainingSpec
 from pipeline.checkpoints.loading import load_network
 from pipeline.checkpoints.saving import save_network
@@ -136,7 +137,8 @@ def train_quantized(
     rows = min(4, profile.batch_size)
     whole = training_examples(spec, train_files, spec.segment_samples, OBSERVED_BATCHES * rows, training.seed, False)
     examples = ([whole[rows * step + row] for row in range(rows)] for step in range(OBSERVED_BATCHES))
-    batches = [[torch.stack(part) for part in zip(*batch, strict=True)] for batch in examples]
+    mixed = tracked(examples, "mixtures for the ranges, batch", OBSERVED_BATCHES)
+    batches = [[torch.stack(part) for part in zip(*batch, strict=True)] for batch in mixed]
     teacher = build_network(spec)
     load_network(teacher, float_weights, spec)
     known = [torch.cat(part) for part in zip(*batches[:LEVEL_BATCHES], strict=True)]

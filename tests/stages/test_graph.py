@@ -169,3 +169,16 @@ def test_record_tells_digests_of_the_results(tmp_path: Path, work: list[str]) ->
     record = json.loads((run(tmp_path, chain("abc")) / RECORD).read_text())
     assert record["results"] == {"length": hashlib.sha256(b"3").hexdigest()}
     assert record["depends_on"]["parents"] == {"first": {"text": hashlib.sha256(b"abc").hexdigest()}}
+
+
+def test_each_stage_is_told_as_one_of_those_expected(tmp_path: Path, work: list[str]) -> None:
+    lines: list[str] = []
+    for _ in range(2):
+        runner = StageRunner(tmp_path, lines.append)
+        runner.expect(chain("abc"), chain("abc"))
+        runner.run(chain("abc"))
+    starts = [line.partition(":")[0] for line in lines]
+    assert starts == ["1/2 first", "1/2 first", "2/2 second", "2/2 second", "1/2 first", "2/2 second"]
+    assert all(": done before (" in line for line in lines[4:])
+    StageRunner(tmp_path, lines.append).run(chain("abcd").parents["first"])
+    assert lines[-2].startswith("first: fake_first (last time ")

@@ -1,7 +1,6 @@
-import lightning
 import pytest
 
-from pipeline.training import loop, qat, teacher
+from pipeline.training import qat, teacher
 from tests.eager import eager
 from tests.tiny import write_speech
 from tests.training.runs import Files
@@ -16,8 +15,7 @@ def speech(tmp_path_factory: pytest.TempPathFactory) -> Files:
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No compiled network, no progress bar and four validation mixtures."""
+    """No compiled network and four validation mixtures."""
     monkeypatch.setattr(teacher, "compiler_available", lambda: False)
-    monkeypatch.setattr(loop, "RichProgressBar", lambda **_: lightning.Callback())
     monkeypatch.setattr(teacher, "VALIDATION_MIXTURES", 4)
     monkeypatch.setattr(qat, "VALIDATION_MIXTURES", 4)

@@ -5,13 +5,12 @@ import sys
 import time
 from pathlib import Path
 
-import lightning
 import torch
 
 from pipeline.checkpoints import saving
 from pipeline.data.training_set import TrainingMixtures
 from pipeline.quantization.recipe import Recipe
-from pipeline.training import loop, qat, teacher
+from pipeline.training import qat, teacher
 from tests.tiny import tiny_spec
 
 if __name__ == "__main__":
@@ -21,7 +20,6 @@ if __name__ == "__main__":
     teacher.compiler_available = lambda: False
     teacher.VALIDATION_MIXTURES = qat.VALIDATION_MIXTURES = 4
     qat.OBSERVED_BATCHES = 9
-    loop.RichProgressBar = lambda **_: lightning.Callback()
     original = TrainingMixtures.__getitem__
 
     def recorded(mixtures: TrainingMixtures, index: int) -> tuple[torch.Tensor, torch.Tensor]:

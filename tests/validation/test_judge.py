@@ -11,7 +11,6 @@ from typing import Any
 import jsonschema
 import numpy as np
 import pytest
-from rich.console import Console
 from typer.testing import CliRunner
 
 import validation.judge as judging
@@ -36,7 +35,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def parity(folder: Path) -> Parity:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(judging, "load_target", lambda name: TARGET)
-        return judging.judge(read_config(folder / "judge.json"), folder / "out", Console(quiet=True))
+        return judging.judge(read_config(folder / "judge.json"), folder / "out")
 
 
 def test_result_is_whole(parity: Parity, folder: Path) -> None:
@@ -81,7 +80,7 @@ def test_a_runtime_without_a_file_fails_its_gates(folder: Path, tmp_path: Path, 
     config = read_config(folder / "judge.json")
     kept = [stage for stage in config.stages if stage.name != "onnxruntime"]
     changes = {"onnx": None, "stages": kept, "sets": config.sets[:1], "level_items": 0}
-    states = {gate.id: gate for gate in judging.judge(config.model_copy(update=changes), tmp_path, Console(quiet=True)).gates}
+    states = {gate.id: gate for gate in judging.judge(config.model_copy(update=changes), tmp_path).gates}
     assert states["structure.runs"].state == "failed" and "onnxruntime: there is no file" in states["structure.runs"].note
     unjudged = ("near.onnxruntime", "task.waveform", "level.6")
     assert [(states[name].state, states[name].n) for name in unjudged] == [("failed", 0)] * 3
@@ -111,7 +110,7 @@ def test_idle_exceptions_are_listed_and_are_no_failure(folder: Path, tmp_path: P
     exceptions = {"transposes": {"rows": "back to rows", "*.turned": "of another network"}, "near_exceptions": {"NEVER": "idle"}}
     monkeypatch.setattr(judging, "load_target", lambda name: TARGET.model_copy(update=exceptions))
     config = read_config(folder / "judge.json").model_copy(update={"sets": read_config(folder / "judge.json").sets[:1]})
-    parity = judging.judge(config, tmp_path, Console(quiet=True))
+    parity = judging.judge(config, tmp_path)
     assert {gate.id: gate.state for gate in parity.gates}["structure.transpose"] == "passed"
     found = {excuse.pattern: (family, excuse.count) for family, excuse in exceptions_of(parity.gates)}
     assert found == {"rows": ("structure.transpose", 1), "*.turned": ("structure.transpose", 0), "NEVER": ("near", 0)}
@@ -190,7 +189,7 @@ def test_second_judgement_reads_the_cache(parity: Parity, folder: Path, monkeypa
     monkeypatch.setattr(judging, "load_target", lambda name: TARGET)
     monkeypatch.setattr("validation.stages.separate_many", lambda *args, **kwargs: pytest.fail("a stage ran again"))
     config = read_config(folder / "judge.json").model_copy(update={"level_items": 0, "refused": {"onnx2tf int8": "no LSTM"}})
-    again = judging.judge(config, folder / "again", Console(quiet=True))
+    again = judging.judge(config, folder / "again")
     assert [r.items for r in again.ladder] == [r.items for r in parity.ladder]
     assert "no softer recordings" in again.not_tested
     assert "not beside onnx2tf int8, whose converter did not convert the network (no LSTM)" in again.not_tested
@@ -235,7 +234,7 @@ def test_onnx_target_and_baseline(folder: Path, tmp_path: Path, monkeypatch: pyt
     config = read_config(folder / "judge.json")
     kept = [stage for stage in config.stages if stage.name in ("float", "onnxruntime")]
     changes = {"tflite": None, "subject": "onnxruntime", "stages": kept, "sets": config.sets[:1], "audio_items": 1, "parameters": None}
-    parity = judging.judge(config.model_copy(update=changes), tmp_path / "out", Console(quiet=True))
+    parity = judging.judge(config.model_copy(update=changes), tmp_path / "out")
     assert parity.structure.format == "onnx" and parity.layers.free == []
     assert "no sweep over the SNR" in parity.not_tested
     line = (tmp_path / "out/summary.md").read_text().splitlines()[2]
@@ -251,7 +250,7 @@ def test_onnx_target_and_baseline(folder: Path, tmp_path: Path, monkeypatch: pyt
 def test_wrong_gates_of_a_target_are_refused_before_anything_runs(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(judging, "load_target", lambda name: TARGET.model_copy(update={"gates": {"nearly": {}}}))
     with pytest.raises(UserError, match="unknown gate 'nearly'"):
-        judging.judge(read_config(folder / "judge.json"), tmp_path / "out", Console(quiet=True))
+        judging.judge(read_config(folder / "judge.json"), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -259,4 +258,4 @@ def test_target_must_fit_the_file(folder: Path, tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(judging, "load_target", lambda name: TARGET)
     config = read_config(folder / "judge.json").model_copy(update={"tflite": None})
     with pytest.raises(UserError, match="must name it as 'tflite'"):
-        judging.judge(config, tmp_path, Console(quiet=True))
+        judging.judge(config, tmp_path)
