@@ -17,7 +17,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 SHELL  := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help deploy train qat export convert package emulate validate report bench lint test test-slow replay mutate lock onnx2tf clean
+.PHONY: help deploy train qat export convert package emulate validate report bench models doctor lint test test-slow replay mutate lock onnx2tf clean
 .NOTPARALLEL:
 
 # The settings that each target takes on the command line. Others are refused before anything is made: a misspelt one would be ignored.
@@ -51,7 +51,7 @@ TEST    := .venv/.installed-test-$(call key,requirements/main.lock requirements/
 ONNX2TF := .venv-onnx2tf/.installed-$(call key,requirements/onnx2tf.lock)
 
 BIN    := .venv/bin
-STAGES := $(BIN)/python -m pipeline.stages
+FQSS   := $(BIN)/python -m fqss
 SETTINGS = --model '$(MODEL)' --target '$(TARGET)' --profile '$(PROFILE)' --data '$(DATA)' \
            --checkpoint '$(CHECKPOINT)' --spec '$(SPEC)' --out '$(OUT)'
 
@@ -78,43 +78,47 @@ help: ## this list
 	@echo "  DIGITS=$(DIGITS)                  of mutate: a sample, of the faults whose number ends with one of the digits"
 	@echo "  BASE=$(BASE)                of replay: the commit whose files are the right ones"
 	@echo
+	@if test -x $(BIN)/python; then $(FQSS) models; echo; fi
 	@echo "targets:"
-	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1|\2/p' Makefile | while IFS='|' read -r name text; do printf '%-12s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z0-9 -]*\):.*## \(.*\)/  \1|\2/p' Makefile | while IFS='|' read -r name text; do printf '%-12s %s\n' "$$name" "$$text"; done
 
 deploy: $(NEEDED) ## everything: data, quantization, export, conversion, parity report; the result lies in dist/
-	@$(STAGES) deploy $(SETTINGS)
+	@$(FQSS) deploy $(SETTINGS)
 
 train: $(MAIN) ## train the float network of MODEL or SPEC, from CHECKPOINT on if given (hours; goes on where it stopped)
-	@$(STAGES) train $(SETTINGS)
+	@$(FQSS) deploy train $(SETTINGS)
 
 qat: $(MAIN) ## quantization-aware training by PROFILE
-	@$(STAGES) qat $(SETTINGS)
+	@$(FQSS) deploy qat $(SETTINGS)
 
 export: $(MAIN) ## the QDQ ONNX file
-	@$(STAGES) export $(SETTINGS)
+	@$(FQSS) deploy export $(SETTINGS)
 
 convert: $(NEEDED) ## the TFLite file
-	@$(STAGES) convert $(SETTINGS)
+	@$(FQSS) deploy convert $(SETTINGS)
 
 package: $(NEEDED) ## the TFLite file as code for a device: a C99 package (TARGET=c-int8), or what firmware with TFLite Micro compiles
-	@$(STAGES) package $(SETTINGS)
+	@$(FQSS) deploy package $(SETTINGS)
 
 emulate: $(NEEDED) ## build that package and run its golden clips on an emulated microcontroller
-	@folder=$$($(STAGES) package $(SETTINGS) | tee /dev/stderr | tail -n 1); \
+	@folder=$$($(FQSS) deploy package $(SETTINGS) | tee /dev/stderr | tail -n 1); \
 	  test -f "$$folder/device/Makefile" || { echo "error: the package of TARGET=$(TARGET) is not built here; TARGET=c-int8 is" >&2; exit 1; }; \
 	  $(MAKE) --no-print-directory -s -C "$$folder/device" $(if $(filter all,$(CPU)),everywhere,emulate CPU='$(CPU)') \
 	  BUILD='$(CURDIR)/build/emulated/'"$$(basename "$$folder")"
 
 validate report: $(NEEDED) ## the parity report, without packaging
-	@$(STAGES) validate $(SETTINGS)
+	@$(FQSS) deploy validate $(SETTINGS)
 
 # its speed does not depend on what the weights are
 bench: PROFILE = ptq
 bench: $(MAIN) $(ONNX2TF) ## time and memory: int8 beside float32 and post-training TFLite, QAT step beside float step
-	@for target in $(BENCH); do $(STAGES) convert $(SETTINGS) --target $$target; done
-	@$(BIN)/python -m validation.bench --out build/bench.json \
-	  $(foreach target,$(BENCH),"$(target)=$$($(STAGES) convert $(SETTINGS) --target $(target) | tail -n 1)/model.tflite")
+	@for target in $(BENCH); do $(FQSS) deploy convert $(SETTINGS) --target $$target; done
+	@$(FQSS) bench --out build/bench.json \
+	  $(foreach target,$(BENCH),"$(target)=$$($(FQSS) deploy convert $(SETTINGS) --target $(target) | tail -n 1)/model.tflite")
 	@$(BIN)/python -m pipeline.training.step_time --model '$(or $(SPEC),$(MODEL))' --out build/step-time.json
+
+models doctor: $(MAIN) ## the networks with size, weights and figures; what is installed and what each target lacks
+	@$(FQSS) $@
 
 lint: $(TEST) ## ruff, mypy and the import rules
 	@$(BIN)/ruff check .

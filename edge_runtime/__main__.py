@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -14,14 +14,13 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from edge_runtime.branch_signature import signature_of
 from edge_runtime.live import run_live
-from edge_runtime.model_file import read_model
+from edge_runtime.model_file import ModelFile, read_model
 from edge_runtime.opening import Opened, open_for, separator_of
 from edge_runtime.recording import open_recording
 from edge_runtime.runtime import FileRuntime
 from edge_runtime.separator import Separator, pushed
 from edge_runtime.source_files import FormatName, source_files
 from edge_runtime.stream_states import state_bytes
-from edge_runtime.tflm import TflmEngine
 from export_specs.foundation.errors import UserError, choice_error, run_command_line
 from export_specs.schema import RuntimeName
 
@@ -87,9 +86,15 @@ def live(
 
 
 @app.command()
-def info(model: Annotated[Path, typer.Argument(help="A .tflite or .onnx file.")]) -> None:
+def info(
+    model: Annotated[Path, typer.Argument(help="A .tflite or .onnx file.")],
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+) -> None:
     """Show a model's signature, metadata, tensor types and ops. Exit code 1 if it is no separation model."""
     file = read_model(model)
+    if as_json:
+        typer.echo(json.dumps(_described(file), indent=1))
+        return
     typer.echo(f"{model}: {file.format}, {len(file.content)} bytes")
     for title, tensors in (("input", file.inputs), ("output", file.outputs)):
         for tensor in tensors:
@@ -115,12 +120,40 @@ def arena(model: Annotated[Path, typer.Argument(help="A .tflite file.")]) -> Non
     file = read_model(model)
     if file.format != "tflite":
         raise UserError(f"{model} is {file.format}: TFLite Micro runs .tflite files alone")
+    from edge_runtime.tflm import TflmEngine  # a host that only runs files may be without
+
     engine = TflmEngine(file)
     typer.echo(json.dumps({"host": engine.arena_bytes, "device": engine.device_arena_bytes}))
 
 
 def _latency(separator: Separator, opened: Opened) -> str:
     return f"latency {1000 * separator.latency_samples / opened.sample_rate:g} ms and the time of computing"
+
+
+def _described(file: ModelFile) -> dict[str, Any]:
+    """As ``info`` tells it in words.
+
+    Raises:
+        UserError: it is no separation model.
+    """
+    stated = file.metadata
+    if stated is not None and stated.streaming is not None:
+        samples, sources = stated.segment_samples, stated.sources  # of a step
+    else:
+        signature = signature_of(file)
+        samples, sources = signature.samples, signature.sources
+    return {
+        "path": str(file.path),
+        "format": file.format,
+        "bytes": len(file.content),
+        "inputs": [str(tensor) for tensor in file.inputs],
+        "outputs": [str(tensor) for tensor in file.outputs],
+        "metadata": None if stated is None else stated.model_dump(mode="json", exclude_defaults=True),
+        "tensors": dict(file.dtypes.most_common()),
+        "ops": dict(file.ops.most_common()),
+        "samples": samples,
+        "sources": sources,
+    }
 
 
 def _progress_bar(console: Console) -> Progress:

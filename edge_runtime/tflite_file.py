@@ -115,7 +115,7 @@ def _tensor(index: int, tensor: Any) -> TensorInfo:
         scale = np.asarray(parameters.scale, dtype=np.float32)
         zero_point = np.zeros(scale.shape, np.int64) if parameters.zeroPoint is None else np.asarray(parameters.zeroPoint, dtype=np.int64)
         quantization = Quantization(scale, zero_point, parameters.quantizedDimension)
-    return TensorInfo(tensor.name.decode(), tuple(_indices(shape)), _TYPES[tensor.type], quantization, index)
+    return TensorInfo((tensor.name or b"").decode(errors="replace"), tuple(_indices(shape)), _TYPES[tensor.type], quantization, index)
 
 
 def _check_constants(path: Path, model: Any, graph: Any, tensors: list[TensorInfo]) -> None:
@@ -123,7 +123,7 @@ def _check_constants(path: Path, model: Any, graph: Any, tensors: list[TensorInf
         if not 0 <= tensor.buffer < len(model.buffers):
             raise _damaged(path, f"tensor {info} names a buffer beyond the {len(model.buffers)} of the file")
         data = model.buffers[tensor.buffer].data
-        if data is not None and len(data) and info.nbytes and len(data) != info.nbytes:
+        if data is not None and len(data) and info.nbytes and len(data) != info.nbytes and tensor.sparsity is None:
             raise _damaged(path, f"the constant {info} holds {len(data)} bytes instead of {info.nbytes}")
 
 

@@ -51,7 +51,8 @@ def test_settings_reach_the_stages(goal: str) -> None:
     done = dry_run(goal, *(f"{name}={value}" for name, value in arguments.items()))
     assert done.returncode == 0, done.stderr
     command = done.stdout.splitlines()[-1]
-    assert f"pipeline.stages {'validate' if goal == 'report' else goal} " in command
+    stage = {"deploy": "", "report": "validate "}.get(goal, f"{goal} ")
+    assert f"fqss deploy {stage}--model " in command
     assert all(f"--{name.lower()} '{value}'" in command for name, value in arguments.items())
 
 

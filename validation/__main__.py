@@ -34,8 +34,8 @@ def judge_command(
     _raise_failure(parity.verdict, out)
 
 
-@app.command("report")
-def report_command(
+@app.command("render")
+def render_command(
     parity: Annotated[Path, typer.Option(help="a parity.json, its audio/ folder beside it")],
     out: Annotated[Path | None, typer.Option(help="folder for parity.html and summary.md; by default that of parity.json")] = None,
 ) -> None:

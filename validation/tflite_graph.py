@@ -66,7 +66,7 @@ class Subgraph:
         found = []
         for number, operator in enumerate(self._graph.operators):
             code = self.model.operatorCodes[operator.opcodeIndex]
-            name = _OPS[max(code.builtinCode, code.deprecatedBuiltinCode)]
+            name = _OPS.get(max(code.builtinCode, code.deprecatedBuiltinCode), "UNKNOWN")
             if name == "CUSTOM":
                 name = f"CUSTOM:{(code.customCode or b'?').decode()}"
             found.append(Operator(number, name, _indices(operator.inputs), _indices(operator.outputs), operator.builtinOptions))
@@ -98,7 +98,7 @@ class Subgraph:
         data = self.model.buffers[tensor.buffer].data
         return Tensor(
             index,
-            tensor.name.decode(),
+            (tensor.name or b"").decode(errors="replace"),
             _indices(tensor.shape),
             _TYPES[tensor.type],
             tuple(float(value) for value in grid.scale) if scaled else (),

@@ -1,4 +1,4 @@
-"""``python -m pipeline.stages``: run a deployment up to a stage; what is done already is not done again."""
+"""``fqss deploy``: run a deployment up to a stage; what is done already is not done again."""
 
 from __future__ import annotations
 
@@ -31,7 +31,9 @@ UNTIL: dict[str, Callable[[Deployment], list[Stage | None]]] = {
 
 @app.command()
 def run(
-    stage: Annotated[str, typer.Argument(help="train, qat, export, convert, package, validate, or deploy for all of it.")],
+    stage: Annotated[
+        str, typer.Argument(help="How far: train, qat, export, convert, package, validate, or deploy for all of it.")
+    ] = "deploy",
     model: Annotated[str, typer.Option(help="Model that ships with the product.")] = "convtasnet",
     target: Annotated[str, typer.Option(help="What to make: a target that ships, or your own (YAML).")] = "tflite-int8",
     profile: Annotated[

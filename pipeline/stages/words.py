@@ -21,5 +21,6 @@ WORDS = {
     "stream_export": "the whole graph rewritten as one step of a hop; some seconds",
     "target_gates": "the limits that the target changes, looked up; seconds",
     "teacher_weights": "the float weights, checked and brought to the sources' level; 5 to 30 s",
+    "tflm_kit": "what firmware with TFLite Micro compiles: the file, its resolver, arena and golden clips; some seconds",
     "trained_teacher": "the float network trained from the data; hours",
 }

@@ -7,13 +7,12 @@ from typing import Any
 
 import pytest
 
-from export_specs.foundation.discovery import member_names
 from export_specs.foundation.errors import UserError
+from pipeline.stages import summary
 from pipeline.stages.summary import raise_failure, summary_lines
 from pipeline.stages.words import WORDS
 
 PLACE = Path("dist/x")
-NO_STAGES = {"__main__", "choice", "data_choice", "deployment", "graph", "shipped_weights", "summary", "words"}
 
 
 def gate(name: str, state: str, observed: float | None, limit: float | None, **more: Any) -> dict[str, Any]:
@@ -50,4 +49,5 @@ def test_a_failed_gate_is_named_with_value_and_limit() -> None:
 
 
 def test_every_stage_says_what_it_does_and_how_long_it_takes() -> None:
-    assert set(member_names("pipeline.stages")) - NO_STAGES == set(WORDS)
+    stages = {path.stem for path in Path(summary.__file__).parent.glob("*.py") if "\ndef run(folder: Path" in path.read_text()}
+    assert stages == set(WORDS) and len(stages) > 10

@@ -178,7 +178,7 @@ def test_summary_is_short_and_begins_with_what_was_not_tested(parity: Parity, fo
 
 
 def test_report_is_rendered_again_and_needs_its_audio(parity: Parity, folder: Path, tmp_path: Path) -> None:
-    result = CliRunner().invoke(app, ["report", "--parity", str(folder / "out/parity.json"), "--out", str(tmp_path)])
+    result = CliRunner().invoke(app, ["render", "--parity", str(folder / "out/parity.json"), "--out", str(tmp_path)])
     assert isinstance(result.exception, UserError) and f"{parity.verdict.words}: structure.transpose" in str(result.exception)
     assert (tmp_path / "parity.html").read_text() == (folder / "out/parity.html").read_text()
     with pytest.raises(UserError, match="audio"):
