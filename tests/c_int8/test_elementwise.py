@@ -172,3 +172,13 @@ def test_division_by_zero_and_its_overflow_are_defined(library: KernelLibrary, t
     file = write_operator(tmp_path / "x.tflite", operators.DIV, [Given((3,), "int32"), constant([0, -1, -2])], [Given((3,), "int32")])
     (result,) = library.run(lay_out(lower_model(read_tflite(file), OPS)), [np.array([5, -(2**31), 5], np.int32)])
     assert result.tolist() == [0, -(2**31), -2]
+
+
+def test_a_difference_of_integers_takes_in_a_relu(library: KernelLibrary, tmp_path: Path) -> None:
+    a, b = np.array([7, -7, 0, 2**31 - 1, -(2**31)], np.int32), constant([3])
+    file = write_operator(
+        tmp_path / "x.tflite", operators.SUB, [Given((5,), "int32"), b], [Given((5,), "int32")], fusedActivationFunction=1
+    )
+    assert_equal_to_reference(library, file, [a])
+    (result,) = library.run(lay_out(lower_model(read_tflite(file), OPS)), [a])
+    assert result.tolist()[:4] == [4, 0, 0, 2**31 - 4]

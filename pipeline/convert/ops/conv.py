@@ -11,15 +11,16 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from onnx import NodeProto
 
-from pipeline.convert.builtin_operators import CONV_2D, DEPTHWISE_CONV_2D, PAD, RESHAPE
+from pipeline.convert.builtin_operators import CONCATENATION, CONV_2D, DEPTHWISE_CONV_2D, PAD, RESHAPE
 from pipeline.convert.declaration import lowers
+from pipeline.convert.framed import channels_to_frame, frame_stride
 from pipeline.convert.lowering import Lowering, Operand
-from pipeline.convert.ops.convolution import Window, bias_tensor, padded_input, read_window, static_weight, weight_operand
+from pipeline.convert.ops.convolution import bias_tensor, padded_input, read_window, static_weight, weight_operand
 from pipeline.convert.ops.depthwise_conv import lower_depthwise_conv
 from pipeline.convert.ops.plane_conv import is_plane, lower_plane_conv
 
 
-@lowers("Conv", emits=(CONV_2D, DEPTHWISE_CONV_2D, PAD, RESHAPE))
+@lowers("Conv", emits=(CONCATENATION, CONV_2D, DEPTHWISE_CONV_2D, PAD, RESHAPE))
 def lower_conv(lowering: Lowering, node: NodeProto) -> None:
     """Lower a two-dimensional int8 Conv, or a one-dimensional one with its optional Relu; the kernel [O, I, k] becomes [O, k, 1, I]."""
     if is_plane(lowering, node):
@@ -36,14 +37,17 @@ def lower_conv(lowering: Lowering, node: NodeProto) -> None:
     channels = value.shape[0]
     window = read_window(lowering, node, value.shape[2])
     stride = window.stride
-    if _is_framed(window, lowering.graph.shape(source.name)[2]):
-        inputs, padding, stride = _frames(lowering, node, source, stride), schema.Padding.VALID, 1
-        value = _frame_kernel(value, window.stride)
+    parts = None
+    if frame_stride(lowering.graph, node) is not None:
+        parts = channels_to_frame(lowering.graph, source.name)
+        inputs = _frames(lowering, node, source, source.name, stride) if parts is None else _joined(lowering, node, source, parts, stride)
+        padding, stride = schema.Padding.VALID, 1
+        value = _frame_kernel(value, window.stride, by_channel=parts is not None)
     else:
         inputs, padding = padded_input(lowering, node, source, window)
         value = value.transpose(0, 2, 1)[:, :, None, :]
     grid = weight.grid.expanded(channels)
-    kernel = lowering.derived(("conv", weight.name, value.shape), lambda: lowering.constant(weight.name, value, grid, 0))
+    kernel = lowering.derived(("conv", weight.name, value.shape, parts is None), lambda: lowering.constant(weight.name, value, grid, 0))
     bias = bias_tensor(lowering, node, source, weight, channels)
     lowering.emit(
         node,
@@ -59,27 +63,37 @@ def lower_conv(lowering: Lowering, node: NodeProto) -> None:
     )
 
 
-def _is_framed(window: Window, time: int) -> bool:
-    plain = window.dilation == 1 and window.before == window.after == 0
-    return plain and window.stride > 1 and window.kernel % window.stride == 0 and time % window.stride == 0
-
-
-def _frames(lowering: Lowering, node: NodeProto, source: Operand, stride: int) -> int:
-    """The input seen as frames [1, T / stride, 1, stride * I]; encoders that share an input share it."""
+def _frames(lowering: Lowering, node: NodeProto, source: Operand, name: str, stride: int) -> int:
+    """The tensor ``name`` on the grid of ``source`` seen as frames [1, T / stride, 1, stride * I]; what shares an input shares it."""
 
     def make() -> int:
-        batch, time, _, channels = lowering.shape(source.name)
+        batch, time, _, channels = lowering.shape(name)
         shape = np.array((batch, time // stride, 1, stride * channels), np.int32)
-        name, grid = f"{source.name}/frames_{stride}", source.grid
-        frames = lowering.builder.tensor(name, shape.tolist(), source.dtype, grid.scales(), grid.zero_points())
-        target = lowering.constant(f"{name}/shape", shape)
-        lowering.emit(node, RESHAPE, [lowering.tensor(source.name), target], [frames], newShape=shape)
+        seen, grid = f"{name}/frames_{stride}", source.grid
+        frames = lowering.builder.tensor(seen, shape.tolist(), source.dtype, grid.scales(), grid.zero_points())
+        target = lowering.constant(f"{seen}/shape", shape)
+        lowering.emit(node, RESHAPE, [lowering.tensor(name), target], [frames], newShape=shape)
         return frames
 
-    return lowering.derived(("frames", source.name, stride), make)
+    return lowering.derived(("frames", name, stride), make)
 
 
-def _frame_kernel(value: np.ndarray, stride: int) -> np.ndarray:
-    """[O, I, m * stride] -> [O, m, 1, stride * I]."""
+def _joined(lowering: Lowering, node: NodeProto, source: Operand, parts: list[str], stride: int) -> int:
+    """The frames of one-channel tensors side by side, [1, T / stride, 1, I * stride]; made once."""
+
+    def make() -> int:
+        frames = [_frames(lowering, node, source, part, stride) for part in parts]
+        batch, time = lowering.shape(parts[0])[:2]
+        shape, grid = (batch, time // stride, 1, stride * len(parts)), source.grid
+        joined = lowering.builder.tensor(f"{source.name}/frames_{stride}", shape, source.dtype, grid.scales(), grid.zero_points())
+        lowering.emit(node, CONCATENATION, frames, [joined], axis=3)
+        return joined
+
+    return lowering.derived(("joined frames", source.name, stride), make)
+
+
+def _frame_kernel(value: np.ndarray, stride: int, by_channel: bool) -> np.ndarray:
+    """[O, I, m * stride] -> [O, m, 1, stride * I], the values of a frame sample by sample, or one channel after the other."""
     outputs, inputs, taps = value.shape
-    return value.reshape(outputs, inputs, taps // stride, stride).transpose(0, 2, 3, 1).reshape(outputs, taps // stride, 1, stride * inputs)
+    order = (0, 2, 1, 3) if by_channel else (0, 2, 3, 1)
+    return value.reshape(outputs, inputs, taps // stride, stride).transpose(order).reshape(outputs, taps // stride, 1, stride * inputs)

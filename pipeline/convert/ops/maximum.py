@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from onnx import NodeProto
 
-from pipeline.convert.builtin_operators import MAXIMUM, BuiltinOperator
+from pipeline.convert.builtin_operators import ADD, MAXIMUM, SUB, BuiltinOperator
 from pipeline.convert.declaration import lowers
+from pipeline.convert.integer_bounds import lower_bound
 from pipeline.convert.lowering import Lowering
 from pipeline.convert.ops.integer_arithmetic import is_integer_arithmetic
 
@@ -14,6 +15,8 @@ def lower_extremum(lowering: Lowering, node: NodeProto, builtin: BuiltinOperator
     """Lower a Max or Min of two tensors: raw integers, or quantized values on one grid (then codes compare as reals do)."""
     lowering.require(node, len(node.input) == 2, f"it has {len(node.input)} inputs", "two at a time")
     if is_integer_arithmetic(lowering, node):
+        if lower_bound(lowering, node):
+            return
         names, output = list(node.input), node.output[0]
     else:
         operands = [lowering.dequantized(node, 0), lowering.dequantized(node, 1)]
@@ -27,7 +30,7 @@ def lower_extremum(lowering: Lowering, node: NodeProto, builtin: BuiltinOperator
     lowering.emit(node, builtin, inputs, [lowering.tensor(output)])
 
 
-@lowers("Max", emits=(MAXIMUM,), moves_codes=True, elementwise=True)
+@lowers("Max", emits=(ADD, MAXIMUM, SUB), moves_codes=True, elementwise=True)
 def lower_max(lowering: Lowering, node: NodeProto) -> None:
     """Lower a Max."""
     lower_extremum(lowering, node, MAXIMUM)

@@ -47,6 +47,7 @@ BROADCAST(fq_maximum_s32, int32_t, int32_t, va > vb ? va : vb)
 BROADCAST(fq_minimum_s32, int32_t, int32_t, va < vb ? va : vb)
 BROADCAST(fq_add_s32, int32_t, int32_t, (uint32_t)va + (uint32_t)vb)
 BROADCAST(fq_sub_s32, int32_t, int32_t, (uint32_t)va - (uint32_t)vb)
+BROADCAST(fq_sub_relu_s32, int32_t, int32_t, (int32_t)((uint32_t)va - (uint32_t)vb) > 0 ? (uint32_t)va - (uint32_t)vb : 0)
 BROADCAST(fq_mul_s32, int32_t, int32_t, (uint32_t)va * (uint32_t)vb)
 /* -2^31 / -1 is 2^31, which is -2^31 modulo 2^32 */
 BROADCAST(fq_div_s32, int32_t, int32_t, vb == 0 ? 0 : vb == -1 ? (int32_t)(0 - (uint32_t)va) : va / vb)

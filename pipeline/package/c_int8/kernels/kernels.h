@@ -105,7 +105,7 @@ fq_kernel fq_mul_s16;
 /* fq_broadcast. On codes as they are. */
 fq_kernel fq_maximum_s8, fq_minimum_s8, fq_maximum_s16, fq_minimum_s16, fq_maximum_s32, fq_minimum_s32;
 /* fq_broadcast. Modulo 2^32; division rounds to 0, and gives 0 where b is 0. */
-fq_kernel fq_add_s32, fq_sub_s32, fq_mul_s32, fq_div_s32;
+fq_kernel fq_add_s32, fq_sub_s32, fq_sub_relu_s32, fq_mul_s32, fq_div_s32;
 /* fq_broadcast. a < b as uint8. */
 fq_kernel fq_less_s32;
 

@@ -50,18 +50,18 @@ class _Sum:
 
 def lower_add(lowering: Lowering, operator: Operator) -> None:
     """The sum of two tensors of one type."""
-    _lower_sum(lowering, operator, 1, "fq_add_s32")
+    _lower_sum(lowering, operator, 1, "fq_add_s32", None)
 
 
 def lower_sub(lowering: Lowering, operator: Operator) -> None:
     """The difference of two tensors of one type."""
-    _lower_sum(lowering, operator, -1, "fq_sub_s32")
+    _lower_sum(lowering, operator, -1, "fq_sub_s32", "fq_sub_relu_s32")
 
 
-def _lower_sum(lowering: Lowering, operator: Operator, sign: int, on_integers: str) -> None:
+def _lower_sum(lowering: Lowering, operator: Operator, sign: int, on_integers: str, rectified: str | None) -> None:
     dtype = lowering.types(operator, *_ALIKE)[0]
     if dtype == "int32":
-        emit_broadcast(lowering, operator, on_integers)
+        emit_broadcast(lowering, operator, on_integers, rectified)
         return
     pot = dtype == "int16" and operator.option("potScaleInt16", True)
     lowering.require(operator, not pot, "it asks for the kernels of powers of two", "potScaleInt16 = false")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ai_edge_litert import schema_py_generated as schema
+
 from pipeline.package.c_int8.axes import broadcast
 from pipeline.package.c_int8.fixed_point import fixed_point_factor, rescale
 from pipeline.package.c_int8.flatbuffer_reader import Operator, Tensor
@@ -14,10 +16,14 @@ _SUFFIX = {"int8": "s8", "int16": "s16", "int32": "s32"}
 _REQUANTIZED = (("int8", "int8"), ("int8", "int16"), ("int16", "int8"), ("int16", "int16"), ("int32", "int8"), ("int32", "int16"))
 
 
-def emit_broadcast(lowering: Lowering, operator: Operator, kernel: str) -> None:
-    """A kernel of two operands that needs to know their shapes alone."""
+def emit_broadcast(lowering: Lowering, operator: Operator, kernel: str, rectified: str | None = None) -> None:
+    """A kernel of two operands that needs to know their shapes alone; ``rectified`` is the one that takes in a RELU, where there is one."""
     (a, b), y = tensors(operator), operator.outputs[0]
-    lowering.require(operator, not operator.option("fusedActivationFunction", 0), "it has a fused activation", "none on integers")
+    activation = operator.option("fusedActivationFunction", 0)
+    if activation == schema.ActivationFunctionType.RELU and rectified is not None:
+        kernel = rectified
+    else:
+        lowering.require(operator, not activation, "it has a fused activation", "none on integers, or RELU on SUB")
     lowering.emit(kernel, broadcast(y.shape, a.shape, b.shape), (a, b), y, in_place=same_memory(y, a, b))
 
 
