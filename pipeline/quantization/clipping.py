@@ -31,7 +31,7 @@ def fit_ranges(twin: nn.Module, batches: list[Tensor]) -> dict[str, float]:
     errors = {name: torch.zeros(len(SHARES)) for name in quantizers}
 
     def measure(name: str, _: nn.Module, inputs: tuple[Tensor]) -> None:
-        x = inputs[0].detach().flatten()[::SUBSAMPLE]
+        x = inputs[0].detach().flatten()[::SUBSAMPLE].contiguous()
         errors[name] += torch.stack([_squared_error(x, *(end * share for end in ranges[name])) for share in SHARES])
 
     hooks = [module.register_forward_pre_hook(partial(measure, name)) for name, module in quantizers.items()]
@@ -53,4 +53,5 @@ def fit_ranges(twin: nn.Module, batches: list[Tensor]) -> dict[str, float]:
 def _squared_error(x: Tensor, low: float, high: float) -> Tensor:
     scale = max((high - low) / (QMAX - QMIN), 1e-7)
     zero_point = round(QMIN - low / scale)
-    return (((torch.round(x / scale) + zero_point).clamp(QMIN, QMAX) - zero_point) * scale - x).square().sum()
+    codes = (x / scale).round_().add_(zero_point).clamp_(QMIN, QMAX)
+    return codes.sub_(zero_point).mul_(scale).sub_(x).square_().sum()

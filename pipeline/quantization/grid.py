@@ -128,7 +128,8 @@ class ActivationQuantizer(nn.Module):
     def observe(self, x: Tensor) -> None:
         """Move the range towards the extremes of a batch; the first batch sets it."""
         with torch.no_grad():
-            low, high = x.min().clamp(max=0), x.max().clamp(min=0)
+            least, greatest = torch.aminmax(x)
+            low, high = least.clamp(max=0), greatest.clamp(min=0)
             first = bool(self.minimum == self.maximum)
             self.minimum.copy_(low if first else EMA * self.minimum + (1 - EMA) * low)
             self.maximum.copy_(high if first else EMA * self.maximum + (1 - EMA) * high)
