@@ -16,6 +16,7 @@ from pipeline.data.mixing import Waveform
 from pipeline.data.split import Split
 
 AUDIO_CHANNELS = 2
+SUFFIXES = (".wav", ".flac", ".ogg")
 
 Track = tuple[str, Path]
 
@@ -38,6 +39,19 @@ class Music:
     tracks: Mapping[Split, Sequence[Track]]
 
 
+def stem_file(folder: Path, name: str) -> Path:
+    """The file of a stem, with whichever of SUFFIXES is there.
+
+    Raises:
+        UserError: none is.
+    """
+    for suffix in SUFFIXES:
+        if (path := folder / f"{name}{suffix}").is_file():
+            return path
+    wanted = ", ".join(f"{stem}{SUFFIXES[0]}" for stem in MUSIC_SOURCES)
+    raise UserError(f"{folder / name}{SUFFIXES[0]} is missing: a track is a folder with {wanted} (or {', '.join(SUFFIXES[1:])})")
+
+
 def track_samples(folder: Path, sample_rate: int) -> int:
     """Length of a track in samples, after its four stems have been looked at.
 
@@ -45,9 +59,7 @@ def track_samples(folder: Path, sample_rate: int) -> int:
         UserError: a stem is missing, no audio, of another rate, not stereo, or of another length than the others.
     """
     lengths = []
-    for path in (folder / f"{name}.wav" for name in MUSIC_SOURCES):
-        if not path.is_file():
-            raise UserError(f"{path} is missing: a track is a folder with {', '.join(f'{name}.wav' for name in MUSIC_SOURCES)}")
+    for path in (stem_file(folder, name) for name in MUSIC_SOURCES):
         with open_audio(path) as audio:
             if (audio.rate, audio.channels) != (sample_rate, AUDIO_CHANNELS):
                 raise UserError(f"{path} has {audio.rate} Hz and {audio.channels} channel(s); the model needs {sample_rate} Hz stereo")
@@ -65,7 +77,7 @@ def read_stems(folder: Path, start: int, samples: int) -> Waveform:
     """
     stems = np.zeros((len(MUSIC_SOURCES), AUDIO_CHANNELS, samples), np.float32)
     for stem, name in zip(stems, MUSIC_SOURCES, strict=True):
-        found = read_part(folder / f"{name}.wav", start, samples)
+        found = read_part(stem_file(folder, name), start, samples)
         stem[:, : len(found)] = found.T
     if not np.isfinite(stems).all():
         raise UserError(f"a stem of {folder} is not finite (NaN or infinity); remove the track from the data set")

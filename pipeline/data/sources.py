@@ -1,5 +1,5 @@
 """The data sets that DATA can name: of speech ``embedded``, ``debian-voices``, ``librimix:DIR``, ``folder:DIR`` or a list of such
-(``pipeline.data.training_list``); of music ``rendered-stems``, ``musdb18hq:DIR``."""
+(``pipeline.data.training_list``); of music ``embedded-stems``, ``rendered-stems``, ``musdb18hq:DIR``."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from export_specs.schema import Task
 from pipeline.data.audio_files import audio_files, other_files, seconds_of, visible_folders
 from pipeline.data.augmentation import Augmentation
 from pipeline.data.debian_voices import open_debian_voices
+from pipeline.data.embedded_stems import open_embedded_stems
 from pipeline.data.librimix import open_librimix
 from pipeline.data.musdb18hq import open_musdb18hq
 from pipeline.data.music import Music
@@ -21,7 +22,7 @@ from pipeline.data.training_list import TrainingList, adapted, joined, read_trai
 
 EMBEDDED = Path(__file__).parents[2] / "data" / "embedded"
 SPEECH_CHOICES = ["embedded", "debian-voices", "librimix:DIR", "folder:DIR", "LIST.yaml"]
-MUSIC_CHOICES = ["rendered-stems", "musdb18hq:DIR"]
+MUSIC_CHOICES = ["embedded-stems", "rendered-stems", "musdb18hq:DIR"]
 
 
 def open_speech(name: str, sample_rate: int) -> Speech:
@@ -81,6 +82,8 @@ def open_music(name: str) -> Music:
         UserError: an unknown name (the right ones are listed), a folder that is missing or in another layout, a tool that is missing.
     """
     kind, _, folder = name.partition(":")
+    if name == "embedded-stems":
+        return open_embedded_stems()
     if name == "rendered-stems":
         return open_rendered_stems(open_embedded())
     if kind != "musdb18hq" or not folder:

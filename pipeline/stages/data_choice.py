@@ -8,6 +8,7 @@ from pathlib import Path
 from export_specs.foundation.atomic import sha256
 from export_specs.foundation.errors import UserError, choice_error
 from export_specs.inheritance import is_file_name
+from pipeline.data.embedded_stems import STEMS
 from pipeline.data.sources import EMBEDDED, MUSIC_CHOICES, SPEECH_CHOICES
 from pipeline.data.training_list import read_training_list
 
@@ -30,6 +31,9 @@ def data_identity(name: str) -> str:
     elif name in (DEFAULT_DATA, "rendered-stems"):  # whose vocals are of the embedded speech
         for path in _files(EMBEDDED):
             digest.update(f"{path.relative_to(EMBEDDED)} {sha256(path)}\n".encode())
+    elif name == "embedded-stems":
+        for path in _files(STEMS):
+            digest.update(f"{path.relative_to(STEMS)} {sha256(path)}\n".encode())
     elif f"{kind}:DIR" in choices and folder:
         if not Path(folder).is_dir():
             raise UserError(f"DATA={name}: there is no folder {folder}")

@@ -17,6 +17,7 @@ from pipeline.stages.shipped_weights import FLOAT, quantized_name, shipped_file
 BASELINES = {"shipped": (), "ptq": (), "quick": ("ptq",), "full": ("ptq", "vanilla")}  # shown beside ours in the report
 EVALUATION_SETS = ("test", "sweep", "dev", "calibration")
 MUSIC_SETS = (*EVALUATION_SETS, "tracks")
+TRAINED_ON = ("rendered-stems",)  # what the weights that ship have heard, of which the default data for music is a part
 ONNX2TF = ROOT / ".venv-onnx2tf"
 ONNX2TF_PROGRAM = {"program": ROOT / "pipeline" / "convert" / "onnx2tf_program.py"}
 PACKAGE = ROOT / "pipeline" / "package"
@@ -120,8 +121,9 @@ class Deployment:
     def _quantized(self, variant: str, profile: str) -> Stage:
         norm = self.choice.target.norm_recipe
         name, results = quantized_name(variant, norm, profile), ("quantized.safetensors",)
-        # trained from the float weights that ship, on the default data; what PROFILE=shipped names are they, whatever it is judged on
-        ours = self.choice.checkpoint is None and self.choice.data == data_for(self.choice.spec.task, "") and profile != "ptq"
+        # trained from the float weights that ship, on the default data or all of it; what PROFILE=shipped names are they, whatever judges
+        data = (data_for(self.choice.spec.task, ""), *TRAINED_ON)
+        ours = self.choice.checkpoint is None and self.choice.data in data and profile != "ptq"
         shipped = ours or self.choice.profile == SHIPPED
         committed = shipped_file(self.choice.spec, f"{name}.safetensors") if shipped else None
         if committed is not None:

@@ -14,9 +14,11 @@ import soundfile
 from export_specs.foundation.errors import UserError
 from export_specs.schema import MUSIC_SOURCES
 from pipeline.data import music_sets, rendered_stems
+from pipeline.data.embedded_stems import STEMS, write_embedded_stems
 from pipeline.data.evaluation_set import SetOptions
 from pipeline.data.midi_songs import TICKS, Note, compose, midi_file
 from pipeline.data.musdb18hq import VALIDATION_TRACKS, open_musdb18hq
+from pipeline.data.music import read_stems, track_samples
 from pipeline.data.music_examples import MusicExamples
 from pipeline.data.music_sets import write_music_sets
 from pipeline.data.sources import data_for, open_embedded, open_music, training_files
@@ -65,9 +67,9 @@ def test_other_layouts_are_refused(tmp_path: Path) -> None:
 
 
 def test_data_and_task_must_fit() -> None:
-    assert (data_for("music", ""), data_for("separation", "")) == ("rendered-stems", "embedded")
+    assert (data_for("music", ""), data_for("separation", "")) == ("embedded-stems", "embedded")
     assert data_for("music", "musdb18hq:x") == "musdb18hq:x"
-    with pytest.raises(UserError, match="musdb18hq:DIR, rendered-stems"):
+    with pytest.raises(UserError, match="embedded-stems, musdb18hq:DIR, rendered-stems"):
         data_for("music", "embedded")
     with pytest.raises(UserError, match="embedded"):
         data_for("enhancement", "rendered-stems")
@@ -164,3 +166,43 @@ def test_rendered_songs_are_music_in_the_layout(tmp_path: Path) -> None:
         tmp_path / "again", np.random.default_rng((rendered_stems.SEED, 0, 0)), open_embedded().utterances[Split.TRAIN], 2.0
     )
     assert (tmp_path / "again" / "mixture.wav").read_bytes() == (folder.parent / "song-00" / "mixture.wav").read_bytes()
+
+
+def test_the_embedded_songs_are_whole_and_small_and_no_voice_is_in_both_parts() -> None:
+    music = open_music("embedded-stems")
+    assert {split: len(tracks) for split, tracks in music.tracks.items()} == {
+        Split.TRAIN: 6, Split.DEV: 1, Split.TEST_SEEN: 0, Split.TEST_UNSEEN: 8,
+    }  # fmt: skip
+    folders = [folder for tracks in music.tracks.values() for _, folder in tracks]
+    assert {track_samples(folder, RATE) for folder in folders} == {16 * RATE}
+    assert sum(path.stat().st_size for folder in folders for path in folder.iterdir()) < 12e6
+    assert "MIT" in music.licence and "no singing" in music.description
+
+
+def test_mixtures_of_the_embedded_songs_are_the_same_every_time(tmp_path: Path) -> None:
+    options = SetOptions(RATE, 8, task="music", max_seconds=0.5, calibration=1)
+    for name in ("first", "again"):
+        write_music_sets(open_music("embedded-stems"), tmp_path / name, options)
+    first, again = (sorted(path for path in (tmp_path / name / "test").iterdir()) for name in ("first", "again"))
+    assert [path.read_bytes() for path in first] == [path.read_bytes() for path in again] and len(first) == 8 * 5 + 1
+
+
+def test_stems_may_be_of_any_lossless_or_lossy_kind(tmp_path: Path) -> None:
+    write_tracks(tmp_path, ["train/a"], seconds=0.1)
+    folder = tmp_path / "train" / "a"
+    wanted = read_stems(folder, 0, 4410)
+    sound, rate = soundfile.read(folder / "bass.wav", dtype="int16")
+    soundfile.write(folder / "bass.flac", sound, rate)
+    (folder / "bass.wav").unlink()
+    np.testing.assert_array_equal(read_stems(folder, 0, 4410), wanted)
+
+
+@pytest.mark.skipif(
+    shutil.which("fluidsynth") is None or not rendered_stems.SOUNDFONT.is_file(), reason="fluidsynth or its soundfont is not installed"
+)
+@pytest.mark.slow
+def test_the_embedded_songs_are_the_beginnings_of_rendered_ones(tmp_path: Path) -> None:
+    write_embedded_stems(open_embedded(), tmp_path / "new", 2.0, {"train": 2, "test": 1})
+    for place in ("train/song-01", "test/song-00"):
+        ours, fresh = (soundfile.read(root / place / "other.ogg", frames=RATE)[0] for root in (STEMS, tmp_path / "new"))
+        assert np.square(ours - fresh).mean() < 1e-3 * np.square(ours).mean(), place

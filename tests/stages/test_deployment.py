@@ -71,9 +71,9 @@ def test_the_model_chooses_the_kind_of_data(tmp_path: Path) -> None:
     def chosen(model: str, data: str) -> str:
         return Choice.of(model, "tflite-int8", "ptq", data, "", "").data
 
-    assert (chosen("convtasnet", ""), chosen("convtasnet-music", "")) == ("embedded", "rendered-stems")
+    assert (chosen("convtasnet", ""), chosen("convtasnet-music", "")) == ("embedded", "embedded-stems")
     assert chosen("convtasnet-music", f"musdb18hq:{tmp_path}") == f"musdb18hq:{tmp_path}"
-    with pytest.raises(UserError, match="musdb18hq:DIR, rendered-stems"):
+    with pytest.raises(UserError, match="embedded-stems, musdb18hq:DIR, rendered-stems"):
         chosen("convtasnet-music", "embedded")
     with pytest.raises(UserError, match="no folder /nowhere"):
         chosen("convtasnet-music", "musdb18hq:/nowhere")
