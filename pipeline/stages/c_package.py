@@ -14,11 +14,13 @@ CLIPS = 6  # golden ones
 
 
 def run(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, Path]) -> None:
-    """``inputs``: tflite, evaluation, and the C sources. ``settings``: segment_samples.
+    """``inputs``: tflite, evaluation, the C sources, and stream, the file of one step, where the network streams. ``settings``:
+    segment_samples.
 
     Makes ``device``. The golden clips are the first mixtures of the test set.
     """
     file = inputs["tflite"] / "model.tflite"
     clips = golden_clips(file, inputs["evaluation"], settings["segment_samples"], CLIPS)
     shutil.rmtree(folder / "device", ignore_errors=True)
-    write_c_package(file, clips, folder / "device")
+    stream = inputs["stream"] / "model.stream.tflite" if "stream" in inputs else None
+    write_c_package(file, clips, folder / "device", stream)

@@ -21,7 +21,7 @@ TRAINED_ON = ("rendered-stems",)  # what the weights that ship have heard, of wh
 ONNX2TF = ROOT / ".venv-onnx2tf"
 ONNX2TF_PROGRAM = {"program": ROOT / "pipeline" / "convert" / "onnx2tf_program.py"}
 PACKAGE = ROOT / "pipeline" / "package"
-C_PACKAGE_FILES = {name: PACKAGE / name for name in ("c_int8/kernels", "c_int8/templates", "separator")}
+C_PACKAGE_FILES = {name: PACKAGE / name for name in ("c_int8/kernels", "c_int8/templates", "c_int8/stream_templates", "separator")}
 TFLM_KIT_FILES = {name: PACKAGE / name for name in ("tflm/templates", "separator")}
 VALIDATION_FILES = {
     f"validation/{path.name}": path for pattern in ("*.json", "templates/*") for path in (ROOT / "validation").glob(pattern)
@@ -189,7 +189,8 @@ class Deployment:
         parents = {"tflite": self.tflite, "evaluation": self.evaluation}
         settings = {"segment_samples": self.choice.spec.segment_samples}
         if target.package == "c":
-            return replace(self._stage("c-package", "c_package", ("device",), settings, **parents), files=C_PACKAGE_FILES)
+            stream = {} if self.stream_tflite is None else {"stream": self.stream_tflite}
+            return replace(self._stage("c-package", "c_package", ("device",), settings, **parents, **stream), files=C_PACKAGE_FILES)
         kit = self._stage("tflm-kit", "tflm_kit", ("device",), settings, **parents)
         return replace(kit, files=TFLM_KIT_FILES, code=("edge_runtime.__main__",))
 

@@ -1,4 +1,4 @@
-"""The text of the C files: ``weights.h``, ``weights.c``, ``model.h`` and ``model.c``."""
+"""C text of a program: its constants, which several programs may share, its parameters and its steps."""
 
 from __future__ import annotations
 
@@ -25,55 +25,55 @@ def c_array(declaration: str, values: Iterable[object]) -> str:
     return f"{declaration} = {{\n{body.replace(', ', ',')}\n}};\n"
 
 
-class ModelSource:
-    """The C text of a program. ``prefix`` begins the name of every symbol that other files see."""
+class Constants:
+    """The constant arrays of a package, each once: weights, biases, factors and tables. Their names begin with ``prefix``."""
 
-    def __init__(self, layout: Layout, prefix: str, origin: str) -> None:
-        self._layout = layout
+    def __init__(self, prefix: str, origin: str) -> None:
         self._prefix = prefix
         self._origin = origin
-        self._constants: dict[Constant, str] = {}
-        self._placed: dict[Constant, int] = {}
-        self._parameters: dict[Parameters, str] = {}
-        self._lines = [self._step(step) for step in layout.steps]
+        self._names: dict[Constant, str] = {}
+
+    def name(self, constant: Constant) -> str:
+        """The array's name; equal ones are one."""
+        return self._names.setdefault(constant, f"{self._prefix}_constant_{len(self._names)}")
 
     @property
-    def constant_bytes(self) -> int:
-        """Bytes of all constant arrays."""
-        return sum(len(constant.content) for constant in self._constants)
+    def nbytes(self) -> int:
+        """Bytes of all arrays."""
+        return sum(len(constant.content) for constant in self._names)
 
     def weights_h(self) -> str:
-        """Declarations of every constant array."""
-        arrays = "".join(f"extern {self._declaration(constant)};\n" for constant in self._constants)
+        """Declarations of every array."""
+        arrays = "".join(f"extern {self._declaration(constant)};\n" for constant in self._names)
         guard = f"{self._prefix.upper()}_WEIGHTS_H"
         return f"/* {self._origin} */\n#ifndef {guard}\n#define {guard}\n\n#include <stdint.h>\n\n{arrays}\n#endif\n"
 
     def weights_c(self) -> str:
-        """Definitions of every constant array: weights, biases, factors and tables."""
-        arrays = "\n".join(
-            c_array(self._declaration(constant), constant.array.view(_plain(constant)).tolist()) for constant in self._constants
-        )
+        """Definitions of every array."""
+        arrays = "\n".join(c_array(self._declaration(constant), constant.array.view(_plain(constant)).tolist()) for constant in self._names)
         return f'/* {self._origin} */\n#include "weights.h"\n\n{arrays}'
 
-    def model_c(self) -> str:
-        """Parameters, steps and the functions of ``model.h``."""
+    def _declaration(self, constant: Constant) -> str:
+        return f"const {_C_TYPES[constant.dtype]} {self._names[constant]}[{constant.array.size}]"
+
+
+class ProgramSource:
+    """The C text of a program's parameters, constants and steps, up to ``static const struct fq_program program``."""
+
+    def __init__(self, layout: Layout, constants: Constants) -> None:
+        self._constants = constants
+        self._placed: dict[Constant, int] = {}
+        self._parameters: dict[Parameters, str] = {}
+        self._lines = [self._step(step) for step in layout.steps]
+
+    def text(self) -> str:
+        """Definitions, all of them static."""
         parameters = "\n".join(
             f"static const struct {item.structure} {name} = {self._literal(item)};" for item, name in self._parameters.items()
         )
-        constants = ",\n    ".join(self._constants[constant] for constant in self._placed) or "0"
+        constants = ",\n    ".join(self._constants.name(constant) for constant in self._placed) or "0"
         steps = "\n".join(self._lines)
-        prefix, layout = self._prefix, self._layout
-        places = {
-            side: ", ".join(str(offset) for _, offset in tensors)
-            for side, tensors in (("input", layout.inputs), ("output", layout.outputs))
-        }
-        return f"""/* {self._origin} */
-#include "model.h"
-
-#include "program.h"
-#include "weights.h"
-
-{parameters}
+        return f"""{parameters}
 
 static const void *const constants[] = {{
     {constants},
@@ -85,74 +85,6 @@ static const struct fq_step steps[] = {{
 }};
 
 static const struct fq_program program = {{steps, {len(self._lines)}, constants}};
-static const int32_t input_places[] = {{{places["input"]}}};
-static const int32_t output_places[] = {{{places["output"]}}};
-
-int16_t *{prefix}_input(struct {prefix} *state, int index)
-{{
-    return (int16_t *)(void *)(state->arena.bytes + input_places[index]);
-}}
-
-const int16_t *{prefix}_output(const struct {prefix} *state, int index)
-{{
-    return (const int16_t *)(const void *)(state->arena.bytes + output_places[index]);
-}}
-
-void {prefix}_run(struct {prefix} *state)
-{{
-    fq_run(&program, state->arena.bytes);
-}}
-
-int32_t {prefix}_run_step(struct {prefix} *state, int32_t index)
-{{
-    return fq_run_step(&program, state->arena.bytes, index);
-}}
-"""
-
-    def model_h(self, description: str) -> str:
-        """The interface of the network; ``description`` goes into its comment."""
-        prefix, upper, layout = self._prefix, self._prefix.upper(), self._layout
-        sizes = "".join(
-            f"#define {upper}_{side}_{index}_VALUES {tensor.size} /* {tensor.name} {list(tensor.shape)} */\n"
-            for side, tensors in (("INPUT", layout.inputs), ("OUTPUT", layout.outputs))
-            for index, (tensor, _) in enumerate(tensors)
-        )
-        return f"""/* {self._origin}
- *
-{textwrap.indent(description, " * ", lambda _: True)}
- */
-#ifndef {upper}_MODEL_H
-#define {upper}_MODEL_H
-
-#include <stdint.h>
-
-#define {upper}_ARENA_BYTES {layout.arena_bytes}
-#define {upper}_STEPS {len(layout.steps)}
-#define {upper}_INPUTS {len(layout.inputs)}
-#define {upper}_OUTPUTS {len(layout.outputs)}
-{sizes}
-/* All that one instance of the network changes. Any number may run side by side. */
-struct {prefix} {{
-    union {{
-        int64_t alignment;
-        unsigned char bytes[{upper}_ARENA_BYTES];
-    }} arena;
-}};
-
-/* Where input `index` is to be written before a run, int16. A run overwrites it. */
-int16_t *{prefix}_input(struct {prefix} *state, int index);
-
-/* Output `index` of the last run, int16; it holds until the next run or the next write to an input. */
-const int16_t *{prefix}_output(const struct {prefix} *state, int index);
-
-/* One run over a whole segment. */
-void {prefix}_run(struct {prefix} *state);
-
-/* The same step by step, to look at tensors between them: runs step `index` and gives the next one; the first is 0, and there is none
- * at {upper}_STEPS. */
-int32_t {prefix}_run_step(struct {prefix} *state, int32_t index);
-
-#endif
 """
 
     def _step(self, step: PlacedStep) -> str:
@@ -173,21 +105,15 @@ int32_t {prefix}_run_step(struct {prefix} *state, int32_t index);
             return "{" + ", ".join(str(item) for item in value) + "}"
         if isinstance(value, Pointer):
             return f"&{self._structure(value.to)}"
-        return self._name(value) if isinstance(value, Constant) else str(value)
+        return self._constants.name(value) if isinstance(value, Constant) else str(value)
 
     def _place(self, place: int | Constant | None) -> str:
         if place is None:
             return "FQ_NONE"
         if isinstance(place, int):
             return str(place)
-        self._name(place)
+        self._constants.name(place)
         return str(-1 - self._placed.setdefault(place, len(self._placed)))
-
-    def _name(self, constant: Constant) -> str:
-        return self._constants.setdefault(constant, f"{self._prefix}_constant_{len(self._constants)}")
-
-    def _declaration(self, constant: Constant) -> str:
-        return f"const {_C_TYPES[constant.dtype]} {self._constants[constant]}[{constant.array.size}]"
 
 
 def _plain(constant: Constant) -> str:

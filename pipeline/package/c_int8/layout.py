@@ -40,6 +40,7 @@ class Layout:
     steps: tuple[PlacedStep, ...]
     inputs: tuple[tuple[Tensor, int], ...]
     outputs: tuple[tuple[Tensor, int], ...]
+    kept: tuple[tuple[Tensor, int], ...]
     checkpoints: tuple[Checkpoint, ...]
     arena_bytes: int
     bound: int
@@ -61,14 +62,18 @@ def lay_out(program: Program) -> Layout:
     def completed(tensor: Tensor) -> int | None:
         return complete[tensor] if tensor in complete else completed(views[tensor]) if tensor in views else None
 
-    offsets = {tensor: lifetimes.of_tensor[tensor].offset for tensor in (*program.inputs, *program.outputs, *program.named)}
+    offsets = {tensor: lifetimes.of_tensor[tensor].offset for tensor in (*program.inputs, *program.outputs, *program.kept, *program.named)}
     checkpoints = [
         Checkpoint(tensor, step, offsets[tensor]) for tensor in program.named for step in [completed(tensor)] if step is not None
     ]
+    inputs, outputs, kept = (
+        tuple((tensor, offsets[tensor]) for tensor in side) for side in (program.inputs, program.outputs, program.kept)
+    )
     return Layout(
         tuple(writer.steps),
-        tuple((tensor, offsets[tensor]) for tensor in program.inputs),
-        tuple((tensor, offsets[tensor]) for tensor in program.outputs),
+        inputs,
+        outputs,
+        kept,
         tuple(sorted(checkpoints, key=lambda item: item.step)),
         arena_bytes,
         lifetime_bound(memories),

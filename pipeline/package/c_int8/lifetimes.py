@@ -57,11 +57,11 @@ class _Timeline:
         for one, other in program.shared:
             self.join(one, other)
         self._now = 0
-        for tensor in program.inputs:
+        for tensor in (*program.inputs, *program.kept):
             self._touch(tensor)
         self._walk(program.steps)
         self._now += 1
-        for tensor in program.outputs:
+        for tensor in (*program.outputs, *program.kept):
             self._touch(tensor, read=True)
         for region in self.regions:  # inner loops come before those around them
             for memory in set(self.memory.values()):

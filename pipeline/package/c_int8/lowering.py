@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from export_specs.foundation.errors import UserError
+from pipeline.package.c_int8.delay_lines import DelayLine, Remembering
 from pipeline.package.c_int8.fixed_point import round_half_away
 from pipeline.package.c_int8.flatbuffer_reader import Array, Graph, Model, Operator, Tensor
 from pipeline.package.c_int8.program import Constant, Loop, Operand, Parameters, Program, Step
@@ -26,19 +27,22 @@ class Lowering:
         self.shared: list[tuple[Tensor, Tensor]] = [] if shared is None else shared
         self.passed_on: set[Tensor] = set()  # results of loops that are their inputs: LiteRT never fills them where nobody reads them
 
-    def lower(self, graph: Graph) -> None:
-        """Append the steps of a graph.
+    def lower(self, graph: Graph, lines: Sequence[DelayLine] = ()) -> None:
+        """Append the steps of a graph, and between them those of its delay lines.
 
         Raises:
             UserError: an operator, or a form of it, that there is no kernel for.
         """
+        remembering = Remembering(lines)
         for operator in graph.operators:
             if operator.name not in self.ops:
                 self.refuse(operator, "there is no kernel for it", f"operators of {', '.join(sorted(self.ops))}")
+            self.steps += remembering.before(operator.inputs)
             try:
                 self.ops[operator.name](self, operator)
             except ValueError as error:
                 self.refuse(operator, str(error), "fewer axes")
+            self.steps += remembering.after(operator.outputs)
 
     def inner(self) -> Lowering:
         """A lowering of a graph within this one: the condition or the body of a loop."""
@@ -86,13 +90,15 @@ class Lowering:
         return found
 
 
-def lower_model(model: Model, ops: Mapping[str, Lower]) -> Program:
-    """The program of a file's main graph."""
+def lower_model(model: Model, ops: Mapping[str, Lower], lines: Sequence[DelayLine] = ()) -> Program:
+    """The program of a file's main graph, with the delay lines of one that streams."""
     main = model.graphs[0]
     lowering = Lowering(model, ops)
-    lowering.lower(main)
+    lowering.lower(main, lines)
     named = tuple(output for operator in main.operators for output in operator.outputs if output not in lowering.passed_on)
-    return Program(main.inputs, main.outputs, tuple(lowering.steps), lowering.shared, named)
+    past, future = {tensor for line in lines for tensor in line.ago}, {line.output for line in lines}
+    inputs, outputs = (tuple(item for item in main.inputs if item not in past), tuple(item for item in main.outputs if item not in future))
+    return Program(inputs, outputs, tuple(lowering.steps), lowering.shared, named, tuple(line.holds for line in lines))
 
 
 def tensors(operator: Operator) -> tuple[Tensor, ...]:

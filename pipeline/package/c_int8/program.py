@@ -95,7 +95,8 @@ class Loop:
 class Program:
     """The steps of a network in order.
 
-    ``shared`` are pairs of tensors that are one memory. ``named`` are the computed tensors of the file's main graph.
+    ``shared`` are pairs of tensors that are one memory. ``named`` are the computed tensors of the file's main graph, ``kept`` what holds
+    from run to run.
     """
 
     inputs: tuple[Tensor, ...]
@@ -103,6 +104,7 @@ class Program:
     steps: tuple[Step | Loop, ...] = ()
     shared: list[tuple[Tensor, Tensor]] = field(default_factory=list)
     named: tuple[Tensor, ...] = ()
+    kept: tuple[Tensor, ...] = ()
 
     def every_step(self) -> Iterator[Step]:
         """All steps, those of loops included."""

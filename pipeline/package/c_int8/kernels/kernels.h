@@ -189,6 +189,16 @@ fq_kernel fq_take_part;
 /* fq_part. a: the whole, which y becomes (and may be already); b: the indices; c: the part. */
 fq_kernel fq_put_part;
 
+/* What a stream remembers; bytes of the ring, of the tensor, and how many bytes ago the tensor began (delay_line.h). */
+struct fq_memory {
+    int32_t length, bytes, ago;
+};
+
+/* fq_memory. a: struct fq_delay_line; y: a tensor of earlier. */
+fq_kernel fq_recall;
+/* fq_memory. a: a tensor; y: struct fq_delay_line. */
+fq_kernel fq_remember;
+
 struct fq_gather {
     int32_t count, entries, block; /* bytes of an entry */
 };

@@ -1,4 +1,5 @@
 /* Kernels that move codes and compute none. */
+#include "delay_line.h"
 #include "fixed_point.h"
 #include "kernels.h"
 
@@ -68,6 +69,18 @@ void fq_put_part(const void *parameters, const struct fq_operands *tensors)
         memcpy(tensors->y, tensors->a, (size_t)p->bytes);
     }
     copy(&p->copy, tensors->c, (char *)tensors->y + place(p, tensors->b));
+}
+
+void fq_recall(const void *parameters, const struct fq_operands *tensors)
+{
+    const struct fq_memory *p = parameters;
+    fq_delay_line_read(tensors->a, p->length, p->ago, p->bytes, tensors->y);
+}
+
+void fq_remember(const void *parameters, const struct fq_operands *tensors)
+{
+    const struct fq_memory *p = parameters;
+    fq_delay_line_write(tensors->y, p->length, tensors->a, p->bytes);
 }
 
 void fq_gather(const void *parameters, const struct fq_operands *tensors)

@@ -1,39 +1,13 @@
 /* Runs the golden clips and says whether every tensor is the one that TFLite's reference kernels give; names the first that differs. */
+#include "checking.h"
 #include "golden.h"
 #include "model.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#ifdef FQ_TICKS
-uint64_t fq_ticks(void); /* of a clock that counts up */
-#else
-static uint64_t fq_ticks(void)
-{
-    return 0;
-}
-#endif
-
 static struct @PREFIX@ network;
 static const int32_t input_values[] = {@INPUT_VALUES@};
-
-static uint32_t crc32(const unsigned char *bytes, int32_t count)
-{
-    static uint32_t table[256];
-    uint32_t crc = 0xFFFFFFFFu;
-    if (!table[1]) {
-        for (uint32_t byte = 0; byte < 256; byte++) {
-            table[byte] = byte;
-            for (int bit = 0; bit < 8; bit++) {
-                table[byte] = table[byte] >> 1 ^ (table[byte] & 1 ? 0xEDB88320u : 0);
-            }
-        }
-    }
-    for (int32_t i = 0; i < count; i++) {
-        crc = crc >> 8 ^ table[(crc ^ bytes[i]) & 0xFF];
-    }
-    return ~crc;
-}
 
 static void feed(int clip)
 {
@@ -48,7 +22,7 @@ static int32_t check(int clip, int32_t step, int32_t checked)
     const int32_t count = (int32_t)(sizeof golden_tensors / sizeof golden_tensors[0]);
     for (; checked < count && golden_tensors[checked].step <= step; checked++) {
         const struct golden_tensor *tensor = &golden_tensors[checked];
-        if (crc32(network.arena.bytes + tensor->offset, tensor->bytes) != tensor->crc[clip]) {
+        if (crc32(0, network.arena.bytes + tensor->offset, tensor->bytes) != tensor->crc[clip]) {
             return -1 - checked;
         }
     }
@@ -73,10 +47,7 @@ static int clip_passes(int clip)
     @PREFIX@_run(&network);
     const uint64_t ticks = fq_ticks() - before;
     printf("clip %d: pass, %ld tensors", clip, (long)checked);
-    if (ticks) {
-        printf(", %lu.%02lu M ticks a second of audio", (unsigned long)(ticks * @RATE@u / @SAMPLES@u / 1000000u),
-               (unsigned long)(ticks * @RATE@u / @SAMPLES@u / 10000u % 100u));
-    }
+    print_ticks(ticks * @RATE@u / @SAMPLES@u);
     printf("\n");
     return 1;
 }
