@@ -29,6 +29,7 @@ class Steps:
         self._file, self._engine = file, open_engine(file, runtime)
         self.streaming, self.hop, self.sources = file.metadata.streaming, file.metadata.segment_samples, file.metadata.sources
         self.late = self.streaming.latency_samples - self.hop
+        self.window = file.metadata.shortest_samples or 0  # of the encoder
         self.arena_bytes = self._engine.arena_bytes
 
     @property
@@ -117,8 +118,9 @@ def compare(steps: Steps, whole: FileRuntime, recording: Pcm) -> Compared:
     while compared < CONTEXTS * context and starts[-1] + length - late - context <= len(pcm) - length and length - late > context:
         starts.append(starts[-1] + (length - late - context) // steps.stride * steps.stride)
         compared += length - late - context
-    pcm[:late] = 0  # the whole graph's first window, which a stream has before it begins
-    streamed = steps.run(pcm[late : starts[-1] + length]).astype(np.int64)
+    before = steps.window - steps.stride  # what of the whole graph's first window comes before a stream begins
+    pcm[:before] = 0
+    streamed = steps.run(pcm[before : starts[-1] + length]).astype(np.int64)[:, late - before :]
     pairs = list(_pairs(whole, pcm, starts, (context, late), streamed))
     differences = [got - want for got, want in pairs]
     return Compared(

@@ -88,24 +88,28 @@ def whole() -> onnx.ModelProto:
 
 @pytest.fixture(scope="module")
 def expected(whole: onnx.ModelProto, tmp_path_factory: pytest.TempPathFactory) -> tuple[np.ndarray, np.ndarray]:
+    return run_whole(whole, tmp_path_factory.mktemp("whole"))
+
+
+def run_whole(model: onnx.ModelProto, folder: Path) -> tuple[np.ndarray, np.ndarray]:
     """Loud, soft and silent PCM after a window's silence, and what the whole graph makes of it."""
     random, count = np.random.default_rng(7), SPEC.segment_samples
     noise = np.convolve(random.normal(size=count), np.hanning(9), "same")
     pcm = np.rint(noise / np.abs(noise).max() * 30000).astype(np.int16)
     pcm[count // 2 : count // 2 + 60] //= 256
     pcm[count // 3 : count // 3 + 90] = pcm[:LOOKBACK] = 0
-    interpreter = opened(whole, tmp_path_factory.mktemp("whole"))
+    interpreter = opened(model, folder)
     interpreter.set_tensor(interpreter.get_input_details()[0]["index"], pcm[None])
     interpreter.invoke()
     return pcm, interpreter.get_tensor(interpreter.get_output_details()[0]["index"])[0]
 
 
-def streamed(model: onnx.ModelProto, pcm: np.ndarray, folder: Path, initial: dict[str, int] | None = None) -> np.ndarray:
-    """What the steps give, for the samples that do not depend on the end of the whole segment."""
+def streamed(model: onnx.ModelProto, pcm: np.ndarray, folder: Path, initial: dict[str, int] | None = None, ahead: int = 0) -> np.ndarray:
+    """What the steps give, for the samples that do not depend on the end of the whole segment: ``ahead`` frames and the last window."""
     streaming = streaming_of(model)
     host, hop = Host(opened(model, folder), streaming.states, initial or {}), streaming.hop_frames * STRIDE
     steps = [host.step(pcm[start : start + hop]) for start in range(LOOKBACK, len(pcm) - hop + 1, hop)]
-    return np.concatenate(steps, axis=1)[:, : len(pcm) - STRIDE]
+    return np.concatenate(steps, axis=1)[:, ahead * STRIDE :][:, : len(pcm) - (1 + ahead) * STRIDE]
 
 
 @pytest.mark.parametrize("hop", [1, 3, 4, 16])
@@ -179,10 +183,14 @@ def test_what_looks_across_time_is_refused(op: str, operand: np.ndarray, attribu
         to_streaming(model, 4)
 
 
-def test_a_look_ahead_is_refused(whole: onnx.ModelProto) -> None:
-    model = onnx.ModelProto()
-    model.CopyFrom(whole)
-    conv = next(node for node in model.graph.node if node.output[0] == "masker.TCN.1.shared_block.3/conv")
-    next(item for item in conv.attribute if item.name == "pads").ints[:] = [2, 2]
-    with pytest.raises(UserError, match=r"node 'masker\.TCN\.1\.shared_block\.3/conv' \(Conv\): it looks ahead"):
-        to_streaming(model, 4)
+@pytest.mark.parametrize(("blocks", "hop"), [(1, 1), (1, 4), (3, 4), (3, 16), (4, 2)])
+def test_a_look_ahead_is_waited_for(blocks: int, hop: int, tmp_path: Path) -> None:
+    """What a step has from before the first frame is made 0, which the whole graph pads with."""
+    spec = ModelSpec.model_validate({**SPEC.model_dump(), "network": {**SPEC.network.model_dump(), "lookahead_blocks": blocks}})
+    model, ahead = whole_model(spec), 2**blocks - 1
+    pcm, want = run_whole(model, tmp_path)
+    stream = to_streaming(model, hop)
+    got = streamed(stream, pcm, tmp_path, ahead=ahead)
+    assert got.shape[1] > 800 - KERNEL - (hop + ahead) * STRIDE
+    np.testing.assert_array_equal(got, want[:, : got.shape[1]])
+    assert streaming_of(stream).latency_samples == (hop + ahead) * STRIDE + KERNEL - STRIDE

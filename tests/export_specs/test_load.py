@@ -54,6 +54,7 @@ def test_a_number_of_sources_that_no_data_set_has_is_refused(model: str, changes
     ("model", "network", "reason"),
     [
         ("convtasnet", {}, "gLN.* over a whole segment; set causal: true"),
+        ("convtasnet", {"norm": "frozen"}, "the convolutions look far ahead; set causal: true"),
         ("convtasnet-causal", {"kernel_size": 24, "stride": 16}, "kernel_size 24 must be a multiple of stride 16"),
         ("dptnet", {}, "LSTMs run in both directions"),
         ("sepformer", {}, "attention is over a whole segment"),
@@ -61,11 +62,28 @@ def test_a_number_of_sources_that_no_data_set_has_is_refused(model: str, changes
         ("convtasnet-music", {}, "gLN.* over a whole segment"),
     ],
 )
-def test_a_network_that_cannot_stream_is_refused(model: str, network: dict[str, int], reason: str, tmp_path: Path) -> None:
+def test_a_network_that_cannot_stream_is_refused(model: str, network: dict[str, object], reason: str, tmp_path: Path) -> None:
     fields = load_model(model).model_dump(mode="json")
     fields["network"] |= network
-    fields["segment_samples"] += (network.get("kernel_size", 32) - 32) if network else 0
+    if "kernel_size" in network:
+        fields["segment_samples"] = 24 + 16 * 1500
     path = tmp_path / "mine.yaml"
     path.write_text(yaml.safe_dump({**fields, "streaming": {"hop_frames": 4}}))
     with pytest.raises(UserError, match=rf"streaming: .*{reason}"):
+        load_model(str(path))
+
+
+@pytest.mark.parametrize(
+    ("model", "network", "reason"),
+    [
+        ("convtasnet", {"lookahead_blocks": 1}, "lookahead_blocks are of a causal network"),
+        ("convtasnet-causal", {"lookahead_blocks": 1, "conv_kernel_size": 4}, "lookahead_blocks .* whose conv_kernel_size is odd"),
+        ("convtasnet-causal", {"lookahead_blocks": 15}, "lookahead_blocks 15: there are 14 blocks"),
+    ],
+)
+def test_a_look_ahead_that_cannot_be_is_refused(model: str, network: dict[str, int], reason: str, tmp_path: Path) -> None:
+    fields = load_model(model).model_dump(mode="json")
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump({**fields, "network": {**fields["network"], **network}}))
+    with pytest.raises(UserError, match=reason):
         load_model(str(path))

@@ -69,16 +69,19 @@ def test_names_of_a_causal_network_become_ours(tmp_path: Path) -> None:
         assert torch.equal(ours[name], theirs[name.replace(".3.", ".3.0.")])
 
 
-def test_causal_network_does_not_look_ahead() -> None:
-    spec = SPECS["causal"]
+@pytest.mark.parametrize(("blocks", "frames"), [(0, 0), (1, 1), (2, 3)])
+def test_causal_network_looks_ahead_as_far_as_its_first_blocks_may(blocks: int, frames: int) -> None:
+    spec = small_spec(causal=True, lookahead_blocks=blocks)
     network = build_network(spec).eval()
     mixture = torch.randn(1, spec.segment_samples)
     changed = mixture.clone()
     changed[:, 204:] = torch.randn(204)
     with torch.no_grad():
         before, after = network(mixture), network(changed)
-    known = 204 - spec.network.kernel_size  # of a sample, every frame that covers it must lie before the change
+    known = 204 - spec.network.kernel_size - frames * spec.network.stride  # every frame that covers a sample, and those ahead of them
     torch.testing.assert_close(before[..., :known], after[..., :known])
+    if frames:
+        assert not torch.allclose(before[..., : known + spec.network.kernel_size], after[..., : known + spec.network.kernel_size])
     assert not torch.allclose(before[..., 204:], after[..., 204:])
 
 

@@ -206,7 +206,29 @@ class _Rewriting:
             inputs = [window.name, amounts, *(self._read(name, 0, 0) for name in node.input[2:])]
             self._write(node, inputs, Window(result, window.first, window.count + after[time.axis]), time)
             return
+        if before[time.axis]:
+            self._begin_with_zeros(source)
+        window = self._windows[source]
         self._windows[result], self._times[result] = Window(window.name, window.first + before[time.axis], window.count), time
+
+    def _begin_with_zeros(self, name: str) -> None:
+        """Where a step has blocks from before the whole graph's first, because the network looks ahead: make them what it pads with."""
+        window, made = self._windows[name], f"{name}/begun"
+        if window.first >= 0 or window.name == made:
+            return
+        quantize = self._producer(name)
+        if quantize.op_type != "QuantizeLinear" or window.count != self._hop:
+            refuse(quantize, "what is padded is not quantized here")
+        edge = self._graph.dequantize(window.name, *self._grid(quantize))
+        (pcm,) = self._whole.inputs
+        begun = self._graph.dequantize(self._states.begun(pcm, -window.first, self._times[pcm]), np.float32(1))
+        product = self._graph.node("Mul", [edge, begun], f"{made}/product")
+        self._graph.node("QuantizeLinear", [product, *(self._read(item, 0, 0) for item in quantize.input[1:])], made)
+        self._windows[name] = Window(made, window.first, window.count)
+
+    def _grid(self, quantize: NodeProto) -> tuple[np.ndarray, int]:
+        scale, zero_point = (self._whole.constant(name) for name in quantize.input[1:])
+        return scale, int(zero_point.item())
 
     def _is_unread(self, node: NodeProto, after: int) -> bool:
         """Whether the frames behind the last meet nothing but weights of 0, so that a step may have any there."""
@@ -246,8 +268,8 @@ class _Rewriting:
         reach = (kernel - 1) * dilation if stride == 1 else kernel // stride - 1
         if time.unit != stride or kernel % stride or before + after not in (0, reach):
             refuse(node, f"a kernel of {kernel}, a stride of {stride} and {before} + {after} frames of padding do not go by whole hops")
-        if after:
-            refuse(node, "it looks ahead")
+        if before:
+            self._begin_with_zeros(raw)
         self._depth[node.output[0]] += reach
         window = self._windows[raw]
         first = window.end - hop - reach

@@ -74,6 +74,7 @@ def settings(spec: ModelSpec) -> list[Setting]:
         Setting("norm", (net.norm, *RECIPES, *FORMER_NAMES), ("norm",)),  # weights quantized here state their recipe under this name
         Setting("norm", "BN" if net.norm == "frozen" else "cLN" if net.causal else "gLN", ("norm_type",)),
         Setting("causal", net.causal, ("causal",)),
+        Setting("lookahead_blocks", net.lookahead_blocks, ("lookahead_blocks",)),
         Setting("mask_act", net.mask_act, ("mask_act", "msk_activate")),
         Setting("encoder_act", net.encoder_act, ("encoder_activation", "encoder_act"), none="linear"),
         Setting("filterbank", ("free", "FreeFB"), ("fb_name",)),

@@ -36,14 +36,14 @@ def norm_class(net: ConvTasNetSpec) -> type[GlobalLayerNorm | FrozenNorm]:
 class ConvBlock(nn.Module):
     """One block of the temporal network: x [B, F, B_c] to (x + residual, skip [B, F, Sc])."""
 
-    def __init__(self, net: ConvTasNetSpec, dilation: int, last: bool) -> None:
+    def __init__(self, net: ConvTasNetSpec, dilation: int, causal: bool, last: bool) -> None:
         super().__init__()
         norm = norm_class(net)
         self.shared_block = nn.Sequential(
             Pointwise(net.bn_chan, net.hid_chan),
             Prelu(),
             norm(net.hid_chan),
-            Depthwise(net.hid_chan, net.conv_kernel_size, dilation, net.causal),
+            Depthwise(net.hid_chan, net.conv_kernel_size, dilation, causal),
             Prelu(),
             norm(net.hid_chan),
         )
@@ -71,7 +71,10 @@ class Masker(nn.Module):
         super().__init__()
         self.bottleneck = nn.Sequential(norm_class(net)(net.n_filters), Pointwise(net.n_filters, net.bn_chan))
         count = net.n_repeats * net.n_blocks
-        self.TCN = nn.ModuleList(ConvBlock(net, 2 ** (index % net.n_blocks), index == count - 1) for index in range(count))
+        self.TCN = nn.ModuleList(
+            ConvBlock(net, 2 ** (index % net.n_blocks), net.causal and index >= net.lookahead_blocks, index == count - 1)
+            for index in range(count)
+        )
         self.skip_add = nn.ModuleList(Add() for _ in range(count - 1))
         self.mask_net = nn.Sequential(Prelu(), Pointwise(net.skip_chan, n_src * net.n_filters, activation=net.mask_act))
 
