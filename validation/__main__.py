@@ -13,6 +13,7 @@ from rich.table import Table
 from export_specs.foundation.errors import UserError, run_command_line
 from export_specs.foundation.progress import say
 from export_specs.load import load_target
+from validation.compare import compare, comparison_lines, left_out
 from validation.config import read_config
 from validation.gate_registry import find_gates, gate_settings
 from validation.judge import judge
@@ -44,6 +45,25 @@ def render_command(
     found = read_parity(parity)
     render(found, folder, out)
     _raise_failure(found.verdict, out or folder)
+
+
+@app.command("compare")
+def compare_command(
+    old: Annotated[Path, typer.Argument(help="a parity.json")],
+    new: Annotated[Path, typer.Argument(help="another, say of the next version")],
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+) -> None:
+    """What got better or worse beyond the 95 % intervals, mixture by mixture; exit code 1 if anything got worse."""
+    before, after = read_parity(old), read_parity(new)
+    changes, alone = compare(before, after), left_out(before, after)
+    if as_json:
+        typer.echo(json.dumps({"changes": [change.model_dump(mode="json") for change in changes], "left_out": alone}, indent=1))
+    else:
+        for line in comparison_lines(changes, alone):
+            typer.echo(line)
+    worse = [change.what for change in changes if change.state == "worse"]
+    if worse:
+        raise UserError(f"{len(worse)} got worse: {', '.join(worse)}")
 
 
 @app.command("gates")

@@ -18,26 +18,26 @@ BLUE, ORANGE, GREY, RED = "#2b6cb0", "#dd6b20", "#718096", "#c53030"
 def ladder_plot(parity: Parity) -> str:
     """Mean SI-SDR improvement of each stage on the test sets, with the interval of its difference from float.
 
-    A diamond marks the float network's over the same mixtures, which are fewer for a slow runtime.
+    Beneath each bar the float network's over the same mixtures: a slow runtime has fewer, which may be easier ones.
     """
     names = {entry.name for entry in parity.data if entry.role == "test"}
     stages = [result for result in parity.ladder if result.set in names]
-    figure = Figure(figsize=(9, 0.5 + 0.42 * len(stages)))
+    figure = Figure(figsize=(9, 0.6 + 0.5 * len(stages)))
     axes = figure.add_subplot()
     for row, result in enumerate(stages):
         found = result.summary
         label = f"{found.si_sdr_improvement:.2f} dB  ({found.delta:+.3f}, n = {found.n})"
         if math.isfinite(found.si_sdr_improvement):
-            axes.barh(row, found.si_sdr_improvement, color=GREY if result.beside else BLUE)
-            axes.plot(found.float_si_sdr_improvement, row, "D", color=ORANGE, markersize=5)
+            axes.barh(row - 0.1, found.si_sdr_improvement, 0.55, color=GREY if result.beside else BLUE)
+            axes.barh(row + 0.3, found.float_si_sdr_improvement, 0.2, color=ORANGE)
             low, high = found.delta - found.delta_interval.low, found.delta_interval.high - found.delta
             if math.isfinite(low) and math.isfinite(high):
-                axes.errorbar(found.si_sdr_improvement, row, xerr=[[max(low, 0.0)], [max(high, 0.0)]], color="black", capsize=3)
-        axes.annotate(label, (0.01, row), xycoords=("axes fraction", "data"), va="center", fontsize=8, color="black",
+                axes.errorbar(found.si_sdr_improvement, row - 0.1, xerr=[[max(low, 0.0)], [max(high, 0.0)]], color="black", capsize=3)
+        axes.annotate(label, (0.01, row - 0.1), xycoords=("axes fraction", "data"), va="center", fontsize=8, color="black",
                       bbox={"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 1})  # fmt: skip
     axes.set_yticks(range(len(stages)), [f"{r.stage}{' (beside)' if r.beside else ''} · {r.set}" for r in stages], fontsize=8)
     axes.invert_yaxis()
-    axes.set_xlabel("SI-SDR improvement, dB (whiskers: 95 % interval of the difference from float; diamond: float on the same mixtures)")
+    axes.set_xlabel("SI-SDR improvement, dB (whiskers: 95 % interval of the difference from float; orange: float on the same mixtures)")
     return svg(figure)
 
 

@@ -23,6 +23,7 @@ _SUMMARY_LINES = 40
 _NOISIEST = 10
 _TOLD = ("task.", "theory.", "resources.", "exact.")
 _PLAYED = ("worst", "median")
+_QUESTIONS = {"Does it fit?": ("size", "memory"), "Is it good?": ("loss",), "Is it fast?": ("speed", "latency")}  # by the tiles' labels
 
 
 def render(parity: Parity, folder: Path, out: Path | None = None) -> None:
@@ -41,6 +42,7 @@ def render(parity: Parity, folder: Path, out: Path | None = None) -> None:
         "told_gates": told,
         "other_gates": [gate.id for gate in parity.gates if gate not in told],
         "parity": parity,
+        "questions": _QUESTIONS,
         "headline": headline(parity),
         "exceptions": exceptions(parity.gates),
         "lsb_labels": LSB_LABELS,

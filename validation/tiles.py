@@ -41,7 +41,8 @@ def loss_tile(result: StageResult | None) -> Tile:
 def size_tile(file_bytes: int, parameters: int) -> Tile:
     """Does it fit into flash: bytes of the file, and of the float network's parameters."""
     ratio = FLOAT_BYTES * parameters / file_bytes
-    return Tile(label="size", value=f"{_kilobytes(file_bytes)}, {ratio:.1f} times smaller than float", note=f"{parameters:,} parameters")
+    beside = f"{ratio:.1f} times smaller than float" if ratio >= 1 else "larger than float"
+    return Tile(label="size", value=f"{_kilobytes(file_bytes)}, {beside}", note=f"{parameters:,} parameters")
 
 
 def memory_tile(behaviour: Sequence[RuntimeBehaviour]) -> Tile:
@@ -62,8 +63,8 @@ def speed_tile(ladder: Sequence[StageResult], test_set: str) -> Tile:
     beside = "" if floating is None else f"; float in onnxruntime {_digits(floating)} s"
     return Tile(
         label="speed",
-        value=f"{_digits(timed[fastest])} s a second of audio",
-        note=f"{fastest} on this computer, all its processors, while judging{beside}; `make bench` measures alone",
+        value=f"{_digits(timed[fastest])} s for a second of audio",
+        note=f"{fastest} on this computer, all its processors, while judging{beside}; make bench measures it alone",
     )
 
 

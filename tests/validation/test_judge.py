@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
+import shutil
+import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -165,7 +168,7 @@ def test_page_is_one_file_without_network(parity: Parity, folder: Path) -> None:
     assert sum(link.startswith("data:audio/flac;base64,") for link in page.links) == 7 * 4, (
         "3 worst, and of the 3 medians the one that is none of them"
     )
-    body = [text for text in page.text if not text.startswith(("body", "Parity of"))]
+    body = [text for text in page.text if not text.startswith((":root", "Parity of"))]
     assert body[0] == headline(parity) and "synthetic speech" in body[0] and "no real device" in body[0]
     assert "NaN" not in page.text and "nan" not in page.text
 
@@ -259,3 +262,28 @@ def test_target_must_fit_the_file(folder: Path, tmp_path: Path, monkeypatch: pyt
     config = read_config(folder / "judge.json").model_copy(update={"tflite": None})
     with pytest.raises(UserError, match="must name it as 'tflite'"):
         judging.judge(config, tmp_path)
+
+
+def test_the_first_screen_answers_what_is_asked_first(parity: Parity, folder: Path) -> None:
+    page = (folder / "out/parity.html").read_text()
+    assert "@import" not in page and "url(http" not in page and "<script" not in page
+    assert 'name="viewport"' in page and "prefers-color-scheme: dark" in page and "@media print" in page
+    first = page[: page.index("<nav>")]
+    assert all(question in first for question in ("Not tested:", "Does it fit?", "Is it good?", "Is it fast?", "How is it made again?"))
+    assert len(parity.tiles) == 6 and all(html.escape(tile.value) in first for tile in parity.tiles if tile.label != "gates")
+    assert parity.reproduce in first and parity.verdict.words in first
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")
+def test_a_browser_has_nothing_to_complain_of(parity: Parity, folder: Path, tmp_path: Path) -> None:
+    page = folder / "out/parity.html"
+    options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}", "--enable-logging=stderr", "--v=0"]
+    done = subprocess.run(
+        ["chromium", *options, f"--screenshot={tmp_path / 'page.png'}", page.as_uri()],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    assert "CONSOLE" not in done.stderr
+    assert (tmp_path / "page.png").stat().st_size > 1000

@@ -29,6 +29,7 @@ def test_loss_counts_downwards_from_float() -> None:
 
 def test_size_is_beside_four_bytes_a_parameter() -> None:
     assert size_tile(500_000, 395_000).value == "500 kB, 3.2 times smaller than float"
+    assert size_tile(2_000, 15).value == "2 kB, larger than float"
     assert size_tile(12_345_678, 10_000_000).value.startswith("12.3 MB, 3.2 times")
 
 
@@ -42,7 +43,7 @@ def test_memory_is_the_arena_of_the_runtime_that_has_one() -> None:
 def test_speed_is_that_of_the_fastest_runtime_of_the_target() -> None:
     ladder = [result("float", 0.2), result("ptq", 0.01, beside=True), result("litert-ref", 3.2), result("litert-xnnpack", 0.055)]
     tile = speed_tile([*ladder, result("fake-quantized", None)], "test")
-    assert tile.value == "0.055 s a second of audio"
+    assert tile.value == "0.055 s for a second of audio"
     assert tile.note.startswith("litert-xnnpack on this computer") and "float in onnxruntime 0.200 s" in tile.note
     assert speed_tile(ladder, "other").value == "not measured"
 
