@@ -14,7 +14,7 @@ from pipeline.data.sources import MUSIC_CHOICES, SPEECH_CHOICES, open_music, ope
 
 def data_command(
     out: Annotated[Path, typer.Option("--out", help="Folder for the sets test, sweep, dev and calibration.")],
-    data: Annotated[str, typer.Option("--data", help="By default embedded, or for music embedded-stems; README.md has all.")] = "",
+    data: Annotated[str, typer.Option("--data", help="By default embedded, or for music embedded-stems; docs/settings.md has all.")] = "",
     sample_rate: Annotated[int, typer.Option("--sample-rate", help="Of the model, in Hz.", min=4000, max=192000)] = 8000,
     n: Annotated[int, typer.Option("--n", help="Mixtures of the test set.", min=1)] = 200,
     seed: Annotated[int, typer.Option("--seed", help="The sets follow from it.", min=0)] = 0,

@@ -39,7 +39,7 @@ def run(
     profile: Annotated[
         str, typer.Option(help="shipped, ptq, quick or full; by default shipped, with your own data or weights quick.")
     ] = "",
-    data: Annotated[str, typer.Option(help="By default embedded, or for music embedded-stems; README.md has all.")] = "",
+    data: Annotated[str, typer.Option(help="By default embedded, or for music embedded-stems; docs/settings.md has all.")] = "",
     checkpoint: Annotated[str, typer.Option(help="Your own float weights.")] = "",
     spec: Annotated[str, typer.Option(help="Your own spec (YAML); instead of --model.")] = "",
     out: Annotated[str, typer.Option(help="Folder of the result; dist/<model>-<target> by default.")] = "",

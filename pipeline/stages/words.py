@@ -1,6 +1,6 @@
 """What each kind of stage does and how long it takes as a rule, for those who wait: by the name of its module.
 
-Times are of the five edge networks on two cores that do nothing else; training by PROFILE is in README.md.
+Times are of the five edge networks on two cores that do nothing else; training by PROFILE is in docs/settings.md.
 """
 
 from __future__ import annotations
