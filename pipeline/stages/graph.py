@@ -101,7 +101,7 @@ class StageRunner:
         folder.mkdir(parents=True, exist_ok=True)
         title = self._title(stage)
         with _locked(folder / LOCK):
-            digests = _finished_results(stage, folder)
+            digests = _finished_results(folder)
             if digests is not None:
                 self._tell(f"{title}: done before ({folder})")
                 return digests
@@ -131,7 +131,7 @@ class StageRunner:
         return f"{words} (last time {json.loads(records[-1].read_text())['seconds']} s)" if records else words
 
 
-def _finished_results(stage: Stage, folder: Path) -> dict[str, str] | None:
+def _finished_results(folder: Path) -> dict[str, str] | None:
     if not (folder / RECORD).is_file():
         return None
     digests: dict[str, str] = json.loads((folder / RECORD).read_text())["results"]

@@ -1,5 +1,6 @@
-"""What is refused before the first stage."""
+"""What is chosen, and what is refused before the first stage."""
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,8 @@ import pytest
 from export_specs.foundation.errors import UserError
 from pipeline.layers.global_norm.recipes import RECIPES
 from pipeline.stages.choice import Choice, norm_recipes
+
+MODEL = Path(__file__).parents[2] / "export_specs" / "models" / "convtasnet.yaml"
 
 
 def test_norm_recipes_are_found_without_importing_them() -> None:
@@ -18,3 +21,78 @@ def test_a_target_with_an_unknown_norm_recipe_is_refused_with_the_right_ones(tmp
     target.write_text("name: board\nextends: tflite-int8\nnorm_recipe: scalar-gane\n")
     with pytest.raises(UserError, match=r"unknown norm recipe 'scalar-gane'.*int16-elementwise, runtime-filter, scalar-gain"):
         Choice.of("convtasnet", str(target), "ptq", "", "", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "listed"),
+    [
+        (("nope", "tflite-int8", "quick", "embedded", "", ""), "convtasnet, convtasnet-causal, convtasnet-denoise-16k, convtasnet-high"),
+        (("convtasnet", "nope", "quick", "embedded", "", ""), "onnx-qdq, tflite-float32"),
+        (("convtasnet", "tflite-int8", "fast", "embedded", "", ""), "full, ptq, quick"),
+        (("convtasnet", "tflite-int8", "quick", "nope", "", ""), "librimix:DIR"),
+        (("convtasnet", "tflite-int8", "quick", "folder:/nowhere", "", ""), "no folder /nowhere"),
+        (("convtasnet", "tflite-int8", "quick", "embedded", "lost.pth", ""), "lost.pth does not exist.*SpeechBrain's folder"),
+        (("convtasnet", "tflite-int8", "quick", "embedded", "", "lost.yaml"), "lost.yaml"),
+    ],
+)
+def test_wrong_setting_lists_the_right_ones(arguments: tuple[str, ...], listed: str) -> None:
+    with pytest.raises(UserError, match=listed):
+        Choice.of(*arguments)
+
+
+def test_the_command_chooses_the_same_again(tmp_path: Path) -> None:
+    """A user's own spec, target and checkpoint are named by where they are, and not by the name that stands in them."""
+    spec, target, checkpoint = tmp_path / "my spec.yaml", tmp_path / "board.yaml", tmp_path / "weights.safetensors"
+    spec.write_text(MODEL.read_text().replace("name: convtasnet", "name: mine"))
+    target.write_text("{name: board, extends: tflite-int8}")
+    checkpoint.touch()
+    choice = Choice.of("convtasnet", str(target), "ptq", "", str(checkpoint), str(spec))
+    words = dict(word.split("=", 1) for word in shlex.split(choice.command)[2:])
+    assert choice.command.startswith("make deploy SPEC=") and "MODEL" not in words
+    assert Choice.of("", words["TARGET"], words["PROFILE"], words["DATA"], words["CHECKPOINT"], words["SPEC"]) == choice
+    assert Choice.of("dptnet", "tflite-int8", "full", "", "", "").command == (
+        "make deploy MODEL=dptnet TARGET=tflite-int8 PROFILE=full DATA=embedded"
+    )
+
+
+def test_a_target_of_the_users_own_has_a_name_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("{name: tflite-int8, extends: tflite-int8, allowed_ops: [ADD]}")
+    with pytest.raises(UserError, match=r"mine\.yaml has the name of one that ships, tflite-int8"):
+        Choice.of("convtasnet", str(tmp_path / "mine.yaml"), "ptq", "", "", "")
+
+
+def test_the_model_chooses_the_kind_of_data(tmp_path: Path) -> None:
+    def chosen(model: str, data: str) -> str:
+        return Choice.of(model, "tflite-int8", "ptq", data, "", "").data
+
+    assert (chosen("convtasnet", ""), chosen("convtasnet-music", "")) == ("embedded", "embedded-stems")
+    assert chosen("convtasnet-music", f"musdb18hq:{tmp_path}") == f"musdb18hq:{tmp_path}"
+    with pytest.raises(UserError, match="embedded-stems, musdb18hq:DIR, rendered-stems"):
+        chosen("convtasnet-music", "embedded")
+    with pytest.raises(UserError, match="no folder /nowhere"):
+        chosen("convtasnet-music", "musdb18hq:/nowhere")
+
+
+@pytest.mark.parametrize(
+    ("model", "data", "checkpoint", "profile"),
+    [
+        ("convtasnet", "", "", "shipped"),
+        ("htdemucs", "", "", "shipped"),
+        ("convtasnet", "debian-voices", "", "quick"),  # asked to train on it
+        ("convtasnet", "", str(MODEL), "quick"),  # any file that is there
+        ("convtasnet-paper", "", "", "quick"),  # no weights of it ship
+    ],
+)
+def test_what_ships_is_the_default_unless_data_or_weights_are_given(
+    model: str, data: str, checkpoint: str, profile: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.stages.choice.data_identity", lambda _: "")
+    assert Choice.of(model, "tflite-int8", "", data, checkpoint, "").profile == profile
+
+
+@pytest.mark.parametrize(
+    ("model", "checkpoint", "words"), [("convtasnet-paper", "", "no quantized weights"), ("convtasnet", str(MODEL), "of your own")]
+)
+def test_what_does_not_ship_is_refused(model: str, checkpoint: str, words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        Choice.of(model, "tflite-int8", "shipped", "", checkpoint, "")

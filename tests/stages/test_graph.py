@@ -1,13 +1,16 @@
+import fcntl
+import hashlib
 import json
 import sys
 import types
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pipeline.stages import graph
-from pipeline.stages.graph import RECORD, Stage, StageRunner
+from pipeline.stages.graph import LOCK, RECORD, Stage, StageRunner
 
 
 @pytest.fixture
@@ -28,7 +31,7 @@ def work(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         module.run = run  # type: ignore[attr-defined]
         monkeypatch.setitem(sys.modules, name, module)
     monkeypatch.setattr(graph, "code_digest", lambda *names: "code of " + " ".join(names))
-    monkeypatch.setattr(graph, "library_versions", lambda *names: {"python": "3.11"})
+    monkeypatch.setattr(graph, "library_versions", lambda *names: {"of": " ".join(names)})
     return done
 
 
@@ -163,12 +166,93 @@ def test_lost_result_is_made_again(tmp_path: Path, work: list[str]) -> None:
     assert work == ["first", "second", "second"]
 
 
-def test_record_tells_digests_of_the_results(tmp_path: Path, work: list[str]) -> None:
-    import hashlib
+def sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
-    record = json.loads((run(tmp_path, chain("abc")) / RECORD).read_text())
-    assert record["results"] == {"length": hashlib.sha256(b"3").hexdigest()}
-    assert record["depends_on"]["parents"] == {"first": {"text": hashlib.sha256(b"abc").hexdigest()}}
+
+def test_record_tells_what_was_made_and_all_that_it_depends_on(tmp_path: Path, work: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "given").write_text("given")
+    weights = tmp_path / "weights"
+    (weights / "more").mkdir(parents=True)
+    for name in ("b", "a", "more/c"):
+        (weights / name).write_text(name)
+    files = {"one": tmp_path / "given", "folder": weights}
+    stage = replace(chain("abc"), settings={"level": 0.5}, files=files, code=("fake_judge",))
+    monkeypatch.setattr(graph, "time", types.SimpleNamespace(monotonic=iter([0.0, 0.0, 10.0, 12.34]).__next__))
+    folder = run(tmp_path / "build", stage)
+    depends_on = {
+        "settings": {"level": 0.5},
+        "parents": {"first": {"text": sha256("abc")}},
+        "files": {"one": sha256("given"), "folder": {"a": sha256("a"), "b": sha256("b"), "more/c": sha256("more/c")}},
+        "code": "code of fake_second fake_judge",
+        "libraries": {"of": "fake_second fake_judge"},
+    }
+    expected = {"stage": "second", "depends_on": depends_on, "results": {"length": sha256("3")}, "seconds": 2.3}
+    assert json.loads((folder / RECORD).read_text()) == expected
+    assert folder.parent == tmp_path / "build"
+    assert folder.name == f"second-{sha256(json.dumps(depends_on, sort_keys=True))[:12]}"
+
+
+def test_a_stage_gets_its_settings_and_where_everything_is_that_it_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, work: list[str]
+) -> None:
+    taken = []
+
+    def second(folder: Path, settings: dict[str, str], inputs: dict[str, Path]) -> None:
+        taken.append((folder, settings, inputs))
+        (folder / "length").write_text("3")
+
+    monkeypatch.setattr(sys.modules["fake_second"], "run", second)
+    (tmp_path / "given").write_text("given")
+    stage = replace(chain("abc"), settings={"level": 0.5}, files={"one": tmp_path / "given"})
+    runner = StageRunner(tmp_path, lambda line: None)
+    folder = runner.run(stage)
+    assert taken == [(folder, {"level": 0.5}, {"one": tmp_path / "given", "first": runner.run(stage.parents["first"])})]
+
+
+def test_a_runner_makes_and_tells_each_stage_once(tmp_path: Path, work: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its name may be a path. What is there already is told as well."""
+    first = replace(chain("abc").parents["first"], name="model/first")
+    second = replace(chain("abc"), parents={"first": first, "same": first})
+    monkeypatch.setattr(graph, "time", types.SimpleNamespace(monotonic=iter([1.0, 2.0, 3.0, 5.5]).__next__))
+    for done in (False, True):
+        told: list[str] = []
+        runner = StageRunner(tmp_path, told.append)
+        folders = [runner.run(stage) for stage in (first, second, first, second)]
+        assert folders[:2] == folders[2:] and folders[0].parent == tmp_path / "model"
+        made = ["model/first: fake_first", f"model/first: 1.0 s, in {folders[0]}", "second: fake_second", f"second: 2.5 s, in {folders[1]}"]
+        assert told == ([f"model/first: done before ({folders[0]})", f"second: done before ({folders[1]})"] if done else made)
+    assert work == ["first", "second"]
+
+
+def test_digests_are_those_of_every_result(tmp_path: Path, work: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a folder its files; of a stage that was done before as of one that is done now. Other files of its folder are no results."""
+
+    def first(folder: Path, settings: dict[str, str], inputs: dict[str, Path]) -> None:
+        (folder / "report" / "inner").mkdir(parents=True)
+        for name in ("text", "report/b", "report/inner/a", "last.ckpt"):
+            (folder / name).write_text(name)
+
+    monkeypatch.setattr(sys.modules["fake_first"], "run", first)
+    stage = Stage("first", "fake_first", ("text", "report"))
+    for _ in range(2):
+        runner = StageRunner(tmp_path, lambda line: None)
+        assert runner.digests(stage) == {name: sha256(name) for name in ("text", "report/b", "report/inner/a")}
+
+
+def test_a_runner_waits_for_another_that_makes_the_same(tmp_path: Path, work: list[str]) -> None:
+    stage = chain("abc").parents["first"]
+    folder = run(tmp_path, stage)
+    (folder / RECORD).unlink()
+    with (folder / LOCK).open("w") as stream, ThreadPoolExecutor() as pool:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        waiting = pool.submit(run, tmp_path, stage)
+        with pytest.raises(TimeoutError):
+            waiting.result(0.3)
+        assert work == ["first"]
+        fcntl.flock(stream, fcntl.LOCK_UN)
+        assert waiting.result(60) == folder
+    assert work == ["first"] * 2
 
 
 def test_each_stage_is_told_as_one_of_those_expected(tmp_path: Path, work: list[str]) -> None:
