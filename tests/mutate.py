@@ -30,8 +30,8 @@ STAGES = ("tests/stages/test_judged.py", "tests/stages/test_deployment.py", "tes
 TRAINING = ("tests/training/test_training.py", "tests/training/test_learning_rate.py", "tests/training/test_job.py")
 ROOMS = {"pipeline/stages": "tests/stages", "pipeline/training": "tests/training", "validation": "tests/validation"}
 TESTS: dict[str, tuple[str, ...]] = {  # of files that need fewer tests than their room has, or others
-    "pipeline/stages/choice.py": STAGES,
-    "pipeline/stages/data_choice.py": STAGES,
+    "pipeline/stages/choice.py": ("tests/stages/test_choice.py", "tests/stages/test_judged.py"),
+    "pipeline/stages/data_choice.py": ("tests/stages/test_data_choice.py",),
     "pipeline/stages/deployment.py": STAGES,
     "pipeline/stages/dry_conversion.py": ("tests/stages/test_dry_conversion.py",),
     "pipeline/stages/graph.py": ("tests/stages/test_graph.py",),

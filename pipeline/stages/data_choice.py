@@ -24,23 +24,21 @@ def data_identity(name: str) -> str:
     """
     kind, _, folder = name.partition(":")
     choices = SPEECH_CHOICES + MUSIC_CHOICES
+    embedded = {DEFAULT_DATA: EMBEDDED, "embedded-stems": STEMS, "rendered-stems": EMBEDDED}  # whose vocals are of the embedded speech
     digest = hashlib.sha256(name.encode())
     if is_file_name(name):
         wanted = read_training_list(Path(name))
         digest.update("\n".join([wanted.model_dump_json(), *(data_identity(part.data) for part in wanted.parts)]).encode())
-    elif name in (DEFAULT_DATA, "rendered-stems"):  # whose vocals are of the embedded speech
-        for path in _files(EMBEDDED):
-            digest.update(f"{path.relative_to(EMBEDDED)} {sha256(path)}\n".encode())
-    elif name == "embedded-stems":
-        for path in _files(STEMS):
-            digest.update(f"{path.relative_to(STEMS)} {sha256(path)}\n".encode())
+    elif name in embedded:
+        for path in _files(embedded[name]):
+            digest.update(f"{path.relative_to(embedded[name])} {sha256(path)}\n".encode())
     elif f"{kind}:DIR" in choices and folder:
         if not Path(folder).is_dir():
             raise UserError(f"DATA={name}: there is no folder {folder}")
         for path in _files(Path(folder)):
             status = path.stat()
             digest.update(f"{path.relative_to(folder)} {status.st_size} {status.st_mtime_ns}\n".encode())
-    elif name not in choices or name.endswith(":DIR"):
+    elif name not in choices:
         raise choice_error("data set", name, choices)
     return digest.hexdigest()
 

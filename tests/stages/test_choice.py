@@ -4,6 +4,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+import yaml
 
 from export_specs.foundation.errors import UserError
 from pipeline.layers.global_norm.recipes import RECIPES
@@ -96,3 +97,22 @@ def test_what_ships_is_the_default_unless_data_or_weights_are_given(
 def test_what_does_not_ship_is_refused(model: str, checkpoint: str, words: str) -> None:
     with pytest.raises(UserError, match=words):
         Choice.of(model, "tflite-int8", "shipped", "", checkpoint, "")
+
+
+def test_a_profile_that_the_spec_lacks_is_refused_with_those_it_has(tmp_path: Path) -> None:
+    content = yaml.safe_load(MODEL.read_text())
+    del content["profiles"]["quick"]
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(content))
+    with pytest.raises(UserError, match=r"^the spec of convtasnet has no profile 'quick'\. It has: full, ptq\.$"):
+        Choice.of("", "tflite-int8", "quick", "", "", str(tmp_path / "mine.yaml"))
+
+
+def test_refusals_of_what_ships_say_what_to_do() -> None:
+    with pytest.raises(
+        UserError, match=r"^no quantized weights of convtasnet-paper for tflite-int8 ship; train them: PROFILE=quick or PROFILE=full$"
+    ):
+        Choice.of("convtasnet-paper", "tflite-int8", "shipped", "", "", "")
+    with pytest.raises(
+        UserError, match=r"^PROFILE=shipped takes the weights that ship; with a CHECKPOINT of your own choose ptq, quick or full$"
+    ):
+        Choice.of("convtasnet", "tflite-int8", "shipped", "", str(MODEL), "")
