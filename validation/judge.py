@@ -49,7 +49,7 @@ def judge(config: JudgeConfig, out: Path) -> Parity:
         file = Inspection(config, target, test, lambda text: say(f"judging: {text}"))
         write_golden_vectors(out / "golden_vectors.npz", file.clips, file.golden, config.golden_tensors)
         run = run_ladder(config, sets)
-        level, contract = _level(config, file.path, test), _contract(config, file.path, test)
+        level, contract = _level(config, file.path, test, run), _contract(config, file.path, test)
         evidence = Evidence(config, target, file, run, level, contract, test.manifest.name)
         results = [] if target.gates is None else judge_all(gates, settings, evidence, config.profile)
         layers = Layers(free=file.free, golden_inputs=file.golden_inputs, noise=read_layer_noise(config.layer_noise))
@@ -111,12 +111,15 @@ def judge(config: JudgeConfig, out: Path) -> Parity:
     return parity
 
 
-def _level(config: JudgeConfig, path: Path, test: EvaluationSet) -> list[LevelPoint]:
+def _level(config: JudgeConfig, path: Path, test: EvaluationSet, run: LadderRun) -> list[LevelPoint]:
     count = min(config.level_items, len(test.items))
     if not count:
         return []
-    items = _spread(test, count)
-    return level_sweep(path, _level_runtime(config, path), items, config.levels_db, test.manifest.sample_rate, config.workers)
+    runtime, items = _level_runtime(config, path), _spread(test, count)
+    stages = [stage.name for stage in config.stages if (stage.path, stage.runtime) == (path, runtime)]
+    known = {score.id: score.si_sdr for name in stages if (found := run.test_result(name, test.manifest.name)) for score in found.items}
+    full = [known[item.id] for item in items] if all(item.id in known for item in items) else None
+    return level_sweep(path, runtime, items, config.levels_db, test.manifest.sample_rate, config.workers, full)
 
 
 def _contract(config: JudgeConfig, path: Path, test: EvaluationSet) -> list[ContractPoint]:

@@ -41,14 +41,15 @@ def level_sweep(
     levels_db: Sequence[int],
     sample_rate: int,
     workers: int | None = None,
+    full: Sequence[float] | None = None,
 ) -> list[LevelPoint]:
-    """Separate the items at full level and at each of ``levels_db`` below it."""
-    clips = [soften(item.mixture, level) for level in (0, *levels_db) for item in items]
+    """Separate the items at each of ``levels_db`` below their level, and at it unless ``full``, their SI-SDR there, is known."""
+    clips = [soften(item.mixture, level) for level in (*([] if full else [0]), *levels_db) for item in items]
     scores = []
     separated = tracked(separate_many(path, runtime, clips, workers, sample_rate=sample_rate), f"softer mixtures in {runtime}", len(clips))
     for number, estimates in enumerate(separated):
         scores.append(float(np.mean(matched(estimates, items[number % len(items)])[1])))
-    rows = np.array(scores).reshape(-1, len(items))
+    rows = np.array([*(full or []), *scores]).reshape(-1, len(items))
     points = []
     for level, row in zip(levels_db, rows[1:], strict=True):
         change = paired_differences(rows[0], row)
