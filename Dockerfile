@@ -1,5 +1,5 @@
 # The product with its environment: `docker run IMAGE` runs make deploy; add settings, e.g. `docker run IMAGE PROFILE=ptq`.
-# Music is rendered by fluidsynth unless DATA=musdb18hq:DIR brings some.
+# Its music is data/embedded-stems; DATA=rendered-stems needs fluidsynth and fluid-soundfont-gm too.
 # CPU torch comes from the package index that pip is configured for (build argument PIP_EXTRA_INDEX_URL, or a pip.conf in the base image).
 
 FROM python:3.11-slim-bookworm AS builder
@@ -15,7 +15,7 @@ RUN .venv/bin/python -m pip install --no-cache-dir --quiet --no-deps --no-build-
  && touch ".venv/.installed-$(cat requirements/main.lock pyproject.toml | sha256sum | cut -c1-12)"
 
 FROM python:3.11-slim-bookworm
-RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends make libgomp1 fluidsynth fluid-soundfont-gm && rm -rf /var/lib/apt/lists/*
+RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends make libgomp1 && rm -rf /var/lib/apt/lists/*
 RUN useradd --create-home --uid 10001 deploy
 COPY --from=builder --chown=deploy:deploy /app /app
 WORKDIR /app

@@ -68,7 +68,7 @@ class Subgraph:
             code = self.model.operatorCodes[operator.opcodeIndex]
             name = _OPS.get(max(code.builtinCode, code.deprecatedBuiltinCode), "UNKNOWN")
             if name == "CUSTOM":
-                name = f"CUSTOM:{(code.customCode or b'?').decode()}"
+                name = f"CUSTOM:{(code.customCode or b'?').decode(errors='replace')}"
             found.append(Operator(number, name, _indices(operator.inputs), _indices(operator.outputs), operator.builtinOptions))
         return found
 

@@ -114,6 +114,8 @@ def test_operators_that_runtimes_lack_are_named(tmp_path: Path) -> None:
     assert left["TFLM"] == {"GELU (not in the resolver)": 1, "CUSTOM:FlexErf (a custom operator that is not TFLM's own)": 1}
     assert left["Ethos-U"] == {"GELU (no such operator)": 1, "CUSTOM:FlexErf (no such operator)": 1}
     assert found.custom_ops == ["CUSTOM:FlexErf"] and not found.fully_integer
+    graph.model.operatorCodes[-1].customCode = b"Flex\xff"
+    assert audited(graph.write(tmp_path / "c.tflite", [tensors[0]], [tensors[2]])).custom_ops == ["CUSTOM:Flex\ufffd"]
 
 
 def test_runtimes_say_themselves_what_they_load(tmp_path: Path) -> None:
