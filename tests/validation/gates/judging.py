@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from export_specs.schema import Profile
 from validation.gate import Gate
 from validation.gate_result import GateResult
+
+COUNTED = ("clips", "estimates", "file", "impulses", "inputs and outputs", "mixtures", "operators", "runtimes", "samples", "tensors")
 
 
 def judge(kind: type[Gate[Any, Any]], observed: object, profile: Profile = "quick", **settings: object) -> GateResult:
@@ -19,4 +22,13 @@ def judge_each(kind: type[Gate[Any, Any]], observed: object, profile: Profile = 
     gate = kind()
     chosen = kind.settings(**settings)
     assert len(gate.render(chosen, profile)) > 40, "every gate explains itself"
-    return list(gate.judge(observed, chosen, profile))
+    results = list(gate.judge(observed, chosen, profile))
+    for result in results:
+        assert result.id == gate.id or result.id.startswith(f"{gate.id}."), "a row is named after its gate"
+        assert result.rule and " " in result.rule
+        if result.n == 0:
+            assert result.state == "failed" and re.match(r"no evidence: \w+( \w|, |-)", result.note), "and why there is none"
+        else:
+            assert result.counted in COUNTED and result.limit is not None
+            assert result.observed is not None or result.state == "undecided"
+    return results
