@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import SimpleQueue
 
 import numpy as np
 import numpy.typing as npt
 
-from edge_runtime.runtime import open_runtime
+from edge_runtime.runtime import FileRuntime, open_runtime
 from edge_runtime.segments import separate
+from export_specs.foundation.progress import tracked
 from validation.evaluation_set import Item
 from validation.metrics import si_sdr
 from validation.permutation import matched
@@ -34,26 +38,36 @@ class ContractPoint(Record):
     kept: Number
 
 
-def contract_points(path: Path, runtime: str, items: Sequence[Item], sample_rate: int) -> list[ContractPoint]:
-    """Separate the first segment of each item in each of CONDITIONS, by the file alone and with the contract kept."""
-    opened = open_runtime(path, runtime, sample_rate=sample_rate)
-    segments = [segment for item in items if _sounds(segment := _segment(item, opened.segment_samples))]
+def contract_points(path: Path, runtime: str, items: Sequence[Item], sample_rate: int, workers: int | None = None) -> list[ContractPoint]:
+    """Separate the first segment of each item in each of CONDITIONS, by the file alone and with the contract kept.
+
+    ``workers``: threads, each with a runtime of its own (they leave Python alone while they run); by default one for each processor.
+    """
+    first = open_runtime(path, runtime, sample_rate=sample_rate)
+    segments = [segment for item in items if _sounds(segment := _segment(item, first.segment_samples))]
     if not segments:
         return []
-    points = []
-    for peak_dbfs, constant in CONDITIONS:
-        mixtures = [at_peak(item.mixture, peak_dbfs, constant) for item in segments]
-        points.append(
-            ContractPoint(
-                peak_dbfs=peak_dbfs,
-                constant=constant,
-                runtime=runtime,
-                n=len(segments),
-                alone=float(np.mean([_improvement(opened.run(pcm), item) for pcm, item in zip(mixtures, segments, strict=True)])),
-                kept=float(np.mean([_improvement(separate(opened, pcm), item) for pcm, item in zip(mixtures, segments, strict=True)])),
-            )
-        )
-    return points
+    count = workers or len(os.sched_getaffinity(0))
+    idle: SimpleQueue[FileRuntime] = SimpleQueue()
+    for opened in (first, *(open_runtime(path, runtime, sample_rate=sample_rate) for _ in range(count - 1))):
+        idle.put(opened)
+
+    def improvement(job: tuple[tuple[float, float], bool, Item]) -> float:
+        condition, kept, item = job
+        pcm, opened = at_peak(item.mixture, *condition), idle.get()
+        try:
+            return _improvement(separate(opened, pcm) if kept else opened.run(pcm), item)
+        finally:
+            idle.put(opened)
+
+    jobs = [(condition, kept, item) for condition in CONDITIONS for kept in (False, True) for item in segments]
+    with ThreadPoolExecutor(count) as pool:
+        found = list(tracked(pool.map(improvement, jobs), "the file alone, and with its input contract kept, mixture", len(jobs)))
+    means = np.array(found).reshape(len(CONDITIONS), 2, len(segments)).mean(axis=-1)
+    return [
+        ContractPoint(peak_dbfs=peak, constant=constant, runtime=runtime, n=len(segments), alone=float(alone), kept=float(kept))
+        for (peak, constant), (alone, kept) in zip(CONDITIONS, means, strict=True)
+    ]
 
 
 def at_peak(mixture: npt.NDArray[np.int16], peak_dbfs: float, constant: float) -> npt.NDArray[np.int16]:

@@ -124,7 +124,9 @@ def _level(config: JudgeConfig, path: Path, test: EvaluationSet, run: LadderRun)
 
 def _contract(config: JudgeConfig, path: Path, test: EvaluationSet) -> list[ContractPoint]:
     count = min(config.level_items, CONTRACT_ITEMS, len(test.items))
-    return contract_points(path, _level_runtime(config, path), _spread(test, count), test.manifest.sample_rate) if count else []
+    if not count:
+        return []
+    return contract_points(path, _level_runtime(config, path), _spread(test, count), test.manifest.sample_rate, config.workers)
 
 
 def _level_runtime(config: JudgeConfig, path: Path) -> str:
