@@ -37,19 +37,27 @@ static const void *window(const struct fq_conv_2d *p, const char *x, int32_t top
     return row;
 }
 
-/* All channels of one pixel of the output. */
-static void filters_s8(const struct fq_conv_2d *p, const void *row, const struct fq_operands *o, int32_t depth, void *pixel)
+/* All channels of one or two pixels of the output. */
+static void filters_s8(const struct fq_conv_2d *p, const void *const rows[2], int32_t pixels, const struct fq_operands *o, void *result)
 {
+    const int32_t depth = p->depth;
     const int8_t *w = o->b;
     const int32_t *bias = o->c;
-    int8_t *y = pixel;
+    int8_t *y = result;
     const int32_t channels = p->window->output_channels;
-    for (int32_t k = 0; k < channels; k += FQ_CHANNELS_AT_ONCE) {
+    for (int32_t k = 0; k < channels; k += FQ_CHANNELS_AT_ONCE, w += (ptrdiff_t)FQ_CHANNELS_AT_ONCE * depth) {
         const int32_t count = channels - k < FQ_CHANNELS_AT_ONCE ? channels - k : FQ_CHANNELS_AT_ONCE;
-        int32_t sums[FQ_CHANNELS_AT_ONCE];
-        memcpy(sums, bias + k, (size_t)count * sizeof *sums);
-        fq_dots(row, w + (ptrdiff_t)k * depth, depth, count, sums);
-        fq_store_codes(sums, count, p->multipliers + k, p->shifts + k, &p->y, y + k);
+        int32_t sums[2][FQ_CHANNELS_AT_ONCE];
+        memcpy(sums[0], bias + k, (size_t)count * sizeof **sums);
+        if (pixels == 2) {
+            memcpy(sums[1], bias + k, (size_t)count * sizeof **sums);
+            fq_dots_of_two(rows[0], rows[1], w, depth, count, sums[0], sums[1], o->scratch);
+        } else {
+            fq_dots(rows[0], w, depth, count, sums[0]);
+        }
+        for (int32_t i = 0; i < pixels; i++) {
+            fq_store_codes(sums[i], count, p->multipliers + k, p->shifts + k, &p->y, y + (ptrdiff_t)i * channels + k);
+        }
     }
 }
 
@@ -69,33 +77,46 @@ static int64_t dot_s16(const int16_t *restrict x, const int8_t *restrict w, int3
     return total;
 }
 
-static void filters_s16(const struct fq_conv_2d *p, const void *row, const struct fq_operands *o, int32_t depth, void *pixel)
+static void filters_s16(const struct fq_conv_2d *p, const void *const rows[2], int32_t pixels, const struct fq_operands *o, void *result)
 {
     const int8_t *w = o->b;
     const int64_t *bias = o->c;
-    int16_t *y = pixel;
-    for (int32_t k = 0; k < p->window->output_channels; k++) {
-        const int64_t sum = bias[k] + dot_s16(row, w + (ptrdiff_t)k * depth, depth);
-        const int32_t code = fq_rescale_wide(sum, p->multipliers[k], p->shifts[k]) + p->y.zero_point;
-        y[k] = (int16_t)fq_clamp(code, p->y.minimum, p->y.maximum);
+    int16_t *y = result;
+    for (int32_t i = 0; i < pixels; i++) {
+        for (int32_t k = 0; k < p->window->output_channels; k++) {
+            const int64_t sum = bias[k] + dot_s16(rows[i], w + (ptrdiff_t)k * p->depth, p->depth);
+            const int32_t code = fq_rescale_wide(sum, p->multipliers[k], p->shifts[k]) + p->y.zero_point;
+            *y++ = (int16_t)fq_clamp(code, p->y.minimum, p->y.maximum);
+        }
     }
 }
 
-static void conv_2d(const struct fq_conv_2d *p, const struct fq_operands *o, size_t bytes,
-                    void (*filters)(const struct fq_conv_2d *, const void *, const struct fq_operands *, int32_t, void *))
+typedef void filters(const struct fq_conv_2d *p, const void *const rows[2], int32_t pixels, const struct fq_operands *o, void *result);
+
+static void conv_2d(const struct fq_conv_2d *p, const struct fq_operands *o, size_t bytes, filters *apply)
 {
     const struct fq_window *s = p->window;
-    const int32_t depth = s->kernel_height * s->kernel_width * s->input_channels;
+    const size_t row = (size_t)s->kernel_height * (size_t)s->kernel_width * (size_t)s->input_channels * bytes;
     const size_t batch = (size_t)s->input_height * (size_t)s->input_width * (size_t)s->input_channels * bytes;
     const char *x = o->a;
-    char *y = o->y;
+    char *y = o->y, *windows = (char *)o->scratch + 4 * (size_t)p->depth;
+    const void *rows[2];
+    int32_t pixels = 0;
     for (int32_t n = 0; n < s->batches; n++, x += batch) {
         for (int32_t i = 0; i < s->output_height; i++) {
-            for (int32_t j = 0; j < s->output_width; j++, y += (size_t)s->output_channels * bytes) {
+            for (int32_t j = 0; j < s->output_width; j++) {
                 const int32_t top = i * s->stride_height - s->pad_top, left = j * s->stride_width - s->pad_left;
-                filters(p, window(p, x, top, left, bytes, o->scratch), o, depth, y);
+                rows[pixels] = window(p, x, top, left, bytes, windows + (size_t)pixels * row);
+                if (++pixels == 2) {
+                    apply(p, rows, 2, o, y);
+                    y += 2 * (size_t)s->output_channels * bytes;
+                    pixels = 0;
+                }
             }
         }
+    }
+    if (pixels) {
+        apply(p, rows, 1, o, y);
     }
 }
 

@@ -35,14 +35,15 @@ struct fq_window {
 /* Weights are symmetric; channel k's sums are scaled by multipliers[k] and shifts[k]. Pixels outside the input are real 0. */
 struct fq_conv_2d {
     const struct fq_window *window;
+    int32_t depth; /* weights of an output channel; those that are 0 in all channels may be left out at the end of the h * w * C */
     const int32_t *multipliers;
     const int8_t *shifts;
     int32_t input_zero_point;
     struct fq_grid y;
 };
 
-/* fq_conv_2d. a: x [N, H, W, C]; b: weights [O, h, w, C]; c: int32 [O], the biases less what the input's zero point adds to the
- * sums; scratch: h * w * C bytes. */
+/* fq_conv_2d. a: x [N, H, W, C]; b: weights [O, depth]; c: int32 [O], the biases less what the input's zero point adds to the
+ * sums; scratch: 4 * depth bytes, and two windows of h * w * C values. */
 fq_kernel fq_conv_2d_s8;
 /* fq_conv_2d. As above with int16 x at zero point 0; c: int64 biases. */
 fq_kernel fq_conv_2d_s16;

@@ -12,6 +12,10 @@ enum { FQ_CHANNELS_AT_ONCE = 64 }; /* sums that a kernel keeps on the stack */
 /* sums[k] += x . w[k], for `count` vectors w[k] that lie one after the other. */
 void fq_dots(const int8_t *x, const int8_t *w, int32_t length, int32_t count, int32_t *sums);
 
+/* The same of two vectors; scratch: 4 * length bytes, at a multiple of 4. */
+void fq_dots_of_two(const int8_t *x0, const int8_t *x1, const int8_t *w, int32_t length, int32_t count, int32_t *sums0, int32_t *sums1,
+                    void *scratch);
+
 /* The sum of x. */
 int32_t fq_sum(const int8_t *x, int32_t length);
 

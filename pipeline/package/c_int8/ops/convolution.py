@@ -35,10 +35,17 @@ def lower_conv_2d(lowering: Lowering, operator: Operator) -> None:
         bias = (bias.astype(np.int64) - x.zero_point * taps.sum(1)).astype(np.int32)
     else:
         lowering.require(operator, x.zero_point == output.zero_point == 0, "its int16 tensors have zero points", "zero points of 0")
-    parameters = _parameters(operator, window(operator, x, weights.shape[1:3], output, _dilated(operator)), x, kernel, 0)
+    depth = _used(taps)
+    parameters = _parameters(operator, window(operator, x, weights.shape[1:3], output, _dilated(operator)), x, kernel, 0, depth)
     kernel_name = "fq_conv_2d_s8" if types[0] == "int8" else "fq_conv_2d_s16"
-    operands = (x, kernel, Constant.of(bias))
-    lowering.emit(kernel_name, parameters, operands, output, scratch=taps.shape[1] * x.dtype.itemsize)
+    operands = (x, Constant.of(taps[:, :depth].astype(np.int8)), Constant.of(bias))
+    lowering.emit(kernel_name, parameters, operands, output, scratch=4 * depth + 2 * taps.shape[1] * x.dtype.itemsize)
+
+
+def _used(taps: Array) -> int:
+    """How many columns of [O, h * w * C] are left without those at the end that are 0, in whole words where there are."""
+    used = int(np.flatnonzero(taps.any(0)).max(initial=0)) + 1
+    return min(-(-used // 4) * 4, int(taps.shape[1]))
 
 
 def lower_depthwise_conv_2d(lowering: Lowering, operator: Operator) -> None:
@@ -106,11 +113,12 @@ def _dilated(operator: Operator) -> tuple[int, int]:
     return operator.option("dilationHFactor", 1), operator.option("dilationWFactor", 1)
 
 
-def _parameters(operator: Operator, geometry: Pointer, x: Tensor, kernel: Tensor, axis: int) -> Parameters:
+def _parameters(operator: Operator, geometry: Pointer, x: Tensor, kernel: Tensor, axis: int, depth: int = 0) -> Parameters:
     multipliers, shifts = _factors(x, kernel.scales, operator.outputs[0], kernel.shape[axis])
     return Parameters.of(
         "fq_conv_2d",
         window=geometry,
+        depth=depth,
         multipliers=Constant.of(multipliers.astype(np.int32)),
         shifts=Constant.of(shifts.astype(np.int8)),
         input_zero_point=x.zero_point,
