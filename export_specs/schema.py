@@ -10,6 +10,8 @@ from export_specs.networks import NetworkSpec, network_spec
 from export_specs.strict import Strict
 
 Profile = Literal["ptq", "quick", "full"]  # plans of quantization-aware training
+Npu = Literal["u55-128", "u55-256", "u65-256", "u85-256"]  # Ethos-U with so many multipliers
+Rewrite = Literal["fold-dilation", "depthwise-products", "parts-apart"]  # explained in docs/adr/0037-cortex-m.md
 RuntimeName = Literal["onnxruntime", "litert-ref", "litert-opt", "litert-xnnpack", "tflm"]
 RUNTIMES: tuple[str, ...] = get_args(RuntimeName)
 SUBJECTS = ("litert-ref", "litert-xnnpack", "onnxruntime")
@@ -153,6 +155,8 @@ class TargetSpec(Strict):
         description="what stands in device/ beside the file. c: a C99 package; tflm: what firmware with TFLite Micro compiles (of a target "
         "that has the runtime tflm)",
     )
+    npus: list[Npu] = Field(default=[], description="what Vela, where it is installed, compiles the file for")
+    rewrites: list[Rewrite] = Field(default=[], description="other forms of the same operators, for kernels that are fast at them")
     runtimes: list[str] = Field(description="those that the file is run in; the first of SUBJECTS among them is judged")
     allowed_ops: list[str] = []
     transposes: dict[str, str] = Field(
@@ -172,8 +176,6 @@ class TargetSpec(Strict):
     def _check(self) -> TargetSpec:
         if (self.format == "onnx") != (self.converter == "none"):
             raise ValueError(f"format {self.format} with converter {self.converter}: none makes onnx, the others make tflite")
-        if self.package != "none" and self.converter != "own":
-            raise ValueError(f"package {self.package} with converter {self.converter}: it is made of a file that converter own makes")
         unknown = [name for name in self.runtimes if name not in RUNTIMES]
         if unknown:
             raise ValueError(f"unknown runtimes {', '.join(unknown)}; there are {', '.join(RUNTIMES)}")
@@ -184,6 +186,8 @@ class TargetSpec(Strict):
             raise ValueError(f"runtimes {self.runtimes}: the file is judged on litert-ref or litert-xnnpack, name one of them")
         if runs_onnx and self.converter not in ("none", "own"):
             raise ValueError(f"runtimes {self.runtimes}: {self.converter} makes no ONNX file for onnxruntime")
+        if self.package != "none" and self.converter != "own":
+            raise ValueError(f"package {self.package} with converter {self.converter}: it is made of a file that converter own makes")
         return self
 
     @property

@@ -12,6 +12,7 @@ from validation.ladder import StageResult
 from validation.ladder_run import LadderRun
 from validation.level import LevelPoint
 from validation.theory import EstimatePoint
+from validation.vela import NpuEstimate
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Evidence:
     ladder: LadderRun
     level: list[LevelPoint]
     contract: list[ContractPoint]
+    npu: list[NpuEstimate]
     test_set: str
 
     def stage(self, name: str) -> StageResult | None:

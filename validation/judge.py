@@ -27,6 +27,7 @@ from validation.parity import Clip, DataSet, FileDigest, Layers, Parity, Resourc
 from validation.report import render
 from validation.theory import sdr_bins
 from validation.tiles import latency_tile, loss_tile, memory_tile, size_tile, speed_tile, verdict_tile
+from validation.vela import estimates, vela_program
 from validation.verdict import verdict
 
 CONTRACT_ITEMS = 8  # mixtures
@@ -50,7 +51,8 @@ def judge(config: JudgeConfig, out: Path) -> Parity:
         write_golden_vectors(out / "golden_vectors.npz", file.clips, file.golden, config.golden_tensors)
         run = run_ladder(config, sets)
         level, contract = _level(config, file.path, test, run), _contract(config, file.path, test)
-        evidence = Evidence(config, target, file, run, level, contract, test.manifest.name)
+        npu = estimates(file.path, target.npus, file.segment_samples / test.manifest.sample_rate)
+        evidence = Evidence(config, target, file, run, level, contract, npu, test.manifest.name)
         results = [] if target.gates is None else judge_all(gates, settings, evidence, config.profile)
         layers = Layers(free=file.free, golden_inputs=file.golden_inputs, noise=read_layer_noise(config.layer_noise))
     subject = run.test_result(config.subject, test.manifest.name)
@@ -85,6 +87,7 @@ def judge(config: JudgeConfig, out: Path) -> Parity:
         sweep=run.sweep,
         level=evidence.level,
         contract=evidence.contract,
+        npu=evidence.npu,
         theory=[found for stage, points in run.points.items() for found in sdr_bins(stage, points)],
         points=evidence.points,
         behaviour=file.behaviour,
@@ -163,6 +166,8 @@ def _not_tested(target: TargetSpec, sets: _Sets, file: Inspection, config: Judge
         claims.append(f"not run in {', '.join(missing)}")
     if not any(entry.role == "sweep" for entry, _ in sets):
         claims.append("no sweep over the SNR")
+    if target.npus and vela_program() is None:
+        claims.append(f"not compiled for {', '.join(f'Ethos-U {npu}' for npu in target.npus)} (Vela is not installed)")
     if not config.level_items:
         claims.append("no softer recordings")
     claims += [f"not beside {name}, whose converter did not convert the network ({reason})" for name, reason in config.refused.items()]

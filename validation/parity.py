@@ -24,6 +24,7 @@ from validation.structure import Structure
 from validation.sweep import SweepPoint
 from validation.theory import EstimatePoint, SdrBin
 from validation.tiles import Tile
+from validation.vela import NpuEstimate
 from validation.verdict import Verdict
 
 SCHEMA_FILE = Path(__file__).with_name("parity.schema.json")
@@ -115,6 +116,7 @@ class Parity(Record):
     sweep: list[SweepPoint]
     level: list[LevelPoint]
     contract: list[ContractPoint]
+    npu: list[NpuEstimate]
     theory: list[SdrBin]
     points: list[EstimatePoint]
     behaviour: list[RuntimeBehaviour]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from export_specs.foundation.atomic import write_bytes
+from export_specs.schema import Rewrite
 from pipeline.convert.declaration import Declarations
 from pipeline.convert.errors import ConversionError
 from pipeline.convert.graph import OnnxGraph
@@ -43,6 +44,7 @@ def convert(
     allowed_ops: Collection[str] | None = None,
     declarations: Declarations = DECLARATIONS,
     runtimes: Collection[str] = (),
+    rewrites: Collection[Rewrite] = (),
 ) -> ConversionSummary:
     """Lower ``onnx_path`` to ``tflite_path``, copying every scale and zero point verbatim.
 
@@ -52,6 +54,7 @@ def convert(
         allowed_ops: TFLite builtin names that the target takes; None allows all.
         declarations: how each op is lowered; those of ``pipeline.convert.ops`` unless given.
         runtimes: of the target; with litert-xnnpack an operator that XNNPACK would leave to slower kernels is refused.
+        rewrites: other forms that the target's kernels are fast at; they change no code.
 
     Raises:
         UserError: the file is missing or not ONNX.
@@ -59,7 +62,7 @@ def convert(
     """
     onnx_path, tflite_path = Path(onnx_path), Path(tflite_path)
     graph = OnnxGraph.read(onnx_path, declarations)
-    lowering = lower_graph(graph, allowed_ops, XNNPACK in runtimes)
+    lowering = lower_graph(graph, allowed_ops, XNNPACK in runtimes, rewrites)
     content = lowering.builder.finish(
         {name: lowering.tensor(name) for name in graph.inputs},
         {name: lowering.tensor(name) for name in graph.outputs},
@@ -77,9 +80,11 @@ def convert(
     )
 
 
-def lower_graph(graph: OnnxGraph, allowed_ops: Collection[str] | None = None, for_xnnpack: bool = False) -> Lowering:
+def lower_graph(
+    graph: OnnxGraph, allowed_ops: Collection[str] | None = None, for_xnnpack: bool = False, rewrites: Collection[Rewrite] = ()
+) -> Lowering:
     """Lower every node of ``graph``, and check that its outputs are computed."""
-    lowering = Lowering(graph, allowed_ops, for_xnnpack=for_xnnpack)
+    lowering = Lowering(graph, allowed_ops, for_xnnpack=for_xnnpack, rewrites=rewrites)
     for name in graph.inputs:
         lowering.tensor(name)
     lowering.lower()

@@ -10,6 +10,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from onnx import NodeProto
 
+from export_specs.schema import Rewrite
 from pipeline.convert.builtin_operators import BuiltinOperator, IllegalOperatorError
 from pipeline.convert.declaration import Declaration
 from pipeline.convert.errors import ConversionError
@@ -53,12 +54,15 @@ class Lowering:
         layouts: Mapping[str, Layout] | None = None,
         emitter: Declaration | None = None,
         for_xnnpack: bool = False,
+        rewrites: Collection[Rewrite] = (),
     ) -> None:
         self.graph = graph
         self.builder = FlatbufferBuilder() if builder is None else builder
         self.layouts = assign_layouts(graph) if layouts is None else layouts
         self.absorbed: set[str] = set()  # first outputs of nodes that another node's lowering took in
         self._emitter = emitter  # whose lowering is at work
+        self.rewrites = frozenset(rewrites)
+        self.put_off: dict[str, Callable[[NodeProto, slice, int], None]] = {}  # what makes channels of a tensor where they are read
         self._for_xnnpack = for_xnnpack
         self._allowed = None if allowed_ops is None else set(allowed_ops)
         self._tensors: dict[tuple[str, Layout], int] = {}
@@ -68,7 +72,7 @@ class Lowering:
         """The conversion of one step of a loop into a subgraph; tensors of rank 3 have the given layout."""
         names = [*graph.inputs, *(name for node in graph.nodes for name in node.output)]
         layouts = {name: layout if len(graph.shape(name)) == 3 else Layout.PLAIN for name in names}
-        return Lowering(graph, self._allowed, builder, layouts, self._emitter, self._for_xnnpack)
+        return Lowering(graph, self._allowed, builder, layouts, self._emitter, self._for_xnnpack, self.rewrites)
 
     def lower(self) -> None:
         """Lower every node of the graph, in order (ONNX nodes are sorted topologically)."""

@@ -153,6 +153,7 @@ class Deployment:
         target, (source,) = self.choice.target, onnx.results
         result = source.replace(".qdq.onnx", ".tflite")
         settings = {"source": source, "result": result, "allowed_ops": list(target.allowed_ops), "runtimes": list(target.runtimes)}
+        settings["rewrites"] = list(target.rewrites)
         return self._stage(name, "conversion", (result,), settings, onnx=onnx)
 
     def _onnx2tf(self, int8: bool, module: str, result: str) -> Stage:

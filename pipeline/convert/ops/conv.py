@@ -11,16 +11,20 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from onnx import NodeProto
 
-from pipeline.convert.builtin_operators import CONCATENATION, CONV_2D, DEPTHWISE_CONV_2D, PAD, RESHAPE
+from pipeline.convert.builtin_operators import CONCATENATION, CONV_2D, DEPTHWISE_CONV_2D, PAD, RESHAPE, SLICE
 from pipeline.convert.declaration import lowers
 from pipeline.convert.framed import channels_to_frame, frame_stride
+from pipeline.convert.graph import OnnxGraph
 from pipeline.convert.lowering import Lowering, Operand
 from pipeline.convert.ops.convolution import bias_tensor, padded_input, read_window, static_weight, weight_operand
 from pipeline.convert.ops.depthwise_conv import lower_depthwise_conv
 from pipeline.convert.ops.plane_conv import is_plane, lower_plane_conv
+from pipeline.convert.quantization import Quantization
+
+CHANNEL_AXIS = 1
 
 
-@lowers("Conv", emits=(CONCATENATION, CONV_2D, DEPTHWISE_CONV_2D, PAD, RESHAPE))
+@lowers("Conv", emits=(CONCATENATION, CONV_2D, DEPTHWISE_CONV_2D, PAD, RESHAPE, SLICE))
 def lower_conv(lowering: Lowering, node: NodeProto) -> None:
     """Lower a two-dimensional int8 Conv, or a one-dimensional one with its optional Relu; the kernel [O, I, k] becomes [O, k, 1, I]."""
     if is_plane(lowering, node):
@@ -47,20 +51,36 @@ def lower_conv(lowering: Lowering, node: NodeProto) -> None:
         inputs, padding = padded_input(lowering, node, source, window)
         value = value.transpose(0, 2, 1)[:, :, None, :]
     grid = weight.grid.expanded(channels)
-    kernel = lowering.derived(("conv", weight.name, value.shape, parts is None), lambda: lowering.constant(weight.name, value, grid, 0))
-    bias = bias_tensor(lowering, node, source, weight, channels)
-    lowering.emit(
-        node,
-        CONV_2D,
-        [inputs, kernel, bias],
-        [lowering.tensor(result.name)],
-        padding=padding,
-        strideH=stride,
-        strideW=1,
-        dilationHFactor=window.dilation,
-        dilationWFactor=1,
-        fusedActivationFunction=result.activation,
-    )
+    options = {
+        "padding": padding,
+        "strideH": stride,
+        "strideW": 1,
+        "dilationHFactor": window.dilation,
+        "dilationWFactor": 1,
+        "fusedActivationFunction": result.activation,
+    }
+
+    def convolve(reader: NodeProto, part: slice, made: int) -> None:
+        key = ("conv", weight.name, value.shape, parts is None, part.start)
+        part_grid = Quantization(grid.scale[part], grid.zero_point[part], grid.axis)
+        kernel = lowering.derived(key, lambda: lowering.constant(weight.name, value[part], part_grid, 0))
+        bias = bias_tensor(lowering, node, source, weight, channels, part)
+        lowering.emit(reader, CONV_2D, [inputs, kernel, bias], [made], **options)
+
+    if "parts-apart" in lowering.rewrites and _is_read_in_parts(lowering.graph, result.name):
+        lowering.put_off[result.name] = convolve
+        return
+    convolve(node, slice(0, channels), lowering.tensor(result.name))
+
+
+def _is_read_in_parts(graph: OnnxGraph, name: str) -> bool:
+    """Whether only Slices of channels read a tensor."""
+    readers = graph.consumers(name)
+    sliced = all(reader.op_type == "Slice" and len(reader.input) == 4 for reader in readers)
+    if name in graph.outputs or not readers or not sliced:
+        return False
+    axes = [graph.constants.get(reader.input[3], np.zeros(0)).reshape(-1).tolist() for reader in readers]
+    return all(axis == [CHANNEL_AXIS] for axis in axes)
 
 
 def _frames(lowering: Lowering, node: NodeProto, source: Operand, name: str, stride: int) -> int:

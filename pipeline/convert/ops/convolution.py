@@ -66,11 +66,16 @@ def accumulator_grid(channels: int) -> Quantization:
     return Quantization((1.0,) * channels, (0,) * channels)
 
 
-def bias_tensor(lowering: Lowering, node: NodeProto, source: Operand, weight: Operand, channels: int) -> int:
-    """The int32 bias [O] at scale s_x * s_w: the initializer, the run-time tensor, or zeros where the node has none."""
+def bias_tensor(lowering: Lowering, node: NodeProto, source: Operand, weight: Operand, channels: int, part: slice | None = None) -> int:
+    """The int32 bias [O] at scale s_x * s_w: the initializer, the run-time tensor, or zeros where the node has none.
+
+    ``part``: of the channels, for a convolution that computes these alone.
+    """
+    part = slice(0, channels) if part is None else part
+    count = part.stop - part.start
     scales = source.grid.scales() * weight.grid.expanded(channels).scales()
     if len(node.input) < 3 or not node.input[2]:
-        return lowering.constant(f"{weight.name}/zero_bias", np.zeros(channels, np.int32), accumulator_grid(channels))
+        return lowering.constant(f"{weight.name}/zero_bias", np.zeros(count, np.int32), accumulator_grid(count))
     bias = lowering.dequantized(node, 2)
     shape = lowering.graph.shape(bias.name)
     lowering.require(node, shape == (channels,), f"its bias has shape {list(shape)}", f"shape [{channels}]")
@@ -80,9 +85,10 @@ def bias_tensor(lowering: Lowering, node: NodeProto, source: Operand, weight: Op
         node, equal, f"its bias '{bias.name}' is not at scale s_x * s_w", "export the bias at the product of input and weight scale"
     )
     if bias.name not in lowering.graph.constants:
+        lowering.require(node, count == channels, f"its bias '{bias.name}' is computed at run time", "make it an initializer")
         return lowering.tensor(bias.name)
-    value = lowering.graph.constants[bias.name]
-    return lowering.derived(("bias", bias.name), lambda: lowering.constant(bias.name, value, accumulator_grid(channels)))
+    value = lowering.graph.constants[bias.name][part]
+    return lowering.derived(("bias", bias.name, part.start), lambda: lowering.constant(bias.name, value, accumulator_grid(count)))
 
 
 def padded_input(lowering: Lowering, node: NodeProto, source: Operand, window: Window) -> tuple[int, int]:

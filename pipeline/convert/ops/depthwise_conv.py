@@ -7,6 +7,7 @@ from onnx import NodeProto
 from pipeline.convert.builtin_operators import DEPTHWISE_CONV_2D
 from pipeline.convert.lowering import Lowering
 from pipeline.convert.ops.convolution import bias_tensor, padded_input, read_window, weight_operand
+from pipeline.convert.ops.folded_dilation import lower_folded
 
 
 def lower_depthwise_conv(lowering: Lowering, node: NodeProto, groups: int) -> None:
@@ -38,6 +39,9 @@ def lower_depthwise_conv(lowering: Lowering, node: NodeProto, groups: int) -> No
         lowering.require(node, not weight.grid.per_tensor or channels == 1, "its run-time weight has one scale", "one scale a channel")
         kernel = lowering.tensor(weight.name)
     bias = bias_tensor(lowering, node, source, weight, channels)
+    if window.dilation > 1 and window.stride == 1 and "fold-dilation" in lowering.rewrites:
+        lower_folded(lowering, node, (source, result), (inputs, kernel, bias), window)
+        return
     lowering.emit(
         node,
         DEPTHWISE_CONV_2D,

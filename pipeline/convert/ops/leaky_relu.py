@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 from onnx import NodeProto
 
-from pipeline.convert.builtin_operators import LEAKY_RELU, MAXIMUM, MUL
+from pipeline.convert.builtin_operators import DEPTHWISE_CONV_2D, LEAKY_RELU, MAXIMUM, MUL
 from pipeline.convert.declaration import lowers
 from pipeline.convert.flat_slopes import LEAST_SLOPE
 from pipeline.convert.lowering import Lowering
+from pipeline.convert.ops.convolution import PLAIN_WINDOW, accumulator_grid
 from pipeline.convert.quantization import Quantization
 
 STEEP, ONCE = 1 / 16, 0.5
@@ -16,7 +17,7 @@ CODES = (127, -128)
 OFF_TIES = 1 - 2.0**-17  # a product that is a tie of the first rounding would depend on the precision of the multiplier
 
 
-@lowers("LeakyRelu", emits=(LEAKY_RELU, MUL, MAXIMUM))
+@lowers("LeakyRelu", emits=(DEPTHWISE_CONV_2D, LEAKY_RELU, MUL, MAXIMUM))
 def lower_leaky_relu(lowering: Lowering, node: NodeProto) -> None:
     """Lower a LeakyRelu on int8.
 
@@ -32,8 +33,20 @@ def lower_leaky_relu(lowering: Lowering, node: NodeProto) -> None:
         lowering.emit(node, LEAKY_RELU, [x], [y], alpha=alpha)
         return
     code = CODES[alpha < 0]
-    slope = lowering.constant("slope", np.array([code], np.int8), Quantization((alpha / code * OFF_TIES,), (0,)))
+    slope_grid = Quantization((alpha / code * OFF_TIES,), (0,))
     grid = result.grid
     scaled = lowering.builder.tensor("scaled", lowering.shape(result.name), np.int8, grid.scales(), grid.zero_points())
-    lowering.emit(node, MUL, [x, slope], [scaled])
+    if "depthwise-products" in lowering.rewrites:
+        _multiply_by_convolution(lowering, node, x, slope_grid, code, scaled)
+    else:
+        slope = lowering.constant("slope", np.array([code], np.int8), slope_grid)
+        lowering.emit(node, MUL, [x, slope], [scaled])
     lowering.emit(node, MAXIMUM, [x, scaled], [y])
+
+
+def _multiply_by_convolution(lowering: Lowering, node: NodeProto, x: int, slope: Quantization, code: int, scaled: int) -> None:
+    """The product as a depthwise convolution of one tap: CMSIS-NN has fast kernels of it, and a loop over single values for MUL."""
+    channels = lowering.builder.kind(x).shape[-1]
+    weight = lowering.constant("slopes", np.full((1, 1, 1, channels), code, np.int8), slope.expanded(channels), 3)
+    bias = lowering.constant("zero_bias", np.zeros(channels, np.int32), accumulator_grid(channels))
+    lowering.emit(node, DEPTHWISE_CONV_2D, [x, weight, bias], [scaled], **PLAIN_WINDOW, depthMultiplier=1)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 from onnx import NodeProto
 
-from pipeline.convert.builtin_operators import SLICE, STRIDED_SLICE
+from pipeline.convert.builtin_operators import CONV_2D, SLICE, STRIDED_SLICE
 from pipeline.convert.declaration import lowers
 from pipeline.convert.lowering import Lowering
 
 
-@lowers("Slice", emits=(SLICE, STRIDED_SLICE), moves_codes=True)
+@lowers("Slice", emits=(CONV_2D, SLICE, STRIDED_SLICE), moves_codes=True)
 def lower_slice(lowering: Lowering, node: NodeProto) -> None:
     """Lower a Slice of a raw int8 or int16 tensor with constant bounds and positive steps."""
     source, output = node.input[0], node.output[0]
@@ -28,6 +28,9 @@ def lower_slice(lowering: Lowering, node: NodeProto) -> None:
         first, _, _ = slice(start, end, step).indices(shape[axis])
         begin[lowering.axis(source, axis)] = first
         step_of[lowering.axis(source, axis)] = step
+    if source in lowering.put_off:
+        lowering.put_off[source](node, slice(begin[-1], begin[-1] + size[-1]), lowering.tensor(output))
+        return
     inputs = [lowering.tensor(source), lowering.constant(f"{output}/begin", np.array(begin, np.int32))]
     if all(step == 1 for step in steps):
         inputs.append(lowering.constant(f"{output}/size", np.array(size, np.int32)))
