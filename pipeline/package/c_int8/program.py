@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -105,16 +104,3 @@ class Program:
     shared: list[tuple[Tensor, Tensor]] = field(default_factory=list)
     named: tuple[Tensor, ...] = ()
     kept: tuple[Tensor, ...] = ()
-
-    def every_step(self) -> Iterator[Step]:
-        """All steps, those of loops included."""
-        yield from _flat(self.steps)
-
-
-def _flat(steps: tuple[Step | Loop, ...]) -> Iterator[Step]:
-    for step in steps:
-        if isinstance(step, Loop):
-            yield from _flat(step.condition)
-            yield from _flat(step.body)
-        else:
-            yield step
