@@ -45,6 +45,8 @@ def test_speed_is_that_of_the_fastest_runtime_of_the_target() -> None:
     tile = speed_tile([*ladder, result("fake-quantized", None)], "test")
     assert tile.value == "0.055 s for a second of audio"
     assert tile.note.startswith("litert-xnnpack on this computer") and "float in onnxruntime 0.200 s" in tile.note
+    assert speed_tile([*ladder, result("onnxruntime", 0.001)], "test") == tile, "which runs another file"
+    assert speed_tile([ladder[0], result("onnxruntime", 0.03)], "test").value.startswith("0.030 s")
     assert speed_tile(ladder, "other").value == "not measured"
 
 
