@@ -79,12 +79,20 @@ class StageResult(Record):
     items: list[ItemScore]
 
 
-def score_item(item: Item, estimates: Estimates, reference: Estimates, sample_rate: int) -> ItemScore:
-    """Score the [S, T] or [S, A, T] estimates of one mixture; ``reference`` holds the float stage's. Both float64, 1.0 = full scale."""
+def score_item(item: Item, estimates: Estimates, reference: Estimates, sample_rate: int, floating: ItemScore | None = None) -> ItemScore:
+    """Score the [S, T] or [S, A, T] estimates of one mixture.
+
+    ``reference`` holds the float stage's estimates, ``floating`` its score where that is known already. Estimates are float64, 1.0 = full
+    scale.
+    """
     sources = item.sources / FULL_SCALE
     mixture = item.mixture / FULL_SCALE
     order, ratios = matched(estimates, item)
-    float_order, _ = matched(reference, item)
+    float_order = matched(reference, item)[0] if floating is None else floating.order
+    if floating is None:
+        unprocessed = float(np.mean([si_sdr(mixture, source) for source in sources]))
+    else:
+        unprocessed = floating.si_sdr_input
     ordered = estimates[list(order)]
     source_sdr = sdr_of_windows(ordered, sources, sample_rate) if item.named else sdr(ordered, sources)
     speech = [] if item.named else list(zip(ordered, sources, strict=True))
@@ -92,7 +100,7 @@ def score_item(item: Item, estimates: Estimates, reference: Estimates, sample_ra
         id=item.id,
         subset=item.subset,
         si_sdr=float(np.mean(ratios)),
-        si_sdr_input=float(np.mean([si_sdr(mixture, source) for source in sources])),
+        si_sdr_input=unprocessed,
         sdr=float(np.mean(source_sdr)),
         source_si_sdr=tuple(ratios),
         source_sdr=tuple(source_sdr),

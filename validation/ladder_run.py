@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from export_specs.foundation.progress import say, tracked
 from validation.config import JudgeConfig, SetConfig, StageConfig
 from validation.evaluation_set import EvaluationSet, Item
-from validation.ladder import ItemScore, StageResult, judge_stage, score_item
+from validation.ladder import ItemScore, StageResult, judge_stage
+from validation.scoring import Scorer, scorer
 from validation.stages import Estimates, stage_outputs
 from validation.sweep import SweepPoint, sweep
 from validation.theory import EstimatePoint, estimate_points
@@ -41,16 +42,17 @@ def run_ladder(config: JudgeConfig, sets: Sequence[tuple[SetConfig, EvaluationSe
         UserError: a stage's file is missing or unfit, or a mixture cannot be scored.
     """
     run = LadderRun()
-    for entry, data in sets:
-        _run_set(config, entry, data, run)
+    with scorer(config.workers) as scoring:
+        for entry, data in sets:
+            _run_set(config, entry, data, run, scoring)
     return run
 
 
-def _run_set(config: JudgeConfig, entry: SetConfig, data: EvaluationSet, run: LadderRun) -> None:
+def _run_set(config: JudgeConfig, entry: SetConfig, data: EvaluationSet, run: LadderRun, scoring: Scorer) -> None:
     chosen = [stage for stage in config.stages if entry.stages is None or stage.name in entry.stages]
     first = next(stage for stage in chosen if stage.name == config.reference)
     reference = _estimates(config, first, data)
-    reference_scores = {item.id: score for item, score in _scores(first, data, reference[0], reference[0])}
+    reference_scores = {score.id: score for score in _scores(scoring, first, data, reference[0], reference[0], {})}
     all_scores: dict[str, list[ItemScore]] = {}
     subject_points: list[EstimatePoint] = []
     for stage in chosen:
@@ -58,7 +60,7 @@ def _run_set(config: JudgeConfig, entry: SetConfig, data: EvaluationSet, run: La
             (estimates, seconds), scores = reference, list(reference_scores.values())
         else:
             estimates, seconds = _estimates(config, stage, data)
-            scores = [score for _, score in _scores(stage, data, estimates, reference[0])]
+            scores = _scores(scoring, stage, data, estimates, reference[0], reference_scores)
         all_scores[stage.name] = scores
         audio = sum(item.samples for item in data.items if item.id in estimates) / data.manifest.sample_rate
         pace = None if seconds is None else seconds / audio
@@ -99,10 +101,14 @@ def _estimates(config: JudgeConfig, stage: StageConfig, data: EvaluationSet) -> 
 
 
 def _scores(
-    stage: StageConfig, data: EvaluationSet, estimates: dict[str, Estimates], reference: dict[str, Estimates]
-) -> list[tuple[Item, ItemScore]]:
+    scoring: Scorer,
+    stage: StageConfig,
+    data: EvaluationSet,
+    estimates: dict[str, Estimates],
+    reference: dict[str, Estimates],
+    known: dict[str, ItemScore],
+) -> list[ItemScore]:
+    """``known``: the reference stage's scores, as far as they are."""
     items = [item for item in data.items if item.id in estimates and item.id in reference]
-    return [
-        (item, score_item(item, estimates[item.id], reference[item.id], data.manifest.sample_rate))
-        for item in tracked(items, f"{data.manifest.name}: {stage.name} is scored, mixture")
-    ]
+    jobs = [(item, estimates[item.id], reference[item.id], data.manifest.sample_rate, known.get(item.id)) for item in items]
+    return list(tracked(scoring.scores(jobs), f"{data.manifest.name}: {stage.name} is scored, mixture", len(jobs)))

@@ -1,0 +1,57 @@
+"""Scores of many mixtures on all processors: metrics take longer than most runtimes do."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+
+from export_specs.foundation.child_process import end_with_parent
+from export_specs.foundation.errors import UserError
+from validation.evaluation_set import Item
+from validation.ladder import ItemScore, score_item
+from validation.stages import Estimates
+
+Job = tuple[Item, Estimates, Estimates, int, ItemScore | None]
+
+
+class Scorer:
+    """What scores jobs: arguments of :func:`validation.ladder.score_item`."""
+
+    def __init__(self, pool: ProcessPoolExecutor | None) -> None:
+        self._pool = pool
+
+    def scores(self, jobs: Iterable[Job]) -> Iterator[ItemScore]:
+        """The score of each job, in their order.
+
+        Raises:
+            UserError: a process died.
+        """
+        if self._pool is None:
+            return (score_item(*job) for job in jobs)
+        return self._in_processes(self._pool, jobs)
+
+    def _in_processes(self, pool: ProcessPoolExecutor, jobs: Iterable[Job]) -> Iterator[ItemScore]:
+        futures = [pool.submit(score_item, *job) for job in jobs]
+        try:
+            for future in futures:
+                yield future.result()
+        except BrokenProcessPool as error:
+            raise UserError("a process that scored mixtures died: out of memory?") from error
+
+
+@contextmanager
+def scorer(workers: int | None) -> Iterator[Scorer]:
+    """A scorer with so many processes, by default one for each processor; with one it is this process."""
+    count = workers or len(os.sched_getaffinity(0))
+    if count == 1:
+        yield Scorer(None)
+        return
+    pool = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), end_with_parent)
+    try:
+        yield Scorer(pool)
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
