@@ -21,7 +21,9 @@ TRAINED_ON = ("rendered-stems",)  # what the weights that ship have heard, of wh
 ONNX2TF = ROOT / ".venv-onnx2tf"
 ONNX2TF_PROGRAM = {"program": ROOT / "pipeline" / "convert" / "onnx2tf_program.py"}
 PACKAGE = ROOT / "pipeline" / "package"
-C_PACKAGE_FILES = {name: PACKAGE / name for name in ("c_int8/kernels", "c_int8/templates", "c_int8/stream_templates", "separator")}
+C_PACKAGE_FILES = {
+    name: PACKAGE / name for name in ("c_int8/kernels", "c_int8/templates", "c_int8/stream_templates", "separator", "stream")
+}
 TFLM_KIT_FILES = {name: PACKAGE / name for name in ("tflm/templates", "separator")}
 VALIDATION_FILES = {
     f"validation/{path.name}": path for pattern in ("*.json", "templates/*") for path in (ROOT / "validation").glob(pattern)

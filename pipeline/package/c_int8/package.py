@@ -25,6 +25,7 @@ ROOM = Path(__file__).parent
 KERNELS = ROOM / "kernels"
 TEMPLATES = ROOM / "templates"
 SEPARATOR = ROOM.parent / "separator"
+STREAM = ROOM.parent / "stream"
 
 
 def write_c_package(file: Path, clips: Sequence[Clip], out: Path, stream: Path | None = None) -> Layout:
@@ -52,7 +53,7 @@ def write_c_package(file: Path, clips: Sequence[Clip], out: Path, stream: Path |
     description = _description(facts, layout)
     out.mkdir(parents=True)
     shutil.copytree(KERNELS, out / "kernels")
-    for source in SEPARATOR.glob("separator.*"):
+    for source in (*SEPARATOR.glob("separator.*"), *(STREAM.glob("stream.*") if streaming is not None else ())):
         shutil.copyfile(source, out / source.name)
     files = {
         "model.h": model_h(layout, prefix, origin, description),
