@@ -7,6 +7,7 @@ PROFILE    ?=
 DATA       ?=
 CHECKPOINT ?=
 SPEC       ?=
+SEGMENT    ?=
 OUT        ?=
 FILES      ?=
 DIGITS     ?=
@@ -21,7 +22,7 @@ SHELL  := /bin/bash
 .NOTPARALLEL:
 
 # The settings that each target takes on the command line. Others are refused before anything is made: a misspelt one would be ignored.
-takes.deploy   := MODEL TARGET PROFILE DATA CHECKPOINT SPEC OUT
+takes.deploy   := MODEL TARGET PROFILE DATA CHECKPOINT SPEC SEGMENT OUT
 takes.help     := $(takes.deploy) BASE CPU FILES DIGITS
 takes.qat      := $(filter-out OUT,$(takes.deploy))
 takes.export   := $(takes.qat)
@@ -31,7 +32,7 @@ takes.emulate  := $(takes.qat) CPU
 takes.validate := $(takes.qat)
 takes.report   := $(takes.qat)
 takes.bench    := $(filter-out TARGET,$(takes.qat))
-takes.train    := $(filter-out TARGET PROFILE,$(takes.qat))
+takes.train    := $(filter-out TARGET PROFILE SEGMENT,$(takes.qat))
 takes.replay   := BASE
 takes.mutate   := FILES DIGITS
 
@@ -53,7 +54,7 @@ ONNX2TF := .venv-onnx2tf/.installed-$(call key,requirements/onnx2tf.lock)
 BIN    := .venv/bin
 FQSS   := $(BIN)/python -m fqss
 SETTINGS = --model '$(MODEL)' --target '$(TARGET)' --profile '$(PROFILE)' --data '$(DATA)' \
-           --checkpoint '$(CHECKPOINT)' --spec '$(SPEC)' --out '$(OUT)'
+           --checkpoint '$(CHECKPOINT)' --spec '$(SPEC)' --segment '$(SEGMENT)' --out '$(OUT)'
 
 # onnx2tf and tensorflow are installed only for what needs them
 OF_ONNX2TF := tflite-float32 tflite-int8-ptq onnx2tf-float32 onnx2tf-int8
@@ -72,6 +73,7 @@ help: ## this list
 	@echo "  DATA=$(DATA)                    embedded debian-voices librimix:DIR folder:DIR or a list of them (YAML); of music embedded-stems rendered-stems musdb18hq:DIR"
 	@echo "  CHECKPOINT=$(CHECKPOINT)              your own float weights: .safetensors, or a torch file"
 	@echo "  SPEC=$(SPEC)                    your own model spec (YAML), instead of MODEL"
+	@echo "  SEGMENT=$(SEGMENT)                 seconds of a segment, by the memory that the device has; the model's own by default"
 	@echo "  OUT=$(OUT)                     folder of the result; dist/<model>-<target> by default"
 	@echo "  CPU=$(CPU)                  of emulate: cortex-m55 cortex-m4; or all: these and this machine by gcc and clang"
 	@echo "  FILES=$(FILES)                   of mutate: files to put faults into"

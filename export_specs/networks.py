@@ -43,6 +43,10 @@ class NetworkSpec(Strict):
             ValueError: it does not fit; the message names the nearest ones that do.
         """
 
+    def longest_segment(self, samples: int) -> int:
+        """The longest length of segments of at most ``samples`` that the network can have."""
+        return samples
+
     def check_streaming(self) -> None:
         """Refuse to be run step by step; a network that can be overrides this.
 
@@ -88,6 +92,9 @@ class FilterbankSpec(NetworkSpec):
 
     def frame(self) -> tuple[int, int]:
         return self.kernel_size, self.stride
+
+    def longest_segment(self, samples: int) -> int:
+        return self.whole_frames(samples)
 
     def check_segment(self, samples: int) -> None:
         lower = self.whole_frames(samples)

@@ -126,6 +126,18 @@ class ModelSpec(Strict):
             raise ValueError(f"music is stereo with n_src: {len(MUSIC_SOURCES)} ({', '.join(MUSIC_SOURCES)})")
         return self
 
+    def with_segment(self, seconds: float) -> ModelSpec:
+        """The same network on segments of ``seconds``, or of the longest length below that it can have.
+
+        Raises:
+            ValueError: it can have none so short.
+        """
+        wanted = round(seconds * self.sample_rate)
+        samples = self.network.longest_segment(wanted)
+        if samples > wanted:
+            raise ValueError(f"the shortest are of {samples / self.sample_rate:g} s")
+        return ModelSpec.model_validate({**self.model_dump(), "segment_samples": samples})
+
     @property
     def audio_channels(self) -> int:
         """Channels of a waveform: tensors are [B, T] for 1, else [B, audio_channels, T]."""

@@ -42,12 +42,13 @@ def run(
     data: Annotated[str, typer.Option(help="By default embedded, or for music embedded-stems; docs/settings.md has all.")] = "",
     checkpoint: Annotated[str, typer.Option(help="Your own float weights.")] = "",
     spec: Annotated[str, typer.Option(help="Your own spec (YAML); instead of --model.")] = "",
-    out: Annotated[str, typer.Option(help="Folder of the result; dist/<model>-<target> by default.")] = "",
+    segment: Annotated[str, typer.Option(help="Seconds of a segment, by the memory there is; by default the model's own.")] = "",
+    out: Annotated[str, typer.Option(help="Folder of the result; dist/<model>-<target> by default, and -<segment>s.")] = "",
 ) -> None:
     """Make everything up to STAGE for the chosen model and target."""
     if stage != "deploy" and stage not in UNTIL:
         raise choice_error("stage", stage, ["deploy", *UNTIL])
-    choice = Choice.of(model, target, profile, data, checkpoint, spec)
+    choice = Choice.of(model, target, profile, data, checkpoint, spec, segment)
     deployment, runner = Deployment(choice), StageRunner(Path("build"), say)
     # a float network is for any target
     first = [] if stage == "train" else [found for found in (deployment.dry_conversion, deployment.target_gates) if found is not None]
@@ -64,7 +65,12 @@ def run(
             report = runner.run(deployment.report) / "report"
             _tell(report, report)
         return
-    _deploy(choice, deployment, runner, Path(out) if out else Path("dist") / f"{choice.spec.name}-{choice.target.name}")
+    _deploy(
+        choice,
+        deployment,
+        runner,
+        Path(out) if out else Path("dist") / f"{choice.spec.name}-{choice.target.name}{f'-{segment}s' if segment else ''}",
+    )
 
 
 def _deploy(choice: Choice, deployment: Deployment, runner: StageRunner, out: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,8 +27,8 @@ SHIPPED_MIXTURES = 96  # judged of what ships: enough to decide the gates, in mi
 class Choice:
     """Names that exist, and the specs behind them.
 
-    ``settings``: what was given, by the names that make knows (MODEL or SPEC, TARGET, PROFILE, DATA, CHECKPOINT); the same settings
-    choose the same again. ``profile`` is PROFILE, ``plan`` the training plan whose weights and limits of gates it takes.
+    ``settings``: what was given, by the names that make knows (MODEL or SPEC, TARGET, PROFILE, DATA, CHECKPOINT, SEGMENT); the same
+    settings choose the same again. ``profile`` is PROFILE, ``plan`` the training plan whose weights and limits of gates it takes.
     """
 
     spec: ModelSpec
@@ -38,7 +39,7 @@ class Choice:
     settings: Mapping[str, str]
 
     @classmethod
-    def of(cls, model: str, target: str, profile: str, data: str, checkpoint: str, spec_file: str) -> Choice:
+    def of(cls, model: str, target: str, profile: str, data: str, checkpoint: str, spec_file: str, segment: str = "") -> Choice:
         """Check the settings as the command line gives them; "" stands for not given.
 
         Raises:
@@ -52,6 +53,8 @@ class Choice:
         if profile and profile not in PROFILES:
             raise choice_error("profile", profile, list(PROFILES))
         spec = load_model(spec_file or model)
+        if segment:
+            spec = _with_segment(spec, segment)
         ships = shipped_quantized(spec, "fqss", target_spec.norm_recipe) is not None
         if not profile:
             profile = SHIPPED if ships and not checkpoint and not data else "quick"
@@ -70,7 +73,13 @@ class Choice:
         data = data_for(spec.task, data)
         data_identity(data)
         which = {"SPEC": spec_file} if spec_file else {"MODEL": model}
-        settings = {**which, "TARGET": target, "PROFILE": profile, "DATA": data, **({"CHECKPOINT": checkpoint} if checkpoint else {})}
+        settings = {
+            **which,
+            "TARGET": target,
+            "PROFILE": profile,
+            "DATA": data,
+            **{name: value for name, value in (("CHECKPOINT", checkpoint), ("SEGMENT", segment)) if value},
+        }
         return cls(spec, target_spec, chosen_profile, data, Path(checkpoint) if checkpoint else None, settings)
 
     @property
@@ -88,6 +97,17 @@ class Choice:
     def command(self) -> str:
         """The command that makes the same again."""
         return "make deploy " + " ".join(f"{name}={shlex.quote(value)}" for name, value in self.settings.items())
+
+
+def _with_segment(spec: ModelSpec, segment: str) -> ModelSpec:
+    try:
+        seconds = float(segment)
+        if not 0 < seconds < math.inf:
+            raise ValueError("it must be above 0")
+        return spec.with_segment(seconds)
+    except ValueError as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"SEGMENT={segment} is no length of segments in seconds that {spec.name} can have, as 0.5 is: {reason}") from error
 
 
 def norm_recipes() -> list[str]:

@@ -116,3 +116,18 @@ def test_refusals_of_what_ships_say_what_to_do() -> None:
         UserError, match=r"^PROFILE=shipped takes the weights that ship; with a CHECKPOINT of your own choose ptq, quick or full$"
     ):
         Choice.of("convtasnet", "tflite-int8", "shipped", "", str(MODEL), "")
+
+
+def test_a_segment_by_the_memory_there_is() -> None:
+    choice = Choice.of("convtasnet", "tflite-int8", "", "", "", "", "0.51")
+    kernel, stride = choice.spec.network.frame()
+    assert choice.spec.segment_samples <= 0.51 * 8000 < choice.spec.segment_samples + stride
+    assert (choice.spec.segment_samples - kernel) % stride == 0
+    assert choice.profile == "shipped", "weights do not depend on it"
+    assert choice.command.endswith("SEGMENT=0.51")
+
+
+@pytest.mark.parametrize("segment", ["0", "-1", "short", "nan", "inf", "0.001"])
+def test_no_length_of_a_segment_is_refused(segment: str) -> None:
+    with pytest.raises(UserError, match=f"SEGMENT={segment} is no length of segments"):
+        Choice.of("convtasnet", "tflite-int8", "", "", "", "", segment)
