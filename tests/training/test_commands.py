@@ -9,8 +9,6 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from export_specs.foundation.errors import UserError
-from pipeline.checkpoints.saving import facts_of
 from pipeline.training import __main__ as training
 from pipeline.training import step_time
 from pipeline.training.step_time import ratios_to_float
@@ -53,24 +51,8 @@ def test_the_options_are_those_of_the_training(spec_file: str, monkeypatch: pyte
     assert asked["spec"] == tiny_spec(steps=4, epoch_steps=2)
     assert asked["train"] == ("embedded", 8000, "separation") and asked["dev"] == "dev"
     assert (asked["out"], asked["workers"], asked["start"]) == (Path("o"), 0, None)
-    options = ("--start", "w.safetensors", "--workers", "3", "--precision", "bf16-mixed", "--accelerator", "cpu", "--devices", "2")
-    asked = asked_of_training(monkeypatch, spec_file, *options)
-    hardware = asked["spec"].training  # type: ignore[attr-defined]
-    assert (hardware.precision, hardware.accelerator, hardware.devices, hardware.num_nodes) == ("bf16-mixed", "cpu", 2, 1)
+    asked = asked_of_training(monkeypatch, spec_file, "--start", "w.safetensors", "--workers", "3")
     assert (asked["workers"], asked["start"]) == (3, Path("w.safetensors"))
-    assert facts_of(asked["spec"]) == facts_of(tiny_spec())  # type: ignore[arg-type]
-
-
-def test_torchrun_decides_the_number_of_processes(spec_file: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
-    monkeypatch.setenv("WORLD_SIZE", "6")
-    hardware = asked_of_training(monkeypatch, spec_file, "--devices", "1", "--num-nodes", "1")["spec"].training  # type: ignore[attr-defined]
-    assert (hardware.devices, hardware.num_nodes) == (2, 3)
-
-
-def test_hardware_that_cannot_be_is_told(spec_file: str) -> None:
-    with pytest.raises(UserError, match=r"^devices: Input should be greater than 0$"):
-        CliRunner().invoke(training.app, ["--out", "o", "--model", spec_file, "--devices", "0"], catch_exceptions=False)
 
 
 def test_a_step_of_each_kind_is_timed_beside_the_float_one(spec_file: str, tmp_path: Path) -> None:

@@ -98,5 +98,6 @@ def test_joined_bins_keep_every_estimate_and_are_large_enough(sdrs: list[float],
 def test_a_sparse_bin_joins_the_one_below_and_the_lowest_the_one_above() -> None:
     sdrs = [2.0] * 3 + [7.0] * 10 + [17.0] * 10 + [22.0] * 3
     assert {span: len(found) for span, found in joined_bins(sdrs, 10).items()} == {(0, 10): 13, (15, 25): 13}
+    assert list(joined_bins([2.0] * 10 + [7.0] * 10, 10)) == [(0, 5), (5, 10)], "ten are enough"
     assert bin_words((15, 25)) == "15 to 25 dB" and bin_words((-math.inf, -10)) == "below -10 dB"
     assert bin_words((30, math.inf)) == "30 dB and more" and middle((30, math.inf)) == 32.5 and bin_of(-10.1) == (-math.inf, -10)

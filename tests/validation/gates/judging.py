@@ -21,7 +21,8 @@ def judge(kind: type[Gate[Any, Any]], observed: object, profile: Profile = "quic
 def judge_each(kind: type[Gate[Any, Any]], observed: object, profile: Profile = "quick", **settings: object) -> list[GateResult]:
     gate = kind()
     chosen = kind.settings(**settings)
-    assert len(gate.render(chosen, profile)) > 40, "every gate explains itself"
+    words = gate.render(chosen, profile)
+    assert len(words) > 40 and words[0].isupper() and words.endswith("."), "every gate explains itself, in sentences"
     results = list(gate.judge(observed, chosen, profile))
     for result in results:
         assert result.id == gate.id or result.id.startswith(f"{gate.id}."), "a row is named after its gate"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -71,7 +71,9 @@ def evidence(*runtimes: str, target: str = "tflite", named: bool = False, stream
     asked_of = SimpleNamespace(
         format=target, runtimes=runtimes, transposes={"x": "why"}, exact_exceptions={"ADD": "why"}, near_exceptions={"MUL": "why"}
     )
-    return Evidence(config, asked_of, file, run, ["softer"], ["constant"], "test")  # type: ignore[arg-type]
+    rest = {item.name: [item.name] for item in fields(Evidence)}
+    known = {"config": config, "target": asked_of, "file": file, "ladder": run, "test_set": "test"}
+    return Evidence(**{**rest, **known})  # type: ignore[arg-type]
 
 
 def asked(kind: type[Gate[Any, Any]], found: Evidence, **settings: object) -> bool:
@@ -151,7 +153,7 @@ def test_quality_is_that_of_what_ships_beside_float_on_the_test_set() -> None:
     assert (Stoi().observe(found), Order().observe(found)) == ([0.25], [False])
     assert Waveform().observe(found) == (found.stage("litert-ref"), found.stage("onnxruntime"))
     assert Theory().observe(replace(found, ladder=SimpleNamespace(points={}))) == []  # type: ignore[arg-type]
-    assert (Theory().observe(found), Level().observe(found), InputContract().observe(found)) == (["a point"], ["softer"], ["constant"])
+    assert (Theory().observe(found), Level().observe(found), InputContract().observe(found)) == (["a point"], ["level"], ["contract"])
 
 
 def test_gates_that_run_the_file_run_that_file(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -72,7 +72,7 @@ def test_each_bin_is_held_to_its_own_limit() -> None:
     (low, low_loss), (high, high_loss) = spread(rng, 8, 0.3, 40), spread(rng, 22, 0.3, 200)
     result = judge(MeanLoss, Losses(low + high, low_loss + high_loss, 120), "full")
     assert result.state == "failed" and result.observed == pytest.approx(0.3, abs=0.01)
-    assert result.limit == pytest.approx(predicted_loss(7.5, 23.5))
+    assert result.limit == pytest.approx(predicted_loss(7.5, 23.5)) and result.n == 240
     assert "5 to 10 dB: 0.299 of 0.108 dB, 40 estimates, failed; 20 to 25 dB: 0.300 of 1.078 dB, 200 estimates, passed" in result.note
     assert judge(MeanLoss, Losses(high, high_loss, 100), "full").state == "passed"
 

@@ -71,6 +71,15 @@ def test_near(max_lsb: int, share: float, state: str) -> None:
         assert [excuse.count for excuse in result.excuses] == [int(max_lsb == 1 and state == "failed")]
 
 
+def test_the_worst_are_told_first() -> None:
+    def off(name: str, max_lsb: int, share: float) -> OpComparison:
+        return OpComparison(tensor=name, op="ADD", values=1000, max_lsb=max_lsb, share=share)
+
+    result = near([off("a", 1, 0.1), off("b", 1, 0.2), off("c", 3, 0.01), off("d", 0, 0.0)])
+    assert result.note == "c (ADD): 3 LSB, 1.00%, b (ADD): 1 LSB, 20.00%, a (ADD): 1 LSB, 10.00%"
+    assert (result.observed, result.n) == (3, 4)
+
+
 def test_the_first_exception_that_fits_counts() -> None:
     found = [OpComparison(tensor="t", op="ADD", values=1000, max_lsb=1, share=0.1)]
     assert [excuse.count for excuse in near(found, {"ADD": "first", "t": "idle"}).excuses] == [1, 0]

@@ -35,9 +35,10 @@ def test_loss_must_be_the_predicted_one_where_the_float_network_is_good(excess: 
 
 def test_a_bin_of_fewer_than_thirty_is_undecided_or_joins_the_one_below() -> None:
     few = judge(Theory, points(17, 27, 3.0, 29))
-    assert few.state == "undecided" and "30 are needed to decide" in few.note
+    assert few.state == "undecided" and few.note.endswith(", 29 estimates, 30 are needed to decide")
     joined = judge(Theory, points(17, 27, 0.0, 40) + points(22, 27, 0.0, 6))
-    assert joined.state == "passed" and "15 to 25 dB" in joined.note and joined.n == 46
+    assert joined.state == "passed" and joined.note.startswith("15 to 25 dB") and joined.n == 46
+    assert joined.note.endswith(", 46 estimates")
     apart = judge(Theory, points(17, 27, 0.0, 40) + points(22, 27, 0.5, 30))
     assert apart.state == "failed" and "20 to 25 dB" in apart.note and apart.observed == pytest.approx(0.5)
 
@@ -47,6 +48,7 @@ def test_no_estimate_from_15_db_up_is_undecided_and_none_at_all_a_failure() -> N
     assert (result.state, result.n, result.note) == ("undecided", 400, "no estimates above 15 dB")
     assert judge(Theory, []).state == "failed"
     assert judge(Theory, points(8, 20, 0.0, 400), least_sdr_db=5).state == "passed"
+    assert judge(Theory, points(15, 27, 0.0, 30)).n == 30, "15 dB is from 15 dB up"
 
 
 def test_a_perfect_float_estimate_is_no_fault_of_the_theory() -> None:
@@ -76,6 +78,7 @@ def test_softer_recordings(n: int, change: float, low: float, high: float, state
     assert (levels["level.20"].state, levels["level.20"].observed) == (state, abs(change))
     interval = levels["level.20"].interval
     assert interval is not None and interval.low <= interval.high
+    assert levels["level.20"].rule == "change of mean SI-SDR 20 dB softer, dB"
     missing = ("level.6", "level.12", "level.40")
     assert [levels[name].state for name in missing] == ["failed"] * 3, "a level that was not judged is no pass"
 
