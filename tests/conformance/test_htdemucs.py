@@ -108,7 +108,7 @@ def test_attention_over_many_keys_is_exact_too(tmp_path: Path, monkeypatch: pyte
     twin = quantized_network(SPEC, Recipe("fqss", "scalar-gain"))
     file, pcm = deployed(twin, SPEC, tmp_path).path, recording(98)
     found = exact_on_device(file, *open_runtime(file, "litert-ref")._signature.feed(pcm)[0])
-    assert found["crosstransformer.0.heads/wide_weights0"].dtype == np.int16
+    assert found["crosstransformer.layers.0.self_attn.heads/wide_weights0"].dtype == np.int16
     with torch.no_grad():
         expected = np.rint(twin(torch.from_numpy(pcm[None] / 32768).float())[0].numpy() * 32768)
     assert sqnr(expected, open_runtime(tmp_path / "model.qdq.onnx", "onnxruntime").run(pcm)) > 40
