@@ -8,7 +8,7 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from edge_runtime.model_file import Array, ModelFile
 from edge_runtime.native_messages import captured_stderr
-from edge_runtime.tflite_file import channels_first, with_outputs
+from edge_runtime.tflite_file import as_in_onnx, with_outputs
 from export_specs.foundation.errors import UserError
 
 _KERNELS = {
@@ -45,7 +45,7 @@ class LiteRtEngine:
             indices = {tap.index for tap in (*self._taps, *self._file.outputs)}
             self._tapped = self._open(with_outputs(self._file.content, sorted(indices)))
         outputs = self._invoke(self._tapped, tensors)
-        return outputs, {tap.name: channels_first(self._tapped.get_tensor(tap.index), tap.name) for tap in self._taps}
+        return outputs, {tap.name: as_in_onnx(self._tapped.get_tensor(tap.index), tap.layout) for tap in self._taps}
 
     def _invoke(self, interpreter: Interpreter, tensors: Sequence[Array]) -> list[Array]:
         for source, tensor in zip(self._file.inputs, tensors, strict=True):

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from export_specs.file_metadata import FileMetadata
 from export_specs.foundation.errors import UserError
 from export_specs.foundation.file_kind import HEAD_BYTES, kind_of
+from export_specs.layout import Layout
 
 Array = npt.NDArray[Any]
 
@@ -34,7 +35,7 @@ class Quantization:
 class TensorInfo:
     """One tensor: its name, shape (−1 where the file leaves it open), numpy type name and quantization.
 
-    ``index`` is the tensor's number in a TFLite file, −1 in ONNX.
+    ``index`` is the tensor's number in a TFLite file, −1 in ONNX. ``layout`` says where its axes are in ONNX, if a TFLite file tells it.
     """
 
     name: str
@@ -42,6 +43,7 @@ class TensorInfo:
     dtype: str
     quantization: Quantization | None = None
     index: int = -1
+    layout: Layout | None = None
 
     def __str__(self) -> str:
         text = f"'{self.name}' {self.dtype} [{', '.join('?' if size < 0 else str(size) for size in self.shape)}]"

@@ -35,8 +35,7 @@ class OnnxRuntimeEngine:
         count = len(self._file.outputs)
         names = [*(output.name for output in self._file.outputs), *(tap.name for tap in self._taps)]
         results = self._tapped.run(names, self._feeds(tensors))
-        taps = zip(names[count:], results[count:], strict=True)
-        return results[:count], {name: _filter_as_channels(result) for name, result in taps}
+        return results[:count], dict(zip(names[count:], results[count:], strict=True))
 
     def _feeds(self, tensors: Sequence[Array]) -> dict[str, Array]:
         return {source.name: tensor for source, tensor in zip(self._file.inputs, tensors, strict=True)}
@@ -51,10 +50,3 @@ class OnnxRuntimeEngine:
             return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # its exceptions share no base class but this one
             raise UserError(f"ONNX Runtime cannot load {self._file.path}: {error}") from error
-
-
-def _filter_as_channels(tensor: Array) -> Array:
-    """A run-time depthwise filter [C, 1, 1] as [1, C, 1], the layout it has in TFLite."""
-    if tensor.ndim == 3 and tensor.shape[1:] == (1, 1):
-        return tensor.reshape(1, -1, 1)
-    return tensor

@@ -52,7 +52,7 @@ class Engine(Protocol):
         """The model's outputs for these inputs, both in the order of the file."""
 
     def invoke_with_taps(self, tensors: Sequence[Array]) -> tuple[list[Array], Taps]:
-        """The outputs, and every computed integer tensor by name, body tensors as [N, C, T]."""
+        """The outputs, and every computed integer tensor by name, with the axes that it has in ONNX."""
 
     @property
     def arena_bytes(self) -> int | None:
@@ -62,8 +62,8 @@ class Engine(Protocol):
 class FileRuntime:
     """A model file opened in one runtime; see :func:`open_runtime`.
 
-    Taps come in one layout whatever the file's: a body tensor is [1, C, T], a run-time filter of a depthwise convolution
-    [1, C, 1], and a tensor of rank 1 stays so. Float tensors and constants are not offered.
+    Taps have the axes of the ONNX file whatever the file's (:class:`export_specs.layout.Layout`): a tensor of the body is [1, C, T].
+    Float tensors and constants are not offered.
     ``shortest_samples`` is the shortest recording worth separating: the encoder's window where the file tells it, else 2 ms.
     """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from edge_runtime.model_file import Array, ModelFile, Quantization, TensorInfo
 from edge_runtime.native_messages import captured_stderr
 from export_specs.file_metadata import ENTRY, FileMetadata, read_metadata
 from export_specs.foundation.errors import UserError
+from export_specs.layout import Layout
 
 _TYPES = {value: name.lower() for name, value in vars(schema.TensorType).items() if isinstance(value, int)}
 _OPERATORS = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
@@ -34,19 +36,13 @@ def parse_tflite(path: Path, content: bytes) -> ModelFile:
         raise _damaged(path, f"{type(error).__name__}: {error}") from error
 
 
-def channels_first(tensor: Array, name: str = "") -> Array:
-    """A tensor of the channels-last body, [N, T, 1, C], as [N, C, T]; any other shape as it is.
-
-    The last part of a name tells two kinds: ``plane`` is [N, H, W, C] for [N, C, H, W], ``of_sequences`` is as it is whatever its shape.
-    """
-    kind = name.rpartition("/")[2]
-    if kind == "plane" and tensor.ndim == 4:
-        return np.ascontiguousarray(tensor.transpose(0, 3, 1, 2))
-    if kind == "of_sequences":
-        return tensor
-    if tensor.ndim == 4 and tensor.shape[2] == 1:
+def as_in_onnx(tensor: Array, layout: Layout | None) -> Array:
+    """A tensor with the axes that it has in ONNX; where the file does not tell its layout, [N, T, 1, C] is taken for frames."""
+    if layout is Layout.FRAMES or (layout is None and tensor.ndim == 4 and tensor.shape[2] == 1):
         return np.ascontiguousarray(tensor[:, :, 0, :].swapaxes(1, 2))
-    return tensor
+    if layout is Layout.PLANE:
+        return np.ascontiguousarray(tensor.transpose(0, 3, 1, 2))
+    return tensor.reshape(-1, 1, 1) if layout is Layout.FILTER else tensor
 
 
 def with_outputs(content: bytes, indices: list[int]) -> bytes:
@@ -92,18 +88,19 @@ def _describe(path: Path, content: bytes, model: Any) -> ModelFile:
             largest = max(largest, sum(tensors[index].nbytes for index in {*operands, *results}))
         if graph is not model.subgraphs[0]:
             loops += sum(tensor.nbytes for tensor in tensors)
-    graph, tensors = model.subgraphs[0], subgraphs[0]
+    graph, tensors, metadata = model.subgraphs[0], subgraphs[0], _metadata(path, model)
+    computed = [tensors[index] for operator in graph.operators for index in _indices(operator.outputs)]
     return ModelFile(
         path=path,
         format="tflite",
         content=content,
         inputs=tuple(tensors[index] for index in _indices(graph.inputs)),
         outputs=tuple(tensors[index] for index in _indices(graph.outputs)),
-        activations=tuple(tensors[index] for operator in graph.operators for index in _indices(operator.outputs)),
+        activations=_with_layouts(path, computed, metadata),
         largest_node_bytes=largest + loops,
         dtypes=Counter(tensor.dtype for tensors in subgraphs for tensor in tensors),
         ops=ops,
-        metadata=_metadata(path, model),
+        metadata=metadata,
     )
 
 
@@ -132,6 +129,17 @@ def _metadata(path: Path, model: Any) -> FileMetadata | None:
         if entry.name.decode() == ENTRY:
             return read_metadata(bytes(model.buffers[entry.buffer].data), path)
     return None
+
+
+def _with_layouts(path: Path, computed: list[TensorInfo], metadata: FileMetadata | None) -> tuple[TensorInfo, ...]:
+    """The computed tensors with the layouts that the metadata tell of those of rank 4, if they do."""
+    if metadata is None or not metadata.computed_layouts:
+        return tuple(computed)
+    told = [layout for layout, count in metadata.computed_layouts for _ in range(count)]
+    if len(told) != (count := sum(len(tensor.shape) == 4 for tensor in computed)):
+        raise UserError(f"{path} contradicts itself: its metadata tell {len(told)} layouts, its operators make {count} tensors of rank 4")
+    following = iter(told)
+    return tuple(replace(tensor, layout=next(following) if len(tensor.shape) == 4 else Layout.PLAIN) for tensor in computed)
 
 
 def _indices(vector: Any) -> list[int]:

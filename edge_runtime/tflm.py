@@ -10,7 +10,7 @@ from tflite_micro.python.tflite_micro.runtime import Interpreter, InterpreterCon
 
 from edge_runtime.model_file import Array, ModelFile, TensorInfo
 from edge_runtime.native_messages import captured_stderr
-from edge_runtime.tflite_file import channels_first, with_outputs
+from edge_runtime.tflite_file import as_in_onnx, with_outputs
 from export_specs.foundation.errors import UserError
 
 _SPARE_BYTES = 1 << 20
@@ -62,7 +62,7 @@ class TflmEngine:
             interpreter = self._tapped or self._open(with_outputs(self._file.content, [tap.index for tap in group]))
             self._tapped = interpreter if len(self._groups) == 1 else None
             self._invoke(interpreter, tensors)
-            taps |= {tap.name: channels_first(np.array(interpreter.get_output(place)), tap.name) for place, tap in enumerate(group)}
+            taps |= {tap.name: as_in_onnx(np.array(interpreter.get_output(place)), tap.layout) for place, tap in enumerate(group)}
         return self.invoke(tensors), taps
 
     def _invoke(self, interpreter: Interpreter, tensors: Sequence[Array]) -> None:

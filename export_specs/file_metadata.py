@@ -16,11 +16,12 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from export_specs.foundation.errors import UserError
+from export_specs.layout import Layout
 from export_specs.schema import ModelSpec
 from export_specs.strict import Strict
 
 ENTRY = "fqss"
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 UNVERSIONED = "spec_sha256"  # one of the entries that stood in an ONNX file each by itself before there was a document
 
 Count = Annotated[int, Field(gt=0)]
@@ -127,6 +128,10 @@ class FileMetadata(Strict):
         front_end: what stands before and behind the graph; None where PCM goes in and out.
         streaming: the states of a graph that is run step by step; None where every run is of a whole segment.
         input_gain: what is done to a segment before and after a run; None in files of versions before 3 and in streaming ones.
+        layouts: of an ONNX file, by tensor, those that no node tells: of its inputs and of what its Reshapes make. Every other tensor has
+            that of what it is computed from (``pipeline/convert/stated_layouts.py``). Empty in files of versions before 4.
+        computed_layouts: of a TFLite file, the tensors of rank 4 that the operators of its main graph compute, in order: a layout and
+            how many in a row have it. Empty in files of versions before 4.
         spec_sha256, checkpoint_sha256: digests of the model spec and of the weights.
     """
 
@@ -141,6 +146,8 @@ class FileMetadata(Strict):
     front_end: SpectrogramFrontEnd | None = None
     streaming: Streaming | None = None
     input_gain: InputGain | None = None
+    layouts: dict[str, Layout] = Field(default={})
+    computed_layouts: tuple[tuple[Layout, Count], ...] = ()
     spec_sha256: Digest | None = None
     checkpoint_sha256: Digest | None = None
 

@@ -75,7 +75,7 @@ def forced_onnx(path: Path, golden: Sequence[Mapping[str, Codes]], clips: Sequen
     """Every step between integer tensors of a QDQ file in ONNX Runtime (DISABLE_ALL) with golden inputs.
 
     Args:
-        golden: for each clip BUILTIN_REF's tensors by name, body tensors as [1, C, T]. A step goes from such tensors to the next ones;
+        golden: for each clip BUILTIN_REF's tensors by name, with the axes of the ONNX file. A step goes from such tensors to the next ones;
             an integer tensor that the TFLite file does not have lies within a step.
 
     Raises:
@@ -94,12 +94,13 @@ def forced_onnx(path: Path, golden: Sequence[Mapping[str, Codes]], clips: Sequen
     signature = signature_of(file)
     wanted = {value.name for value in session.get_inputs()}
     for clip, tensors in zip(clips, golden, strict=True):
-        shaped = {name: _as_onnx(tensors[name], shapes[name]) for name in names}
-        feed = {name + _SUFFIX: codes for name, codes in shaped.items() if name + _SUFFIX in wanted}
+        for name in names:
+            _check_shape(tensors[name], shapes[name])
+        feed = {name + _SUFFIX: tensors[name] for name in names if name + _SUFFIX in wanted}
         inputs = dict(zip((source.name for source in file.inputs), signature.feed(clip)[0], strict=True))
         outputs = session.run(names, {**inputs, **feed})
         for name, found in zip(names, outputs, strict=True):
-            statistics[name].add(shaped[name], found)
+            statistics[name].add(tensors[name], found)
     kinds = {name: _step(model, name, last) for name in names}
     return [_result(collected, kinds[name]) for name, collected in statistics.items()]
 
@@ -130,14 +131,10 @@ def _cut_onnx(path: Path, model: onnx.ModelProto, names: list[str], shapes: dict
         raise UserError(f"ONNX Runtime cannot load the operators of {path} one by one: {error}") from error
 
 
-def _as_onnx(codes: Codes, value: onnx.ValueInfoProto) -> Codes:
-    """Golden codes in the shape of the ONNX tensor: the same, but for run-time depthwise filters, [1, C, 1] there and [C, 1, 1] here."""
+def _check_shape(codes: Codes, value: onnx.ValueInfoProto) -> None:
     shape = tuple(size.dim_value for size in value.type.tensor_type.shape.dim)
-    if codes.shape == shape:
-        return codes
-    if len(shape) == 3 and shape[1:] == (1, 1) and codes.shape == (1, shape[0], 1):
-        return codes.reshape(shape)
-    raise ValueError(f"'{value.name}' is {list(codes.shape)} in TFLite and {list(shape)} in ONNX")
+    if codes.shape != shape:
+        raise ValueError(f"'{value.name}' is {list(codes.shape)} in TFLite and {list(shape)} in ONNX")
 
 
 def _step(model: onnx.ModelProto, name: str, last: dict[str, str]) -> str:

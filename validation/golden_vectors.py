@@ -3,7 +3,7 @@
 Arrays, of clip k:
 
 * ``input_<k>`` int16 [T] and ``output_<k>`` int16 [S, T]; with A audio channels [A, T] and [S, A, T].
-* ``tensor_<k>_<j>``: inner tensor j, body tensors as [1, C, T]. ``tensor_names`` str [J] names them.
+* ``tensor_<k>_<j>``: inner tensor j, with the axes of the ONNX file. ``tensor_names`` str [J] names them.
 * ``crc_keys`` str and ``crc_values`` uint32: zlib.crc32 of each of the arrays above, of its little-endian bytes in C order.
 """
 

@@ -68,6 +68,7 @@ def convert(
         {name: lowering.tensor(name) for name in graph.outputs},
         DESCRIPTION,
         graph.metadata,
+        lowering.tensor_layouts(),
     )
     write_bytes(tflite_path, content)
     return ConversionSummary(

@@ -6,6 +6,8 @@ import copy
 import re
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
+from itertools import groupby
+from types import MappingProxyType
 from typing import Any
 
 import flatbuffers
@@ -13,6 +15,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from export_specs.file_metadata import ENTRY, FileMetadata
+from export_specs.layout import Layout
 from pipeline.convert.builtin_operators import SLICE, BuiltinOperator, TensorKind
 from pipeline.convert.reshaped import Wired, overwriting
 from pipeline.convert.sharing import Once, SharingBuilder
@@ -157,8 +160,18 @@ class FlatbufferBuilder:
         self._operators.append(builtin)
         self.op_counts[name] += 1
 
-    def finish(self, inputs: Mapping[str, int], outputs: Mapping[str, int], description: str, metadata: FileMetadata | None) -> bytes:
-        """The file's bytes: inputs and outputs by name, a signature ``serving_default``, and ``metadata`` if there is any."""
+    def finish(
+        self,
+        inputs: Mapping[str, int],
+        outputs: Mapping[str, int],
+        description: str,
+        metadata: FileMetadata | None,
+        layouts: Mapping[int, Layout] = MappingProxyType({}),
+    ) -> bytes:
+        """The file's bytes: inputs and outputs by name, a signature ``serving_default``, and ``metadata`` if there is any.
+
+        ``layouts``: of computed tensors, by index; the others are plain.
+        """
         self.close(list(inputs.values()), list(outputs.values()))
         self._copy_where_overwritten()
         signature = schema.SignatureDefT()
@@ -168,6 +181,7 @@ class FlatbufferBuilder:
         self._model.signatureDefs = [signature]
         self._model.description = description
         if metadata is not None:
+            metadata = metadata.model_copy(update={"layouts": {}, "computed_layouts": self._computed_layouts(layouts)})
             entry = schema.MetadataT()
             entry.name = ENTRY
             entry.buffer = self._buffer(metadata.to_json().encode())
@@ -176,6 +190,12 @@ class FlatbufferBuilder:
         builder = SharingBuilder()
         builder.Finish(self._model.Pack(builder), b"TFL3")
         return bytes(builder.Output())
+
+    def _computed_layouts(self, layouts: Mapping[int, Layout]) -> tuple[tuple[Layout, int], ...]:
+        """As :class:`FileMetadata` has them."""
+        computed = [index for operator in self._graph.operators for index in operator.outputs if len(self._graph.tensors[index].shape) == 4]
+        runs = groupby(layouts.get(int(index), Layout.PLAIN) for index in computed)
+        return tuple((layout, len(list(run))) for layout, run in runs)
 
     def _copy_where_overwritten(self) -> None:
         """Put a SLICE of the whole, which is a copy, before each read that :func:`overwriting` names."""

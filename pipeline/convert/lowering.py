@@ -10,15 +10,18 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from onnx import NodeProto
 
+from export_specs.layout import Layout
 from export_specs.schema import Rewrite
 from pipeline.convert.builtin_operators import BuiltinOperator, IllegalOperatorError
 from pipeline.convert.declaration import Declaration
 from pipeline.convert.errors import ConversionError
 from pipeline.convert.flat_slopes import flat_rectifier
 from pipeline.convert.flatbuffer import FlatbufferBuilder
+from pipeline.convert.foreign_layouts import guessed_layouts
 from pipeline.convert.graph import OnnxGraph, node_name
-from pipeline.convert.layout import Layout, arrange_constant, arrange_shape, assign_layouts, axis_in, is_rows_transpose
+from pipeline.convert.layout import arrange_constant, arrange_shape, axis_in, is_rows_transpose
 from pipeline.convert.quantization import Quantization
+from pipeline.convert.stated_layouts import stated_layouts
 from pipeline.convert.xnnpack import scale_refused
 
 NONE = schema.ActivationFunctionType.NONE
@@ -58,7 +61,7 @@ class Lowering:
     ) -> None:
         self.graph = graph
         self.builder = FlatbufferBuilder() if builder is None else builder
-        self.layouts = assign_layouts(graph) if layouts is None else layouts
+        self.layouts = _layouts(graph) if layouts is None else layouts
         self.absorbed: set[str] = set()  # first outputs of nodes that another node's lowering took in
         self._emitter = emitter  # whose lowering is at work
         self.rewrites = frozenset(rewrites)
@@ -126,6 +129,13 @@ class Lowering:
                 dimension,
             )
         return self._tensors[name, layout]
+
+    def tensor_layouts(self) -> dict[int, Layout]:
+        """The layouts of the TFLite tensors that ONNX tensors are, by index."""
+        found: dict[int, Layout] = {}
+        for (_, layout), index in self._tensors.items():
+            found.setdefault(index, layout)  # of an alias, the first is the tensor's own name
+        return found
 
     def alias(self, name: str, source: str) -> bool:
         """Let the tensor ``name`` be that of ``source``, if shape and grid in the file are the same and neither is at the graph's edge."""
@@ -229,7 +239,7 @@ class Lowering:
         self.require(node, fixed, f"its output has {result.grid}", help_text)
 
     def _body_of_rows(self, name: str) -> str:
-        """The BODY tensor that a ROWS tensor is, at the other end of its Transpose; any other name as it is."""
+        """The FRAMES tensor that a ROWS tensor is, at the other end of its Transpose; any other name as it is."""
         if self.layouts.get(name) is not Layout.ROWS:
             return name
         producer = self.graph.producer(name)
@@ -245,3 +255,9 @@ class Lowering:
             if producer is not None and producer.op_type != "Max":
                 return None
         return grid
+
+
+def _layouts(graph: OnnxGraph) -> dict[str, Layout]:
+    """As the file tells them; of one that does not, a foreign file or an old one, by guess."""
+    stated = {} if graph.metadata is None else graph.metadata.layouts
+    return stated_layouts(graph, stated) if stated else guessed_layouts(graph)

@@ -12,6 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from export_specs.file_metadata import ENTRY, FileMetadata
 from export_specs.foundation.errors import UserError
+from export_specs.layout import Layout
 
 OPSET, IR_VERSION = 21, 10
 CONCAT_INPUTS = 10  # the most that TFLM joins at once
@@ -50,6 +51,7 @@ class GraphBuilder:
     initializers: dict[str, onnx.TensorProto] = field(default_factory=dict)
     dequantized: dict[str, str] = field(default_factory=dict)
     made: set[str] = field(default_factory=set)
+    layouts: dict[str, Layout] = field(default_factory=dict)  # that no node tells; written into the file's metadata
 
     def node(self, op: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:
         """One node, named as its only output."""
@@ -116,12 +118,13 @@ class GraphBuilder:
 
     def as_frames(self, sequences: str, value: Value) -> Value:
         """Sequences [1, N, L, C] of codes as the activation ``value``, whose node this makes."""
-        rows = self.reshape(sequences, [1, value.frames, value.channels], f"{value.name}/rows_of_all")
+        rows = self.reshape(sequences, [1, value.frames, value.channels], f"{value.name}/rows_of_all", Layout.ROWS)
         self.node("Transpose", [rows], value.name, perm=[0, 2, 1])
         return value
 
-    def reshape(self, name: str, shape: Sequence[int], output: str) -> str:
-        """Reshape to a constant shape."""
+    def reshape(self, name: str, shape: Sequence[int], output: str, layout: Layout = Layout.PLAIN) -> str:
+        """Reshape to a constant shape; ``layout`` says what its axes are."""
+        self.layouts[output] = layout
         return self.node("Reshape", [name, self.const("shape_" + "x".join(map(str, shape)), shape, np.int64)], output)
 
     def concat(self, names: Sequence[str], output: str, axis: int) -> str:
@@ -145,11 +148,12 @@ class GraphBuilder:
         return self.node("Slice", [name, *bounds], output)
 
     def model(self, name: str, inputs: list[Any], outputs: list[Any], metadata: FileMetadata | None = None) -> onnx.ModelProto:
-        """The checked model."""
+        """The checked model. Inputs whose layout is not told are plain."""
         graph = helper.make_graph(self.nodes, name, inputs, outputs, list(self.initializers.values()))
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="fqss")
         if metadata is not None:
-            helper.set_model_props(model, {ENTRY: metadata.to_json()})
+            layouts = {**{info.name: Layout.PLAIN for info in inputs}, **self.layouts}
+            helper.set_model_props(model, {ENTRY: metadata.model_copy(update={"layouts": layouts}).to_json()})
         onnx.checker.check_model(model, full_check=True)
         return model
 

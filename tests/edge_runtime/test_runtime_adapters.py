@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from edge_runtime.model_file import TensorInfo, read_model
-from edge_runtime.onnxruntime_adapter import _filter_as_channels
 from edge_runtime.runtime import open_runtime
-from edge_runtime.tflite_file import channels_first
+from edge_runtime.tflite_file import as_in_onnx
 from export_specs.foundation.errors import UserError
+from export_specs.layout import Layout
 from export_specs.schema import RUNTIMES
 from tests.edge_runtime.conftest import LOOP_STEPS, METADATA, write_loop_model
 
@@ -117,12 +117,16 @@ def test_int8_model_rounds_and_saturates(doubling, pcm):
 
 
 def test_layouts():
-    body = np.arange(24).reshape(1, 8, 1, 3)
-    assert channels_first(body).shape == (1, 3, 8)
-    assert channels_first(body)[0, 2, 5] == body[0, 5, 0, 2]
-    assert channels_first(np.zeros((1, 2, 64))).shape == (1, 2, 64)
-    assert channels_first(np.zeros(5)).shape == (5,)
-    assert _filter_as_channels(np.zeros((7, 1, 1))).shape == (1, 7, 1) == channels_first(np.zeros((1, 1, 1, 7))).shape
+    tensor = np.arange(24).reshape(1, 8, 1, 3)
+    for layout in (Layout.FRAMES, None):  # what a foreign file does not tell is taken for frames
+        assert as_in_onnx(tensor, layout).shape == (1, 3, 8)
+        assert as_in_onnx(tensor, layout)[0, 2, 5] == tensor[0, 5, 0, 2]
+    assert as_in_onnx(tensor, Layout.PLANE).shape == (1, 3, 8, 1)
+    assert as_in_onnx(tensor, Layout.PLANE)[0, 2, 5, 0] == tensor[0, 5, 0, 2]
+    assert as_in_onnx(tensor, Layout.PLAIN) is tensor
+    assert as_in_onnx(np.zeros((1, 1, 1, 7)), Layout.FILTER).shape == (7, 1, 1)
+    for shape in ((1, 2, 64), (5,)):
+        assert as_in_onnx(np.zeros(shape), None).shape == shape
 
 
 def test_wrong_choice_of_runtime(tflite_network, onnx_network, tmp_path):

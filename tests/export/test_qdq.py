@@ -17,6 +17,7 @@ from torch import nn
 
 from export_specs.file_metadata import FileMetadata, read_metadata
 from export_specs.foundation.errors import UserError
+from export_specs.layout import Layout
 from pipeline.export.qdq import build_model, export_qdq
 from pipeline.export.tensor_names import tensor_names
 from pipeline.layers.global_norm.recipes.runtime_filter import RuntimeFilterNorm
@@ -306,7 +307,14 @@ def test_inputs_outputs_and_metadata(exported: Exported) -> None:
     assert [described(info) for info in exported.model.graph.input] == [("pcm", TensorProto.INT16, [1, SAMPLES])]
     assert [described(info) for info in exported.model.graph.output] == [("separated", TensorProto.INT16, [1, 2, SAMPLES])]
     (entry,) = exported.model.metadata_props
-    assert (entry.key, read_metadata(entry.value, "the file")) == ("fqss", METADATA)
+    metadata = read_metadata(entry.value, "the file")
+    assert (entry.key, metadata.model_copy(update={"layouts": {}})) == ("fqss", METADATA)
+    shapes = {
+        info.name: len(info.type.tensor_type.shape.dim) for info in onnx.shape_inference.infer_shapes(exported.model).graph.value_info
+    }
+    reshaped = {node.output[0] for node in exported.model.graph.node if node.op_type == "Reshape"}
+    assert reshaped | {"pcm"} <= metadata.layouts.keys()
+    assert {shapes[name] for name, layout in metadata.layouts.items() if layout is Layout.FRAMES} == {3}
     assert [(item.domain, item.version) for item in exported.model.opset_import] == [("", 21)]
 
 

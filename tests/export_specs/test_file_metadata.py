@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from export_specs import file_metadata
 from export_specs.file_metadata import FileMetadata, FullScale, SpectrogramFrontEnd, Streaming, StreamState, metadata_of_onnx, read_metadata
 from export_specs.foundation.errors import UserError
+from export_specs.layout import Layout
 from export_specs.load import load_model, model_names
 
 SCALES = st.builds(FullScale, spectrogram=st.floats(1e-30, 1e30), waveform=st.floats(1e-30, 1e30))
@@ -35,9 +36,24 @@ FRONT_ENDS = st.builds(SpectrogramFrontEnd, n_fft=st.integers(1, 1 << 12).map(la
 SOURCES = st.integers(1, 4).flatmap(lambda count: st.sampled_from([(count, ()), (count, tuple(f"stem, ä {n}" for n in range(count)))]))
 
 
-@given(SOURCES, st.none() | FRONT_ENDS, st.none() | st.integers(1, 99), st.none() | STREAMING)
+LAYOUTS = st.sampled_from(Layout)
+
+
+@given(
+    SOURCES,
+    st.none() | FRONT_ENDS,
+    st.none() | st.integers(1, 99),
+    st.none() | STREAMING,
+    st.dictionaries(st.text(max_size=9), LAYOUTS, max_size=3),
+    st.lists(st.tuples(LAYOUTS, st.integers(1, 99)), max_size=3).map(tuple),
+)
 def test_there_and_back(
-    sources: tuple[int, tuple[str, ...]], front_end: SpectrogramFrontEnd | None, shortest: int | None, streaming: Streaming | None
+    sources: tuple[int, tuple[str, ...]],
+    front_end: SpectrogramFrontEnd | None,
+    shortest: int | None,
+    streaming: Streaming | None,
+    layouts: dict[str, Layout],
+    computed: tuple[tuple[Layout, int], ...],
 ) -> None:
     written = FileMetadata(
         model="m",
@@ -48,6 +64,8 @@ def test_there_and_back(
         front_end=front_end,
         shortest_samples=shortest,
         streaming=streaming,
+        layouts=layouts,
+        computed_layouts=computed,
     )
     assert read_metadata(written.to_json().encode(), "m.tflite") == written
 
@@ -76,9 +94,11 @@ def _streaming(latency_samples: int = 900, **changes: object) -> dict[str, objec
         ("{", "m.tflite is damaged: its metadata 'fqss' are not JSON"),
         ("[1]", "made by an older version"),
         ('{"model": "m", "sample_rate": "8000"}', "made by an older version"),
-        (_changed(schema_version=99), "made by a newer version.*schema 99.*up to 3"),
+        (_changed(schema_version=99), "made by a newer version.*schema 99.*up to 4"),
         (_changed(schema_version=0), "damaged: its metadata 'fqss' say schema_version: "),
         (_changed(sample_rate=0), "damaged: its metadata 'fqss' say sample_rate: "),
+        (_changed(layouts={"x": "columns"}), "damaged: its metadata 'fqss' say layouts: x: Input should be 'frames', 'rows'"),
+        (_changed(computed_layouts=[["frames", 0]]), "damaged: its metadata 'fqss' say computed_layouts: 0: 1: "),
         (_changed(hop=64), "damaged: its metadata 'fqss' say hop: Extra inputs"),
         (_changed(source_names=["drums"]), "damaged: its metadata 'fqss' say .*1 source_names for 2 sources"),
         (_changed(front_end={"kind": "wavelet"}), "damaged: its metadata 'fqss' say front_end: kind: "),
@@ -94,11 +114,11 @@ def test_what_cannot_be_read_is_told_with_the_reason(text: str, reason: str) -> 
 
 def test_an_older_file_lacks_only_what_came_later(monkeypatch: pytest.MonkeyPatch) -> None:
     class Later(FileMetadata):
-        schema_version: int = 4
+        schema_version: int = 5
         hop_samples: int | None = None
 
     monkeypatch.setattr(file_metadata, "FileMetadata", Later)
-    monkeypatch.setattr(file_metadata, "SCHEMA_VERSION", 4)
+    monkeypatch.setattr(file_metadata, "SCHEMA_VERSION", 5)
     assert read_metadata(_changed(), "m.tflite") == Later(schema_version=1, model="m", sample_rate=8000, segment_samples=800, sources=2)
 
 

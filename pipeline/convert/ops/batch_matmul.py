@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from onnx import NodeProto
 
+from export_specs.layout import Layout
 from pipeline.convert.builtin_operators import BATCH_MATMUL, RESHAPE
 from pipeline.convert.declaration import lowers
-from pipeline.convert.layout import Layout
 from pipeline.convert.lowering import Lowering, Operand
 from pipeline.convert.ops.reduction import reduction_axes
 
@@ -23,7 +23,7 @@ def lower_reduce_sum_square(lowering: Lowering, node: NodeProto) -> None:
     source, result = lowering.dequantized(node, 0), lowering.quantized(node)
     axes, keep = reduction_axes(lowering, node)
     layout, shape = lowering.layout(source.name), lowering.graph.shape(source.name)
-    frames, sequences = layout is Layout.BODY and axes == [CHANNEL_AXIS], layout is Layout.PLAIN and axes == [2, 3]
+    frames, sequences = layout is Layout.FRAMES and axes == [CHANNEL_AXIS], layout is Layout.PLAIN and axes == [2, 3]
     lowering.require(
         node,
         (frames or sequences) and keep,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from onnx import NodeProto
 
+from export_specs.layout import Layout
 from pipeline.convert.builtin_operators import CONCATENATION
 from pipeline.convert.declaration import lowers
 from pipeline.convert.framed import channels_to_frame
-from pipeline.convert.layout import Layout
 from pipeline.convert.lowering import Lowering
 
 
@@ -25,7 +25,7 @@ def lower_concat(lowering: Lowering, node: NodeProto) -> None:
         lowering.require(
             node, lowering.layout(name) is layout, f"'{name}' lies in another layout than the output", "Reshape all of them or none"
         )
-    if layout is Layout.BODY and channels_to_frame(lowering.graph, output) is not None:
+    if layout is Layout.FRAMES and channels_to_frame(lowering.graph, output) is not None:
         return  # the convolution joins frames of its parts
     axis = lowering.axis(output, int(lowering.graph.attributes(node)["axis"]))
     inputs = [lowering.tensor(name) for name in node.input]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from onnx import NodeProto
 
+from export_specs.layout import Layout
 from pipeline.convert.builtin_operators import BATCH_MATMUL
 from pipeline.convert.declaration import lowers
-from pipeline.convert.layout import Layout
 from pipeline.convert.lowering import Lowering
 from pipeline.convert.ops.batch_matmul import MAXIMUM_CHANNELS
 

@@ -6,9 +6,9 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from onnx import NodeProto
 
+from export_specs.layout import Layout
 from pipeline.convert.builtin_operators import AVERAGE_POOL_2D, MEAN
 from pipeline.convert.declaration import lowers
-from pipeline.convert.layout import Layout
 from pipeline.convert.lowering import Lowering
 from pipeline.convert.ops.reduction import reduction_axes
 
@@ -23,7 +23,7 @@ def lower_reduce_mean(lowering: Lowering, node: NodeProto) -> None:
     """
     source, result = lowering.dequantized(node, 0), lowering.quantized(node)
     axes, keep = reduction_axes(lowering, node)
-    body = lowering.layout(source.name) is Layout.BODY
+    body = lowering.layout(source.name) is Layout.FRAMES
     inputs, outputs = [lowering.tensor(source.name)], [lowering.tensor(result.name)]
     if body and axes == [TIME_AXIS] and keep and source.dtype == np.int8 and source.grid == result.grid:
         time = lowering.graph.shape(source.name)[TIME_AXIS]

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 from onnx import NodeProto
 
+from export_specs.layout import Layout
 from pipeline.convert.builtin_operators import RESHAPE
 from pipeline.convert.declaration import lowers
-from pipeline.convert.layout import Layout
 from pipeline.convert.lowering import Lowering
+
+CHANNELS_LAST = (Layout.FRAMES, Layout.PLANE)
 
 
 @lowers("Reshape", emits=(RESHAPE,), moves_codes=True)
@@ -19,13 +23,13 @@ def lower_reshape(lowering: Lowering, node: NodeProto) -> None:
     outside the body.
     """
     source, output = node.input[0], node.output[0]
-    planes = {lowering.layout(source), lowering.layout(output)} == {Layout.BODY, Layout.PLANE}
-    unfolds = planes and lowering.graph.shape(source)[:2] == lowering.graph.shape(output)[:2]
+    last = [name for name in (source, output) if lowering.layout(name) in CHANNELS_LAST]
+    unfolds = len(last) == 2 and lowering.graph.shape(source)[:2] == lowering.graph.shape(output)[:2]
     for name in (source, output):
-        if lowering.layout(name) is Layout.BODY and not unfolds:
-            channels, time = lowering.graph.shape(name)[1:]
+        if name in last and not unfolds:
+            _, channels, *places = lowering.graph.shape(name)
             reason = f"'{name}' of shape {list(lowering.graph.shape(name))} would have to be transposed"
-            lowering.require(node, 1 in (channels, time), reason, "reshape only tensors of one channel, at the edges of the graph")
+            lowering.require(node, 1 in (channels, prod(places)), reason, "reshape only tensors of one channel, at the edges of the graph")
         lowering.require(
             node, lowering.layout(name) is not Layout.FILTER, "it reshapes a run-time filter", "compute the filter as [C, 1, 1]"
         )

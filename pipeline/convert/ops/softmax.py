@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from onnx import NodeProto
 
+from export_specs.layout import Layout
 from pipeline.convert.builtin_operators import SOFTMAX
 from pipeline.convert.declaration import lowers
-from pipeline.convert.layout import Layout
 from pipeline.convert.lowering import Lowering
 
 GRIDS = {np.dtype(np.int8): (1 / 256, -128), np.dtype(np.int16): (2.0**-16, -32768)}  # of the output: the kernels accept nothing else

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 from onnx import NodeProto
 
+from export_specs.layout import Layout
 from pipeline.convert.builtin_operators import TRANSPOSE
 from pipeline.convert.declaration import lowers
-from pipeline.convert.layout import Layout, is_rows_transpose
+from pipeline.convert.layout import is_rows_transpose
 from pipeline.convert.lowering import Lowering
 
 
@@ -22,7 +23,7 @@ def lower_transpose(lowering: Lowering, node: NodeProto) -> None:
         return
     if Layout.ROWS in (lowering.layout(source), lowering.layout(output)):
         readers = lowering.graph.consumers(source)
-        single = lowering.layout(source) is Layout.BODY or len(readers) == 1
+        single = lowering.layout(source) is Layout.FRAMES or len(readers) == 1
         alone = is_rows_transpose(lowering.graph, node) and single
         lowering.require(node, alone, "it is not the only one of its input, or not of [0, 2, 1]", "one Transpose of [0, 2, 1]")
         return

@@ -11,9 +11,9 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from onnx import NodeProto
 
+from export_specs.layout import Layout
 from pipeline.convert.builtin_operators import CONCATENATION, CONV_2D, PAD, RESHAPE, TRANSPOSE_CONV
 from pipeline.convert.declaration import lowers
-from pipeline.convert.layout import Layout
 from pipeline.convert.lowering import Lowering, Operand, Result
 from pipeline.convert.ops.convolution import (
     PLAIN_WINDOW,
@@ -46,7 +46,7 @@ def lower_conv_transpose(lowering: Lowering, node: NodeProto) -> None:
     lowering.require(
         node, plain and attributes.get("group", 1) == 1, "pads, dilation, output_padding or groups", "a plain ConvTranspose and a Slice"
     )
-    lowering.require(node, lowering.layout(result.name) is Layout.BODY, "its output is outside the body", "Reshape after it")
+    lowering.require(node, lowering.layout(result.name) is Layout.FRAMES, "its output is outside the body", "Reshape after it")
     if window.kernel % window.stride == 0:
         _as_convolution(lowering, node, source, weight, result, value, window)
     else:

@@ -63,6 +63,7 @@ class _Rewriting:
             states=tuple(self._states.table),
         )
         assert self._metadata is not None, "the exporter writes them"
+        self._graph.layouts |= {name: layout for name, layout in self._metadata.layouts.items() if name in self._graph.made}
         stated = self._metadata.model_dump() | {"segment_samples": self._hop * stride, "streaming": streaming, "input_gain": None}
         inputs, outputs = [infos[0], *self._states.inputs], [infos[1], *self._states.outputs.values()]
         return self._graph.model(self._metadata.model, inputs, outputs, FileMetadata(**stated))

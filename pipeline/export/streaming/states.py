@@ -10,6 +10,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from export_specs.file_metadata import StreamState
+from export_specs.layout import Layout
 from pipeline.export.qdq_graph import INT8, INT32, GraphBuilder
 from pipeline.export.streaming.whole import Time, WholeGraph
 
@@ -63,7 +64,8 @@ class States:
                 bounds = [window.count * time.unit], [(window.count + span) * time.unit], [time.axis]
                 following = self._graph.slice(both, *bounds, f"{past}/next")
             shape = self.shape(name, time, span)
-            self._carry(shape, self._whole.kind(name), kind="shift", input=past, output=following, initial=initial)
+            layout = Layout.PLAIN if name in self._whole.inputs else Layout.FRAMES
+            self._carry(shape, self._whole.kind(name), layout, kind="shift", input=past, output=following, initial=initial)
             self._with_past[past] = Window(both, window.first - span, window.count + span)
         return self._with_past[past]
 
@@ -87,7 +89,7 @@ class States:
                 "Mul", [graph.node("Cast", [pcm], "begun/pcm", to=INT32), graph.const("begun/0", [0], np.int32)], "begun/none"
             )
             one = graph.node("Cast", [graph.node("Add", [none, graph.const("begun/1", [1], np.int32)], "begun/one")], "begun/code", to=INT8)
-            graph.slice(graph.reshape(one, [1, 1, hop * time.unit], "begun/samples"), [0], [hop], [2], "begun/ones")
+            graph.slice(graph.reshape(one, [1, 1, hop * time.unit], "begun/samples", Layout.FRAMES), [0], [hop], [2], "begun/ones")
         if f"{past}/now" not in graph.made:
             both = graph.concat([past, "begun/ones"], f"{past}/and_now", 2)
             graph.slice(both, [0], [hop], [2], f"{past}/now")
@@ -95,9 +97,10 @@ class States:
             self._carry([1, 1, ahead], INT8, kind="shift", input=past, output=following)
         return f"{past}/now"
 
-    def _carry(self, shape: list[int], dtype: int, **fields: Any) -> None:
-        """Declare the input and the output of a state of this shape and type of ONNX, with these fields of :class:`StreamState`."""
+    def _carry(self, shape: list[int], dtype: int, layout: Layout = Layout.FRAMES, **fields: Any) -> None:
+        """Declare the input and the output of a state of this shape, type of ONNX and layout, with these fields of :class:`StreamState`."""
         state = StreamState(**fields, channels=shape[1] if len(shape) == 3 else 1, frames=shape[-1], dtype=_DTYPES[dtype])
         self.table.append(state)
+        self._graph.layouts[state.input] = layout
         self.inputs.append(helper.make_tensor_value_info(state.input, dtype, shape))
         self.outputs[state.output] = helper.make_tensor_value_info(state.output, dtype, shape)

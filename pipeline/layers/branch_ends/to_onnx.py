@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from export_specs.layout import Layout
 from pipeline.export.qdq_graph import GraphBuilder, Value
 from pipeline.layers.branch_ends.quantized import (
     ByteConvolution,
@@ -79,8 +80,8 @@ def _emit_planes(graph: GraphBuilder, layer: ReconstructingUpsampling, features:
     waveforms = []
     for part, codes in zip(names, zip(*made, strict=True), strict=True):
         beside = graph.concat(codes, f"{part}/phases/{PLANE}", axis=3)
-        below = graph.reshape(beside, [1, channels, (bins + ends) * layer.stride, frames], f"{part}/{PLANE}")
-        chain = graph.reshape(below, [1, channels, (bins + ends) * layer.stride * frames], part)
+        below = graph.reshape(beside, [1, channels, (bins + ends) * layer.stride, frames], f"{part}/{PLANE}", Layout.PLANE)
+        chain = graph.reshape(below, [1, channels, (bins + ends) * layer.stride * frames], part, Layout.FRAMES)
         if (bins + ends) * layer.stride * frames != samples:
             chain = graph.slice(chain, [0], [samples], [2], f"{part}/cut")
         waveforms.append(waveform_of(graph, Value(chain, channels, samples), f"{part}/waveform"))

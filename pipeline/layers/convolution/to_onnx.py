@@ -9,10 +9,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from export_specs.layout import Layout
 from pipeline.export.qdq_graph import GraphBuilder, Value
 from pipeline.layers.convolution.quantized import Convolution, Upsampling
 
-PLANE = "plane"  # last part of the names of tensors [1, C, Fr, T], by which a runtime's adapter knows their layout
+PLANE = "plane"  # last part of the names of tensors [1, C, Fr, T]; their chains have the names without it
 
 
 def emit_convolution(graph: GraphBuilder, layer: Convolution, inputs: list[Value], name: str) -> Value:
@@ -47,7 +48,7 @@ def as_plane(graph: GraphBuilder, x: Value) -> str:
     assert x.sequences is not None
     name = f"{x.name}/{PLANE}"
     if name not in graph.made:
-        graph.reshape(x.name, [1, x.channels, x.sequences, x.frames // x.sequences], name)
+        graph.reshape(x.name, [1, x.channels, x.sequences, x.frames // x.sequences], name, Layout.PLANE)
     return name
 
 
@@ -56,7 +57,7 @@ def write_plane(graph: GraphBuilder, edge: str, name: str, channels: int, sizes:
     frames = sizes[0] * sizes[1]
     written = graph.write(edge, f"{name}/{PLANE}" if plane else name, channels, frames, quantizer)
     if plane:
-        graph.reshape(written.name, [1, channels, frames], name)
+        graph.reshape(written.name, [1, channels, frames], name, Layout.FRAMES)
     return replace(written, name=name, sequences=sizes[0])
 
 

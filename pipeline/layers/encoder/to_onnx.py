@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from torch import Tensor
 
+from export_specs.layout import Layout
 from pipeline.export.qdq_graph import INT8, INT32, GraphBuilder, Value
 from pipeline.layers.encoder.quantized import HIGH_COPIES, INPUT_SCALE, ByteEncoder, QuantizedEncoder, SplitEncoder, digit_weights
 from pipeline.layers.sources import slice_channels
@@ -77,7 +78,7 @@ def _planes(graph: GraphBuilder, pcm: Value) -> str:
 def _frames(graph: GraphBuilder, codes: str, pcm: Value) -> list[str]:
     """[A, T] to A tensors [1, 1, T]."""
     channels = [codes] if pcm.channels == 1 else slice_channels(graph, codes, 0, pcm.channels)
-    return [graph.reshape(channel, [1, 1, pcm.frames], f"{channel}/frames") for channel in channels]
+    return [graph.reshape(channel, [1, 1, pcm.frames], f"{channel}/frames", Layout.FRAMES) for channel in channels]
 
 
 def _convolve(graph: GraphBuilder, layer: QuantizedEncoder, x: Value, codes: np.ndarray, name: str) -> Value:

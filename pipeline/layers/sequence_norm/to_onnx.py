@@ -15,7 +15,7 @@ from pipeline.layers.sequence_norm.float import SequencesNorm
 from pipeline.layers.sequence_norm.quantized import QuantizedSequencesNorm
 from pipeline.quantization.grid import QMIN
 
-OF_SEQUENCES = "of_sequences"  # last part of the names of tensors [1, N, 1, C], which lie in TFLite as they do here
+OF_SEQUENCES = "of_sequences"  # last part of the names of tensors [1, N, 1, C]; as frames they have the names without it
 
 
 def emit_sequences_norm(graph: GraphBuilder, layer: QuantizedSequencesNorm, inputs: list[Value], name: str) -> Value:

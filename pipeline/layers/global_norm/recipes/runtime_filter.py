@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from export_specs.layout import Layout
 from pipeline.export.qdq_graph import INT8, GraphBuilder, Value
 from pipeline.layers.declaration import Twin
 from pipeline.layers.global_norm.integer_statistics import CodeMoments, IntegerStatisticsNorm, StatisticsConstants, emit_statistics, widen
@@ -47,6 +48,7 @@ def emit_runtime_filter(graph: GraphBuilder, layer: RuntimeFilterNorm, inputs: l
     mean_code, rstd_code = emit_statistics(graph, layer, x, name)
     mean, rstd = f"{mean_code}32", widen(graph, rstd_code)  # the statistics have widened the mean
     signed = graph.node("Mul", [rstd, graph.const(f"{name}/sign_filter", sign.reshape(-1, 1, 1), np.int32)], f"{name}/gain_wide")
+    graph.layouts[signed] = Layout.FILTER
     gain = graph.node("Cast", [signed], f"{name}/gain", to=INT8)
     gain_scale = layer.gain_scale(c).numpy().astype(np.float32)
     shift = graph.node("Mul", [mean, rstd], f"{name}/shift_wide")
