@@ -24,7 +24,7 @@ PACKAGE = ROOT / "pipeline" / "package"
 C_PACKAGE_FILES = {
     name: PACKAGE / name for name in ("c_int8/kernels", "c_int8/templates", "c_int8/stream_templates", "separator", "stream")
 }
-TFLM_KIT_FILES = {name: PACKAGE / name for name in ("tflm/templates", "separator")}
+TFLM_KIT_FILES = {name: PACKAGE / name for name in ("tflm/templates", "tflm/stream_templates", "c_int8/kernels", "separator", "stream")}
 VALIDATION_FILES = {
     f"validation/{path.name}": path for pattern in ("*.json", "templates/*") for path in (ROOT / "validation").glob(pattern)
 }
@@ -191,9 +191,10 @@ class Deployment:
             return None
         parents = {"tflite": self.tflite, "evaluation": self.evaluation}
         settings = {"segment_samples": self.choice.spec.segment_samples}
+        if self.stream_tflite is not None:
+            parents["stream"] = self.stream_tflite
         if target.package == "c":
-            stream = {} if self.stream_tflite is None else {"stream": self.stream_tflite}
-            return replace(self._stage("c-package", "c_package", ("device",), settings, **parents, **stream), files=C_PACKAGE_FILES)
+            return replace(self._stage("c-package", "c_package", ("device",), settings, **parents), files=C_PACKAGE_FILES)
         kit = self._stage("tflm-kit", "tflm_kit", ("device",), settings, **parents)
         return replace(kit, files=TFLM_KIT_FILES, code=("edge_runtime.__main__",))
 

@@ -29,7 +29,7 @@ __all__ = ["library"]
 SOURCES = Path(pipeline.package.stream.__file__).parent
 Input = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int32)
 Invoke = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
-SHIM = '#include "stream_table.h"\nconst struct fq_stepped *network(void) { return &tiny_stepped; }\n'
+SHIM = '#include "stream_table.h"\nconst struct fq_stepped *network(void) { return &tiny_stream_stepped; }\n'
 
 
 class _Stepper(ctypes.Structure):
@@ -73,7 +73,7 @@ def _stepper(model: Model, interpreter: Interpreter, folder: Path) -> tuple[ctyp
     compiler = shutil.which("gcc") or shutil.which("cc") or shutil.which("clang")
     if compiler is None:
         pytest.skip("no C compiler: install gcc (Debian: apt-get install gcc)")
-    table = stream_table_h(model, "tiny")
+    table = stream_table_h(model, "tiny_stream")
     (folder / "stream_table.h").write_text(table)
     (folder / "shim.c").write_text(SHIM)
     sources = [str(path) for path in (SOURCES / "stepper.c", KERNELS / "delay_line.c", folder / "shim.c")]

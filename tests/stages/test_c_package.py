@@ -66,8 +66,9 @@ def test_each_target_has_the_package_that_it_asks_for() -> None:
         assert all(path.is_dir() for path in stage.files.values())
 
 
-def test_the_package_of_a_network_that_streams_has_the_file_of_a_step() -> None:
-    stage = Deployment(Choice.of("convtasnet-causal", "c-int8", "ptq", "embedded", "", "")).package
+@pytest.mark.parametrize("target", ["c-int8", "tflite-int8"])
+def test_the_package_of_a_network_that_streams_has_the_file_of_a_step(target: str) -> None:
+    stage = Deployment(Choice.of("convtasnet-causal", target, "ptq", "embedded", "", "")).package
     assert stage is not None
     assert stage.parents["stream"].results == ("model.stream.tflite",)
 

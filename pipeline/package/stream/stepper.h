@@ -10,6 +10,10 @@
 
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Output number `output` of `bytes` goes into a delay line. */
 struct fq_remembered {
     int32_t output, bytes;
@@ -43,5 +47,9 @@ void fq_stepper_reset(void *stepper);
 
 /* The next hop of samples; gives a hop of each source. */
 void fq_stepper_push(void *stepper, const int16_t *pcm_hop, int16_t *separated);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -19,6 +19,10 @@
 
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* int16 values that a stream of S sources needs for hops of H samples and results that are L samples late. */
 #define FQ_STREAM_VALUES(S, H, L) ((H) * (2 + (S)) + (L))
 
@@ -57,5 +61,9 @@ int fq_stream_finish(struct fq_stream *stream);
 
 /* The final samples of a source. */
 const int16_t *fq_stream_output(const struct fq_stream *stream, int32_t source);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

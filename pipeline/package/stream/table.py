@@ -34,16 +34,16 @@ def stream_table_h(model: Model, prefix: str) -> str:
     (pcm,), (separated,) = ([item for item in graph.inputs if item not in past], [item for item in graph.outputs if item not in future])
     upper, rows = prefix.upper(), "\n"
     return f"""/* The streaming network of {facts.model} for stream.h and stepper.h. Numbers are those of the file's inputs and outputs. */
-#ifndef {upper}_STREAM_TABLE_H
-#define {upper}_STREAM_TABLE_H
+#ifndef {upper}_TABLE_H
+#define {upper}_TABLE_H
 
 #include "stepper.h"
 
-#define {upper}_STREAM_SAMPLE_RATE {facts.sample_rate}
-#define {upper}_STREAM_HOP {facts.segment_samples}
-#define {upper}_STREAM_LATE {facts.streaming.latency_samples - facts.segment_samples}
-#define {upper}_STREAM_SOURCES {facts.sources}
-#define {upper}_STREAM_MEMORY_BYTES {place}
+#define {upper}_SAMPLE_RATE {facts.sample_rate}
+#define {upper}_HOP {facts.segment_samples}
+#define {upper}_LATE {facts.streaming.latency_samples - facts.segment_samples}
+#define {upper}_SOURCES {facts.sources}
+#define {upper}_MEMORY_BYTES {place}
 
 static const struct fq_remembered {prefix}_remembered[] = {{
 {rows.join(remembered)}

@@ -57,7 +57,7 @@ def write_tflm_kit(file: Path, clips: Sequence[Clip], arena: ArenaBytes, out: Pa
     if facts is None:
         raise UserError(f"{file} does not say what model it is. A kit is made of a file that this product has exported.")
     prefix = identifier(facts.model)
-    operators = sorted({operator.name for graph in model.graphs for operator in graph.operators})
+    operators = operators_of(model)
     golden = _golden(file, model, clips)
     values = {
         "NAME": facts.model,
@@ -80,10 +80,15 @@ def write_tflm_kit(file: Path, clips: Sequence[Clip], arena: ArenaBytes, out: Pa
     texts = filled(TEMPLATES, values)
     texts["resolver.h"] = resolver_h(operators, prefix)
     texts["golden.h"] = _golden_h(golden, clips, model, prefix)
-    texts["model_data.cc"] = _model_data(file.read_bytes(), prefix)
+    texts["model_data.cc"] = model_data_cc(file.read_bytes(), prefix)
     for path, text in texts.items():
         (out / path).write_text(text)
     _write_binaries(golden, clips, out / "golden")
+
+
+def operators_of(model: Model) -> list[str]:
+    """The names of all operators of a file, each once."""
+    return sorted({operator.name for graph in model.graphs for operator in graph.operators})
 
 
 def added_as(operator: str) -> str:
@@ -183,7 +188,8 @@ def _hexadecimal(sums: Sequence[int]) -> str:
     return ", ".join(f"0x{value:08x}u" for value in sums)
 
 
-def _model_data(content: bytes, prefix: str) -> str:
+def model_data_cc(content: bytes, prefix: str) -> str:
+    """The file as an array of C++."""
     values = c_array(f"alignas(16) const uint8_t {prefix}_model_data[]", content)
     return f'#include "model_data.h"\n\n{values}\nconst size_t {prefix}_model_bytes = sizeof {prefix}_model_data;\n'
 

@@ -5,6 +5,10 @@
 
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct fq_delay_line {
     int32_t next; /* where the next bytes go */
     unsigned char ring[];
@@ -31,5 +35,9 @@ void fq_delay_line_read(const struct fq_delay_line *line, int32_t length, int32_
 
 /* The next bytes, which take the place of the oldest; bytes <= length. */
 void fq_delay_line_write(struct fq_delay_line *line, int32_t length, const void *from, int32_t bytes);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif
