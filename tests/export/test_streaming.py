@@ -16,8 +16,9 @@ from export_specs.foundation.errors import UserError
 from export_specs.load import load_target
 from export_specs.schema import ModelSpec
 from pipeline.convert.convert import convert
+from pipeline.convert.ops import DECLARATIONS
 from pipeline.export.qdq import build_model
-from pipeline.export.streaming.rewrite import to_streaming
+from pipeline.export.streaming.rewrite import ELEMENTWISE, to_streaming
 from pipeline.quantization.recipe import Recipe
 from tests.tiny import quantized_network, tiny_spec
 
@@ -154,6 +155,10 @@ def test_a_kernel_that_is_no_multiple_of_the_stride_cannot_stream() -> None:
     spec = tiny_spec(causal=True, kernel_size=20, stride=12)
     with pytest.raises(UserError, match=r"node 'encoder/conv' .*kernel of 20 samples is no multiple of its stride of 12"):
         to_streaming(whole_model(spec), 4)
+
+
+def test_what_the_converter_takes_element_by_element_can_stream() -> None:
+    assert {name for name, declaration in DECLARATIONS.in_graph.items() if declaration.elementwise} <= set(ELEMENTWISE)
 
 
 def test_unknown_ops_are_refused(whole: onnx.ModelProto) -> None:

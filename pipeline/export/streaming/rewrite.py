@@ -19,7 +19,7 @@ from pipeline.export.qdq_graph import GraphBuilder
 from pipeline.export.streaming.states import States, Window
 from pipeline.export.streaming.whole import Time, WholeGraph, refuse
 
-_ELEMENTWISE = ("Cast", "QuantizeLinear", "Add", "Sub", "Mul", "Div", "Min", "Max", "Relu", "LeakyRelu", "PRelu", "Sigmoid", "Gather")
+ELEMENTWISE = ("Cast", "QuantizeLinear", "Add", "Sub", "Mul", "Div", "Min", "Max", "Relu", "LeakyRelu", "PRelu", "Sigmoid", "Gather")
 
 
 def to_streaming(model: onnx.ModelProto, hop: int) -> onnx.ModelProto:
@@ -90,7 +90,7 @@ class _Rewriting:
         self._depth[result] = max(self._depth[name] for name in streams)
         if node.op_type == "DequantizeLinear":
             self._times[result] = self._times[streams[0]]
-        elif node.op_type in _ELEMENTWISE:
+        elif node.op_type in ELEMENTWISE:
             self._copy(node, streams, self._times[streams[0]])
         elif node.op_type in _HANDLERS:
             _HANDLERS[node.op_type](self, node, streams)
@@ -110,7 +110,7 @@ class _Rewriting:
 
     def _check_constants(self, node: NodeProto, streams: list[str]) -> None:
         shape, time = self._whole.shape(node.output[0]), self._times[streams[0]]
-        for name in node.input if node.op_type in _ELEMENTWISE else ():
+        for name in node.input if node.op_type in ELEMENTWISE else ():
             if name in self._whole.initializers and node.op_type != "Gather":
                 own = self._whole.shape(name)
                 if len(own) >= len(shape) - time.axis and own[time.axis - len(shape)] != 1:
