@@ -16,6 +16,7 @@ from export_specs.foundation.errors import UserError
 Pcm = npt.NDArray[np.int16]
 CONTEXTS = 3  # how often what an output depends on must have passed
 _SOFT = 256
+_IMPULSE = 1000  # 30 dB below full scale, so that the response is not cut off
 
 
 class Steps:
@@ -154,14 +155,15 @@ def loud_and_silent(recording: Pcm, length: int) -> Pcm:
 
 
 def impulse_latency(steps: Steps) -> int:
-    """Samples from the beginning of an impulse in silence until its response is out, the longest over all frames of a hop.
+    """Samples from the beginning of a frame until the response to an impulse in its middle is out, the longest of all frames of a hop.
 
-    The response is where the sum of the sources is largest. Each impulse comes when the one before it is forgotten.
+    The response is where the sum of the sources is largest: the network may move that by a few samples, so that an impulse at the edge of a
+    frame could be answered in the next. Each impulse comes when the one before it is forgotten.
     """
     gap = (steps.streaming.context_samples // steps.hop + 2) * steps.hop
-    places = [number * gap + frame * steps.stride for number, frame in enumerate(range(steps.streaming.hop_frames), 1)]
-    pcm = np.zeros(places[-1] + gap, np.int16)
-    pcm[places] = 20000
+    frames = [number * gap + frame * steps.stride for number, frame in enumerate(range(steps.streaming.hop_frames), 1)]
+    pcm = np.zeros(frames[-1] + gap, np.int16)
+    pcm[[frame + steps.stride // 2 for frame in frames]] = _IMPULSE
     response = np.abs(steps.run(pcm).astype(np.int64).sum(axis=0))
-    peaks = [place - steps.late + int(np.argmax(response[place - steps.late : place + gap // 2])) for place in places]
-    return max((peak // steps.hop + 1) * steps.hop - place for place, peak in zip(places, peaks, strict=True))
+    peaks = [frame + int(np.argmax(response[frame : frame + gap // 2])) for frame in frames]
+    return max((peak // steps.hop + 1) * steps.hop - frame for frame, peak in zip(frames, peaks, strict=True))

@@ -102,7 +102,7 @@ class Delaying(Steps):
 
 @pytest.mark.parametrize("more", [0, 8])
 def test_latency_of_an_impulse(more: int, folder: Path) -> None:
-    """The first sample of a hop's last frame waits longest: for the rest of this hop and for all of the next."""
+    """A hop's last frame waits longest: for its own step, and, because a window reaches into the next, for all of that one too."""
     steps = Delaying(folder / "stream.tflite", more)
     assert steps.streaming.latency_samples == 4 * 8 + 8
     assert impulse_latency(steps) == 4 * 8 + 8 + more

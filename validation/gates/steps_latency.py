@@ -15,17 +15,16 @@ FAST_RUNTIMES = ("litert-xnnpack", "litert-opt", "litert-ref", "onnxruntime")
 
 @dataclass(frozen=True)
 class Latency:
-    """Samples, measured and said; those of a frame, frames of a hop, and the file's samples per second."""
+    """Samples, measured and said; frames of a hop, and the file's samples per second."""
 
     measured: int
     stated: int
-    stride: int
     hop_frames: int
     sample_rate: int
 
 
 class StepsLatency(Gate[Latency, GateSettings]):
-    """An impulse at the beginning of each frame of a hop, in silence."""
+    """An impulse in each frame of a hop, in silence."""
 
     id = "structure.latency"
 
@@ -38,16 +37,16 @@ class StepsLatency(Gate[Latency, GateSettings]):
         assert path is not None, "it was asked"
         steps = Steps(path, runtime)
         streaming = steps.streaming
-        return Latency(impulse_latency(steps), streaming.latency_samples, steps.stride, streaming.hop_frames, evidence.file.sample_rate)
+        return Latency(impulse_latency(steps), streaming.latency_samples, streaming.hop_frames, evidence.file.sample_rate)
 
     def judge(self, observed: Latency, settings: GateSettings, profile: Profile) -> list[GateResult]:
-        rule = f"latency measured with an impulse, samples, against the {observed.stated} that the file says; half a frame may lie between"
-        result = at_most(self.id, rule, observed.measured, observed.stated + observed.stride // 2, observed.hop_frames, "impulses")
+        rule = f"latency measured with impulses, samples, against the {observed.stated} that the file says"
+        result = at_most(self.id, rule, observed.measured, observed.stated, observed.hop_frames, "impulses")
         return [result.noted(f"{1000 * observed.measured / observed.sample_rate:.4g} ms, and the time of computing")]
 
     def render(self, settings: GateSettings, profile: Profile) -> str:
         return (
-            "An impulse stands at the beginning of each frame of a hop. From there to the end of the step that gives the largest sample of "
-            "its response passes the latency: waiting for the hop to be full, and for the frames that the sample is in. The longest "
-            "counts. The network may move the largest sample within its frame."
+            "An impulse stands in the middle of each frame of a hop. From the frame's beginning to the end of the step that gives the "
+            "largest sample of its response passes the latency: waiting for the hop to be full, and for the frames that a sample is in. "
+            "The longest counts. The network may move the largest sample within its frame."
         )
