@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import onnx
@@ -11,12 +13,19 @@ import pytest
 
 from edge_runtime.runtime import open_runtime
 from export_specs.foundation.errors import UserError
+from export_specs.load import load_target
 from pipeline.convert.convert import convert
 from pipeline.export.streaming.rewrite import to_streaming
 from pipeline.quantization.recipe import Recipe
 from tests.conformance.networks import deployed
 from tests.eager import eager
 from tests.tiny import quantized_network, tiny_spec, waveforms
+from validation.gate import Gate
+from validation.gates.steps_exact import StepsExact
+from validation.gates.steps_latency import StepsLatency
+from validation.gates.steps_near import StepsNear
+from validation.gates.steps_resources import StepsResources
+from validation.gates.steps_structure import StepsStructure
 from validation.steps import Compared, Pcm, Steps, compare, impulse_latency, loud_and_silent
 
 __all__ = ["eager"]
@@ -87,6 +96,26 @@ def test_the_recording_is_loud_silent_and_soft() -> None:
     assert np.abs(pcm.astype(int)).max() > 20000
     assert not pcm[200:300].any() and not pcm[1000:1100].any()
     assert 0 < np.abs(pcm[400:500].astype(int)).max() <= 128
+
+
+GATES: list[Gate[Any, Any]] = [StepsStructure(), StepsExact(), StepsNear(), StepsLatency(), StepsResources()]
+
+
+@pytest.mark.parametrize("gate", GATES, ids=lambda gate: gate.id)
+def test_gates_look_at_the_files(gate: Gate[Any, Any], folder: Path) -> None:
+    """All but the latency of random weights, which answer an impulse anywhere, are as they should be."""
+    files = {"tflite": folder / "one" / "model.tflite", "onnx": folder / "one" / "model.qdq.onnx"}
+    config = SimpleNamespace(**files, stream_tflite=folder / "stream.tflite", stream_onnx=folder / "stream.onnx")
+    running = ["onnxruntime", "litert-ref", "tflm"]
+    file = SimpleNamespace(running=running, sample_rate=8000, arena_bytes=1 << 20, recording=lambda _: RECORDING)
+    evidence: Any = SimpleNamespace(config=config, target=load_target("tflite-int8"), file=file)
+    assert gate.asked(evidence, gate.settings())
+    results = gate.judge(gate.observe(evidence), gate.settings(), "quick")
+    assert all(result.n > 0 and result.observed is not None for result in results)
+    if gate.id != "structure.latency":
+        assert {result.state for result in results} == {"passed"}
+    config.stream_tflite = config.stream_onnx = None
+    assert not gate.asked(evidence, gate.settings())
 
 
 class Delaying(Steps):
