@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from export_specs.foundation.progress import say, tracked
 from validation.config import JudgeConfig, SetConfig, StageConfig
 from validation.evaluation_set import EvaluationSet, Item
-from validation.ladder import ItemScore, StageResult, judge_stage
+from validation.ladder import ItemScore, StageResult, judge_stage, score_item
 from validation.scoring import Scorer, scorer
 from validation.stages import Estimates, stage_outputs
 from validation.sweep import SweepPoint, sweep
@@ -76,12 +76,9 @@ def _run_set(config: JudgeConfig, entry: SetConfig, data: EvaluationSet, run: La
             )
         )
         if stage is not first and entry.role != "extra":
-            found = [
-                point
-                for item in data.items
-                if item.id in estimates and item.id in reference[0]
-                for point in estimate_points(item, reference[0][item.id], estimates[item.id])
-            ]
+            jobs = [(i, reference[0][i.id], estimates[i.id]) for i in data.items if i.id in estimates and i.id in reference[0]]
+            told = tracked(scoring.map(estimate_points, jobs), f"{data.manifest.name}: {stage.name} beside the theory, mixture", len(jobs))
+            found = [point for points in told for point in points]
             run.points.setdefault(stage.name, []).extend(found)
             subject_points += found if stage.name == config.subject else []
         if stage.name == config.subject and entry.role == "test":
@@ -111,4 +108,4 @@ def _scores(
     """``known``: the reference stage's scores, as far as they are."""
     items = [item for item in data.items if item.id in estimates and item.id in reference]
     jobs = [(item, estimates[item.id], reference[item.id], data.manifest.sample_rate, known.get(item.id)) for item in items]
-    return list(tracked(scoring.scores(jobs), f"{data.manifest.name}: {stage.name} is scored, mixture", len(jobs)))
+    return list(tracked(scoring.map(score_item, jobs), f"{data.manifest.name}: {stage.name} is scored, mixture", len(jobs)))

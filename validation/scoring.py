@@ -1,41 +1,39 @@
-"""Scores of many mixtures on all processors: metrics take longer than most runtimes do."""
+"""What is computed of many mixtures, on all processors: metrics take longer than most runtimes do."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from typing import Any, TypeVar
 
 from export_specs.foundation.child_process import end_with_parent
 from export_specs.foundation.errors import UserError
-from validation.evaluation_set import Item
-from validation.ladder import ItemScore, score_item
-from validation.stages import Estimates
 
-Job = tuple[Item, Estimates, Estimates, int, ItemScore | None]
+T = TypeVar("T")
 
 
 class Scorer:
-    """What scores jobs: arguments of :func:`validation.ladder.score_item`."""
+    """What calls functions of modules, here or in other processes."""
 
     def __init__(self, pool: ProcessPoolExecutor | None) -> None:
         self._pool = pool
 
-    def scores(self, jobs: Iterable[Job]) -> Iterator[ItemScore]:
-        """The score of each job, in their order.
+    def map(self, function: Callable[..., T], jobs: Iterable[tuple[Any, ...]]) -> Iterator[T]:
+        """What the function gives for each job, its arguments; in their order.
 
         Raises:
             UserError: a process died.
         """
         if self._pool is None:
-            return (score_item(*job) for job in jobs)
-        return self._in_processes(self._pool, jobs)
+            return (function(*job) for job in jobs)
+        return self._in_processes(self._pool, function, jobs)
 
-    def _in_processes(self, pool: ProcessPoolExecutor, jobs: Iterable[Job]) -> Iterator[ItemScore]:
-        futures = [pool.submit(score_item, *job) for job in jobs]
+    def _in_processes(self, pool: ProcessPoolExecutor, function: Callable[..., T], jobs: Iterable[tuple[Any, ...]]) -> Iterator[T]:
+        futures = [pool.submit(function, *job) for job in jobs]
         try:
             for future in futures:
                 yield future.result()
