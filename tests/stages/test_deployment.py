@@ -1,3 +1,5 @@
+import ast
+import importlib.util
 from dataclasses import replace
 from pathlib import Path
 
@@ -5,6 +7,7 @@ import pytest
 import yaml
 
 from export_specs.foundation.code_version import library_versions
+from export_specs.load import target_names
 from pipeline.stages import deployment as deployments
 from pipeline.stages.choice import Choice
 from pipeline.stages.deployment import Deployment
@@ -113,3 +116,33 @@ def test_what_ships_is_judged_on_any_data(monkeypatch: pytest.MonkeyPatch) -> No
     found = Deployment(Choice.of("convtasnet", "tflite-int8", "shipped", "debian-voices", "", ""))
     assert "pipeline.stages.quantized_weights" not in ancestors(found.report)
     assert found.evaluation.settings["data"]["name"] == "debian-voices"
+
+
+def keys_read(module: str) -> set[str]:
+    """The keys that a stage's module takes from its ``settings``, by its text."""
+    found = importlib.util.find_spec(module)
+    assert found is not None and found.origin is not None
+    nodes = ast.walk(ast.parse(Path(found.origin).read_text()))
+    taken = [node for node in nodes if isinstance(node, ast.Subscript) and getattr(node.value, "id", "") == "settings"]
+    return {node.slice.value for node in taken if isinstance(node.slice, ast.Constant)}
+
+
+def all_stages(stage: Stage) -> list[Stage]:
+    return [stage, *(found for parent in stage.parents.values() for found in all_stages(parent))]
+
+
+@pytest.mark.parametrize("target", target_names())
+def test_stages_are_given_what_their_modules_read(target: str) -> None:
+    """Of every target that ships, with all baselines, and the training that shipped weights spare."""
+    made = deployment(target, "full")
+    goals = [made.report, made.trained_teacher(), made.dry_conversion, made.target_gates, made.package]
+    for stage in [found for goal in goals if goal is not None for found in all_stages(goal)]:
+        assert keys_read(stage.module) <= set(stage.settings), stage.name
+        assert stage.name.startswith("convtasnet/")
+
+
+@pytest.mark.parametrize(("target", "name"), [("tflite-int8-ptq", "onnx2tf-int8"), ("tflite-float32", "onnx2tf-float32")])
+def test_files_of_onnx2tf_are_called_by_their_type(target: str, name: str) -> None:
+    tflite = deployment(target).tflite
+    assert tflite is not None and tflite.name == f"convtasnet/{name}"
+    assert set(tflite.parents) == ({"float", "evaluation"} if name == "onnx2tf-int8" else {"float"})
