@@ -14,7 +14,7 @@ CLIPS = 6  # golden ones
 
 
 def run(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, Path]) -> None:
-    """``inputs``: tflite, evaluation, the C sources, and stream, the file of one step, where the network streams. ``settings``:
+    """``inputs``: tflite, evaluation, the C sources, and step, the file of one step, where the network streams. ``settings``:
     segment_samples.
 
     Makes ``device``. The golden clips are the first mixtures of the test set.
@@ -22,5 +22,5 @@ def run(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, Path]) -
     file = inputs["tflite"] / "model.tflite"
     clips = golden_clips(file, inputs["evaluation"], settings["segment_samples"], CLIPS)
     shutil.rmtree(folder / "device", ignore_errors=True)
-    stream = inputs["stream"] / "model.stream.tflite" if "stream" in inputs else None
+    stream = inputs["step"] / "model.stream.tflite" if "step" in inputs else None
     write_c_package(file, clips, folder / "device", stream)

@@ -192,7 +192,7 @@ class Deployment:
         parents = {"tflite": self.tflite, "evaluation": self.evaluation}
         settings = {"segment_samples": self.choice.spec.segment_samples}
         if self.stream_tflite is not None:
-            parents["stream"] = self.stream_tflite
+            parents["step"] = self.stream_tflite
         if target.package == "c":
             return replace(self._stage("c-package", "c_package", ("device",), settings, **parents), files=C_PACKAGE_FILES)
         kit = self._stage("tflm-kit", "tflm_kit", ("device",), settings, **parents)

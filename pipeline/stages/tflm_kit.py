@@ -20,7 +20,7 @@ CLIPS = 2  # golden ones
 
 
 def run(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, Path]) -> None:
-    """``inputs``: tflite, evaluation, the sources, and stream, the file of one step, where the network streams. ``settings``:
+    """``inputs``: tflite, evaluation, the sources, and step, the file of one step, where the network streams. ``settings``:
     segment_samples.
 
     Makes ``device``. The golden clips are the first mixtures of the test set; the arena is measured by ``python -m edge_runtime``.
@@ -32,8 +32,8 @@ def run(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, Path]) -
     clips = golden_clips(file, inputs["evaluation"], settings["segment_samples"], CLIPS)
     shutil.rmtree(folder / "device", ignore_errors=True)
     write_tflm_kit(file, clips, _measured_arena(file), folder / "device")
-    if "stream" in inputs:
-        stream = inputs["stream"] / "model.stream.tflite"
+    if "step" in inputs:
+        stream = inputs["step"] / "model.stream.tflite"
         write_stream_kit(stream, clips[0][0].reshape(-1), _measured_arena(stream), folder / "device" / "stream")
 
 

@@ -70,7 +70,8 @@ def test_each_target_has_the_package_that_it_asks_for() -> None:
 def test_the_package_of_a_network_that_streams_has_the_file_of_a_step(target: str) -> None:
     stage = Deployment(Choice.of("convtasnet-causal", target, "ptq", "embedded", "", "")).package
     assert stage is not None
-    assert stage.parents["stream"].results == ("model.stream.tflite",)
+    assert stage.parents["step"].results == ("model.stream.tflite",)
+    assert not set(stage.parents) & set(stage.files), "a stage gets both by their names"
 
 
 def test_a_package_of_a_foreign_file_is_refused() -> None:
