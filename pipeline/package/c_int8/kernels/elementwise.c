@@ -2,37 +2,9 @@
 #include "broadcast.h"
 #include "vectors.h"
 
-/* A summand on the common grid. */
-static inline int32_t aligned(int32_t code, const struct fq_summand *s, int32_t left_shift)
-{
-    return fq_rescale(fq_shift_left(code - s->zero_point, left_shift), s->multiplier, s->shift);
-}
-
 static inline int32_t sum(const struct fq_add *p, int32_t a, int32_t b)
 {
-    return aligned(a, &p->a, p->left_shift) + p->sign * aligned(b, &p->b, p->left_shift);
-}
-
-/* sums[i] += sign * the summand of x[i * step]. One value for all is computed once; and where the factor is 1/2, as that of the coarser grid
- * is, nothing is rounded. */
-static void accumulate_summands(const int8_t *restrict x, int32_t step, const struct fq_summand *summand, int32_t left_shift, int32_t sign,
-                                int32_t count, int32_t *restrict sums)
-{
-    const struct fq_summand own = *summand; /* the compiler knows that no sum changes it */
-    if (step == 0) {
-        const int32_t value = sign * aligned(*x, &own, left_shift);
-        for (int32_t i = 0; i < count; i++) {
-            sums[i] += value;
-        }
-    } else if (own.multiplier == INT32_C(1) << 30 && own.shift == 0) {
-        for (int32_t i = 0; i < count; i++) {
-            sums[i] += sign * fq_shift_left(x[i * step] - own.zero_point, left_shift - 1);
-        }
-    } else {
-        for (int32_t i = 0; i < count; i++) {
-            sums[i] += sign * aligned(x[i * step], &own, left_shift);
-        }
-    }
+    return fq_aligned(a, &p->a, p->left_shift) + p->sign * fq_aligned(b, &p->b, p->left_shift);
 }
 
 static inline int32_t product(const struct fq_mul *p, int32_t a, int32_t b)
@@ -74,8 +46,8 @@ static void add_row_s8(const void *parameters, const void *a, int32_t a_step, co
     for (int32_t i = 0; i < count; i += FQ_CHANNELS_AT_ONCE) {
         const int32_t block = count - i < FQ_CHANNELS_AT_ONCE ? count - i : FQ_CHANNELS_AT_ONCE;
         int32_t sums[FQ_CHANNELS_AT_ONCE] = {0};
-        accumulate_summands((const int8_t *)a + (ptrdiff_t)i * a_step, a_step, &p->a, p->left_shift, 1, block, sums);
-        accumulate_summands((const int8_t *)b + (ptrdiff_t)i * b_step, b_step, &p->b, p->left_shift, p->sign, block, sums);
+        fq_accumulate_summands((const int8_t *)a + (ptrdiff_t)i * a_step, a_step, &p->a, p->left_shift, 1, block, sums);
+        fq_accumulate_summands((const int8_t *)b + (ptrdiff_t)i * b_step, b_step, &p->b, p->left_shift, p->sign, block, sums);
         fq_store_scaled(sums, block, p->multiplier, p->shift, &p->y, (int8_t *)y + i);
     }
 }
@@ -87,10 +59,23 @@ static void add_row_by_tables(const void *parameters, const void *a, int32_t a_s
     scaled_row(sums_by_tables, s, a, a_step, b, b_step, y, count, p->multiplier, p->shift, &p->y);
 }
 
+/* `products` where a lies side by side and b is one value for the whole row. */
+static void products_with_one_b(const void *parameters, const void *a, int32_t a_step, const void *b, int32_t b_step, void *y, int32_t count)
+{
+    const struct fq_mul *p = parameters;
+    const int32_t factor = *(const int8_t *)b - p->b_zero_point, of_zero = -p->a_zero_point * factor;
+    int32_t *values = y;
+    (void)a_step, (void)b_step;
+    for (int32_t i = 0; i < count; i++) {
+        values[i] = of_zero;
+    }
+    fq_accumulate_multiples(factor, a, count, values);
+}
+
 static void mul_row_s8(const void *parameters, const void *a, int32_t a_step, const void *b, int32_t b_step, void *y, int32_t count)
 {
     const struct fq_mul *p = parameters;
-    scaled_row(products, p, a, a_step, b, b_step, y, count, p->multiplier, p->shift, &p->y);
+    scaled_row(a_step == 1 && b_step == 0 ? products_with_one_b : products, p, a, a_step, b, b_step, y, count, p->multiplier, p->shift, &p->y);
 }
 
 void fq_add_s8(const void *parameters, const struct fq_operands *tensors)
@@ -123,8 +108,8 @@ void fq_add_tables_s8(const void *parameters, const struct fq_operands *tensors)
     int32_t *tables = tensors->scratch;
     const struct summands all = {p, tables + 128, tables + 256 + 128};
     for (int32_t x = -128; x < 128; x++) {
-        tables[128 + x] = aligned(x, &p->a, p->left_shift);
-        tables[256 + 128 + x] = aligned(x, &p->b, p->left_shift);
+        tables[128 + x] = fq_aligned(x, &p->a, p->left_shift);
+        tables[256 + 128 + x] = fq_aligned(x, &p->b, p->left_shift);
     }
     fq_for_rows(&all, p->shape, tensors, add_row_by_tables, 1, 1);
 }

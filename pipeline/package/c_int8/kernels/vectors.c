@@ -224,6 +224,36 @@ void fq_accumulate_multiples(int32_t factor, const int8_t *restrict w, int32_t c
     }
 }
 
+/* One value for all is computed once; and where the factor is 1/2, as that of the coarser grid is, nothing is rounded. */
+void fq_accumulate_summands(const int8_t *restrict x, int32_t step, const struct fq_summand *summand, int32_t left_shift, int32_t sign,
+                            int32_t count, int32_t *restrict sums)
+{
+    const struct fq_summand own = *summand; /* the compiler knows that no sum changes it */
+    int32_t i = 0;
+    if (step == 0) {
+        const int32_t value = sign * fq_aligned(*x, &own, left_shift);
+        for (; i < count; i++) {
+            sums[i] += value;
+        }
+        return;
+    }
+#if MVE
+    for (; step == 1 && i + 4 <= count; i += 4) {
+        const int32x4_t shifted = vshlq_s32(vsubq_n_s32(vldrbq_s32(x + i), own.zero_point), vdupq_n_s32(left_shift));
+        const int32x4_t value = rescale_4(shifted, vdupq_n_s32(own.multiplier), vdupq_n_s32(own.shift));
+        vstrwq_s32(sums + i, vmlaq_n_s32(vldrwq_s32(sums + i), value, sign));
+    }
+#endif
+    if (own.multiplier == INT32_C(1) << 30 && own.shift == 0) {
+        for (; i < count; i++) {
+            sums[i] += sign * fq_shift_left(x[i * step] - own.zero_point, left_shift - 1);
+        }
+    }
+    for (; i < count; i++) {
+        sums[i] += sign * fq_aligned(x[i * step], &own, left_shift);
+    }
+}
+
 #if DSP
 /* A sum whose factor is below 1, as a code of the full range; `right` is minus the shift and `odd` twice the zero point and 1. In
  * fq_rescale's second rounding, a negative value is lessened and then ties go upwards. */

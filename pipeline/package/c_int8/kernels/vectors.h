@@ -9,6 +9,12 @@
 
 enum { FQ_CHANNELS_AT_ONCE = 64 }; /* sums that a kernel keeps on the stack */
 
+/* A summand on the common grid. */
+static inline int32_t fq_aligned(int32_t code, const struct fq_summand *s, int32_t left_shift)
+{
+    return fq_rescale(fq_shift_left(code - s->zero_point, left_shift), s->multiplier, s->shift);
+}
+
 /* sums[k] += x . w[k], for `count` vectors w[k] that lie one after the other. */
 void fq_dots(const int8_t *x, const int8_t *w, int32_t length, int32_t count, int32_t *sums);
 
@@ -27,6 +33,10 @@ void fq_accumulate_products(const int8_t *x, int32_t zero_point, const int8_t *w
 
 /* sums[i] += factor * w[i] */
 void fq_accumulate_multiples(int32_t factor, const int8_t *w, int32_t count, int32_t *sums);
+
+/* sums[i] += sign * the summand of x[i * step] */
+void fq_accumulate_summands(const int8_t *x, int32_t step, const struct fq_summand *summand, int32_t left_shift, int32_t sign, int32_t count,
+                            int32_t *sums);
 
 /* The codes of sums, each with a factor of its own. */
 void fq_store_codes(const int32_t *sums, int32_t count, const int32_t *multipliers, const int8_t *shifts, const struct fq_grid *grid,
