@@ -7,7 +7,7 @@ import numpy as np
 from edge_runtime.level import undo_shift
 from edge_runtime.signature import Pcm
 from edge_runtime.step_runtime import StepRuntime
-from edge_runtime.stream_level import StreamLevel
+from edge_runtime.stream_level import LARGEST_SHIFT, StreamLevel
 
 
 class StreamSeparator:
@@ -18,8 +18,8 @@ class StreamSeparator:
     on hearing what it heard. The level is one gain for the stream (:mod:`edge_runtime.stream_level`), undone sample by sample.
     """
 
-    def __init__(self, runtime: StepRuntime, shift: int = 0) -> None:
-        """``shift``: the gain to begin with, 2^shift; for a microphone of known level."""
+    def __init__(self, runtime: StepRuntime, shift: int = LARGEST_SHIFT) -> None:
+        """``shift``: the gain to begin with, 2^shift."""
         self._runtime, self._first_shift = runtime, shift
         self.reset()
 

@@ -21,8 +21,8 @@ LARGEST_SHIFT = 8  # 48 dB: what is softer is noise
 class StreamLevel:
     """Brings hops to level as they come; any split of a stream into the same hops gives the same."""
 
-    def __init__(self, sample_rate: int, shift: int = 0) -> None:
-        """``shift``: the gain to begin with, 2^shift."""
+    def __init__(self, sample_rate: int, shift: int = LARGEST_SHIFT) -> None:
+        """``shift``: the gain to begin with, 2^shift. It falls at once and rises slowly, so the largest fits from the first sound on."""
         self._rate, self._heard = sample_rate, 0
         self._constant, self._peak = 0, 0  # in codes · 2^FRACTION
         self._shift, self._raised = shift, 0

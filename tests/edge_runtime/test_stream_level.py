@@ -63,3 +63,9 @@ def test_silence_has_no_gain_to_be_raised() -> None:
 def test_full_scale_stays_within_int16() -> None:
     heard, shifts = levelled(np.tile(np.array([-32768, 32767], np.int16), 2 * HOP), shift=3)
     assert (shifts == 0).all() and (np.abs(heard.astype(int)) >= 32766).all()
+
+
+def test_a_stream_begins_with_the_largest_gain_which_the_first_sound_lowers() -> None:
+    level = StreamLevel(RATE)
+    for pcm, shift in ((np.zeros(HOP, np.int16), LARGEST_SHIFT), (tone(HOP / RATE, 900), 5), (tone(HOP / RATE, 9000), 1)):
+        assert level.apply(pcm)[1] == shift
