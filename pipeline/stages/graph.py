@@ -47,6 +47,10 @@ class Stage:
     files: Mapping[str, Path] = field(default_factory=dict)
     code: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        if both := self.parents.keys() & self.files.keys():
+            raise ValueError(f"{self.name}: a stage before it and a file have one name: {', '.join(sorted(both))}")
+
 
 class StageRunner:
     """Runs stages below ``build``, each after its parents and only when nothing finished has its key.

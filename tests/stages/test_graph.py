@@ -44,6 +44,11 @@ def run(build: Path, stage: Stage) -> Path:
     return StageRunner(build, lambda line: None).run(stage)
 
 
+def test_a_parent_and_a_file_of_one_name_are_refused() -> None:
+    with pytest.raises(ValueError, match="second: a stage before it and a file have one name: first"):
+        replace(chain("text"), files={"first": Path("file")})
+
+
 def test_finished_stages_are_not_run_again(tmp_path: Path, work: list[str]) -> None:
     assert run(tmp_path, chain("abc")) == run(tmp_path, chain("abc"))
     assert work == ["first", "second"]
