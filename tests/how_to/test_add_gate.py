@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from rich.console import Console
 
 import validation.gates
 from export_specs.foundation.errors import UserError
@@ -42,7 +41,7 @@ def judged(case: Path, out: Path, gate: Path, **settings: int) -> Parity:
     config = json.loads((case / "judge.json").read_text())
     config |= {"gate_files": [str(gate)], "target": str(out.parent / "target.yaml"), "sets": [{"path": "test"}]}
     (case / "mine.json").write_text(json.dumps(config))
-    return judge(read_config(case / "mine.json"), out, Console(quiet=True))
+    return judge(read_config(case / "mine.json"), out)
 
 
 def test_one_file_adds_a_gate(case: Path, written: Path, tmp_path: Path) -> None:
