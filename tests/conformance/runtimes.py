@@ -16,7 +16,7 @@ from edge_runtime.tflm import TflmEngine
 Tensors = dict[str, np.ndarray]
 KERNELS = {"ref": OpResolverType.BUILTIN_REF, "opt": OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES, "xnnpack": OpResolverType.AUTO}
 # The last parts of names in ONNX without a tensor in TFLite: rows are their frames, the digits are joined otherwise, bounds are differences
-NOT_IN_TFLITE = {"rows", "splitter", "limited", "held"}
+NOT_IN_TFLITE = {"rows", "splitter", "joined", "limited", "held"}
 RUNTIMES = [*KERNELS, "tflm"]
 ARENA_BYTES = 8 << 20
 
