@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from edge_runtime.model_file import read_model
 from export_specs.foundation.atomic import sha256
 from export_specs.foundation.progress import at_work, say
 from export_specs.load import load_target
@@ -66,7 +67,7 @@ def judge(config: JudgeConfig, out: Path) -> Parity:
             size_tile(file.structure.bytes, file.parameters),
             memory_tile(file.behaviour),
             speed_tile(run.results, test.manifest.name),
-            latency_tile(file.segment_samples, test.manifest.sample_rate),
+            latency_tile(file.segment_samples, test.manifest.sample_rate, _stream_latency(config)),
         ],
         subject=Subject(
             model=config.model,
@@ -189,6 +190,13 @@ def _data(entry: SetConfig, data: EvaluationSet) -> DataSet:
         manifest_sha256=data.manifest_sha256,
         subsets=dict(Counter(item.subset for item in data.items)),
     )
+
+
+def _stream_latency(config: JudgeConfig) -> int | None:
+    """What the streaming file beside the judged one says of its latency, in samples; None without one."""
+    path = config.stream_tflite or config.stream_onnx
+    metadata = None if path is None else read_model(path).metadata
+    return None if metadata is None or metadata.streaming is None else metadata.streaming.latency_samples
 
 
 def _digest(path: Path) -> FileDigest:

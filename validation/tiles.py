@@ -72,9 +72,19 @@ def speed_tile(ladder: Sequence[StageResult], test_set: str) -> Tile:
     )
 
 
-def latency_tile(segment_samples: int, sample_rate: int) -> Tile:
-    """Is it prompt: a segment has to be there before its first sample can be put out."""
-    return Tile(label="latency", value=f"{segment_samples / sample_rate:.2f} s", note="one segment, besides the time of its run")
+def latency_tile(segment_samples: int, sample_rate: int, stream_samples: int | None = None) -> Tile:
+    """Is it prompt: a segment has to be there before its first sample can be put out.
+
+    Args:
+        stream_samples: the latency of the streaming file beside it, where there is one, which then is the figure.
+    """
+    segment = f"{segment_samples / sample_rate:.2f} s"
+    if stream_samples is None:
+        return Tile(label="latency", value=segment, note="one segment, besides the time of its run")
+    value = f"{1000 * stream_samples / sample_rate:.0f} ms"
+    return Tile(
+        label="latency", value=value, note=f"of the streaming file, besides the time of its runs; of the whole one a segment, {segment}"
+    )
 
 
 def _kilobytes(count: int) -> str:

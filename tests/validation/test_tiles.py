@@ -54,3 +54,5 @@ def test_verdict_names_the_undecided_and_latency_is_a_segment() -> None:
     found = Verdict(state="undecided", words="15 passed, 1 undecided, 0 failed", passed=15, undecided=["task.stoi"], failed=[])
     assert (verdict_tile(found).value, verdict_tile(found).note) == (found.words, "undecided: task.stoi")
     assert latency_tile(32000, 8000).value == "4.00 s"
+    streaming = latency_tile(32000, 8000, stream_samples=80)
+    assert streaming.value == "10 ms" and "4.00 s" in streaming.note
