@@ -25,7 +25,7 @@ from export_specs.foundation.errors import UserError, run_command_line
 ROOT = Path(__file__).parents[1]
 BUILD = ROOT / "build" / "mutants"
 BAR = 85
-PACKAGES = ("pipeline", "export_specs", "edge_runtime", "validation")
+PACKAGES = ("pipeline", "export_specs", "edge_runtime", "validation", "fqss")
 STAGES = ("tests/stages/test_judged.py", "tests/stages/test_deployment.py", "tests/stages/test_choice.py")
 TRAINING = ("tests/training/test_training.py", "tests/training/test_learning_rate.py", "tests/training/test_job.py")
 GATES, THEORY, METRICS = "tests/validation/gates", "tests/validation/test_theory.py", "tests/validation/test_metrics.py"

@@ -4,8 +4,10 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torchmetrics.functional.audio import scale_invariant_signal_distortion_ratio
 
 from tests.validation.synthetic import make_item, noisy
 from validation.sdr_bins import bin_of, bin_words, joined_bins, middle
@@ -44,6 +46,40 @@ def test_no_noise_beats_the_bound(sources: int, seed: int, level: float, likenes
     sdr, sqnr, quantized = (float(np.mean(10 * np.log10(energies[0] / x))) for x in energies[1:])
     correlation = np.abs(np.sum(errors * noise, axis=1)) / np.sqrt(energies[1] * energies[2])
     assert quantized <= upper_bound(sdr, sqnr, sources, float(correlation.max())) + 1e-6
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_points_agree_with_torchmetrics_and_numpy(seed: int) -> None:
+    """The estimates have a constant and a level of their own, which neither SDR nor SQNR may count."""
+    item = make_item(seed)
+    floating = 0.4 * noisy(item.sources, 12, seed) + 0.01
+    quantized = noisy(floating * 32768, 20, seed + 100) + 0.003
+    sources = item.sources / 32768
+    mixture = sources.sum(axis=0)
+    for found, source, estimate, after in zip(estimate_points(item, floating, quantized), sources, floating, quantized, strict=True):
+        scaled = estimate - estimate.mean() - _projection(estimate, source)
+        noise = after - estimate - (after - estimate).mean()
+        assert found.sdr == pytest.approx(_si_sdr(estimate, source), abs=1e-3)
+        assert found.sqnr == pytest.approx(_db(_projection(estimate, source), noise), abs=1e-6)
+        assert found.sdr_quantized == pytest.approx(_db(_projection(estimate, source), scaled + noise), abs=1e-6)
+        assert found.correlation == pytest.approx(abs(np.corrcoef(scaled, noise)[0, 1]), abs=1e-6)
+        assert found.snr == pytest.approx(_db(source, mixture - source), abs=0.01)
+        assert (found.id, found.source) == (item.id, int(np.flatnonzero((sources == source).all(axis=1))[0]))
+
+
+def _projection(estimate: np.ndarray, source: np.ndarray) -> np.ndarray:
+    """The part of an estimate that least squares explains by the source, both without their means."""
+    centred = source - source.mean()
+    solution = np.linalg.lstsq(centred[:, None], estimate - estimate.mean(), rcond=None)[0]
+    return np.asarray(centred * solution[0])
+
+
+def _si_sdr(estimate: np.ndarray, source: np.ndarray) -> float:
+    return float(scale_invariant_signal_distortion_ratio(torch.from_numpy(estimate), torch.from_numpy(source), zero_mean=True))
+
+
+def _db(signal: np.ndarray, noise: np.ndarray) -> float:
+    return float(10 * np.log10(np.sum(signal**2) / np.sum(noise**2)))
 
 
 @pytest.mark.parametrize("sign", [-1, 1])
@@ -100,4 +136,5 @@ def test_a_sparse_bin_joins_the_one_below_and_the_lowest_the_one_above() -> None
     assert {span: len(found) for span, found in joined_bins(sdrs, 10).items()} == {(0, 10): 13, (15, 25): 13}
     assert list(joined_bins([2.0] * 10 + [7.0] * 10, 10)) == [(0, 5), (5, 10)], "ten are enough"
     assert bin_words((15, 25)) == "15 to 25 dB" and bin_words((-math.inf, -10)) == "below -10 dB"
-    assert bin_words((30, math.inf)) == "30 dB and more" and middle((30, math.inf)) == 32.5 and bin_of(-10.1) == (-math.inf, -10)
+    assert bin_words((30, math.inf)) == "30 dB and more" and middle((30, math.inf)) == 32.5 and middle((-math.inf, -10)) == -12.5
+    assert middle((10, 15)) == 12.5 and bin_of(-10.1) == (-math.inf, -10) and bin_of(30) == (30, math.inf)

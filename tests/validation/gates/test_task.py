@@ -77,6 +77,21 @@ def test_each_bin_is_held_to_its_own_limit() -> None:
     assert judge(MeanLoss, Losses(high, high_loss, 100), "full").state == "passed"
 
 
+def test_of_equals_the_bin_nearest_to_its_limit_or_farthest_beyond_is_told() -> None:
+    rng = np.random.default_rng(0)
+
+    def judged(low_loss: float, high_loss: float) -> float:
+        (low, first), (high, second) = spread(rng, 8, low_loss, 200), spread(rng, 22, high_loss, 200)
+        found = judge(MeanLoss, Losses(low + high, first + second, 200), "full")
+        assert found.observed is not None
+        return found.observed
+
+    assert judged(0.09, 0.5) == pytest.approx(0.09, abs=0.01), "0.02 dB below 0.108; the other 0.58 below 1.078"
+    assert judged(0.01, 1.05) == pytest.approx(1.05, abs=0.01), "0.1 dB below 0.108; the other 0.03 below 1.078"
+    assert judged(0.2, 1.5) == pytest.approx(1.5, abs=0.01), "both fail: 0.09 and 0.42 dB beyond"
+    assert judged(0.6, 1.2) == pytest.approx(0.6, abs=0.01), "both fail: 0.49 and 0.12 dB beyond"
+
+
 @pytest.mark.parametrize(
     ("mixtures", "loss", "deviation", "state"),
     [

@@ -41,6 +41,7 @@ def test_a_bin_of_fewer_than_thirty_is_undecided_or_joins_the_one_below() -> Non
     assert joined.note.endswith(", 46 estimates")
     apart = judge(Theory, points(17, 27, 0.0, 40) + points(22, 27, 0.5, 30))
     assert apart.state == "failed" and "20 to 25 dB" in apart.note and apart.observed == pytest.approx(0.5)
+    assert apart.n == 70, "all estimates, not the worst bin's"
 
 
 def test_no_estimate_from_15_db_up_is_undecided_and_none_at_all_a_failure() -> None:
