@@ -47,6 +47,10 @@ class NetworkSpec(Strict):
         """The longest length of segments of at most ``samples`` that the network can have."""
         return samples
 
+    def norms_follow_recipe(self) -> bool:
+        """Whether the network has norms whose integer form the target chooses (``norm_recipe``): those over a whole segment, as gLN."""
+        return True
+
     def check_streaming(self) -> None:
         """Refuse to be run step by step; a network that can be overrides this.
 

@@ -15,10 +15,11 @@ import yaml
 
 import pipeline  # it tells export_specs which networks there are
 from export_specs.foundation.code_version import ROOT
-from export_specs.load import load_model, model_names
+from export_specs.load import load_model, load_target, model_names
+from pipeline.stages.shipped_weights import FLOAT, quantized_name
 
 WEIGHTS = ROOT / pipeline.__name__ / "weights"
-FLOAT, QUANTIZED = "float.safetensors", "qat-fqss-scalar-gain-full.safetensors"
+SHIPPED_TARGET = "tflite-int8"  # for whose norms weights are trained
 KINDS = ("float and int8", "float", "none")
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -42,13 +43,14 @@ def model_lines(weights: Path = WEIGHTS) -> list[Line]:
 
 
 def _line(name: str, folder: Path) -> Line:
-    description = load_model(name).description
-    there = [(folder / file).is_file() for file in (FLOAT, QUANTIZED)]
+    spec = load_model(name)
+    quantized = quantized_name(spec, "fqss", load_target(SHIPPED_TARGET).norm_recipe, "full")
+    there = [(folder / file).is_file() for file in (FLOAT, f"{quantized}.safetensors")]
     weights = KINDS[0] if all(there) else KINDS[1] if there[0] else KINDS[2]
     card = (folder / "README.md").read_text() if (folder / "README.md").is_file() else ""
-    told = re.search(r"([\d,]{5,}) parameters", f"{card}{description}")
+    told = re.search(r"([\d,]{5,}) parameters", f"{card}{spec.description}")
     parameters = int(told[1].replace(",", "")) if told else _values(folder / FLOAT) if there[0] else None
-    return Line(name, description, parameters, weights, _figure(card))
+    return Line(name, spec.description, parameters, weights, _figure(card))
 
 
 def _values(path: Path) -> int:

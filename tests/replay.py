@@ -43,6 +43,7 @@ from pipeline.quantization.clipping import fit_ranges
 from pipeline.quantization.quantize import freeze_statistics, observe, quantize
 from pipeline.quantization.recipe import Recipe, Variant
 from pipeline.quantization.ties import avoid_ties
+from pipeline.stages.shipped_weights import quantized_name
 from tests import tiny
 
 ROOT = Path(__file__).parents[1]
@@ -83,7 +84,7 @@ def build(folder: Annotated[Path, typer.Argument(help="Where the files go, a fol
 
 def _trained(spec: ModelSpec, variant: Variant, target: TargetSpec) -> nn.Module | None:
     """The network with the committed quantized weights, if there are any."""
-    weights = WEIGHTS / spec.name / f"qat-{variant}-{target.norm_recipe}-full.safetensors"
+    weights = WEIGHTS / spec.name / f"{quantized_name(spec, variant, target.norm_recipe, 'full')}.safetensors"
     if not weights.is_file():
         return None
     network = quantize(build_network(spec), Recipe(variant, target.norm_recipe))

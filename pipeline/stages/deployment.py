@@ -122,7 +122,7 @@ class Deployment:
 
     def _quantized(self, variant: str, profile: str) -> Stage:
         norm = self.choice.target.norm_recipe
-        name, results = quantized_name(variant, norm, profile), ("quantized.safetensors",)
+        name, results = quantized_name(self.choice.spec, variant, norm, profile), ("quantized.safetensors",)
         # trained from the float weights that ship, on the default data or all of it; what PROFILE=shipped names are they, whatever judges
         data = (data_for(self.choice.spec.task, ""), *TRAINED_ON)
         ours = self.choice.checkpoint is None and self.choice.data in data and profile != "ptq"

@@ -12,9 +12,10 @@ WEIGHTS = ROOT / "pipeline" / "weights"
 FLOAT = "float.safetensors"
 
 
-def quantized_name(variant: str, norm: str, plan: str) -> str:
-    """What quantized weights are called, without suffix: by what shapes them and by the plan that they were trained with."""
-    return f"qat-{variant}-{norm}-{plan}"
+def quantized_name(spec: ModelSpec, variant: str, norm: str, plan: str) -> str:
+    """What quantized weights are called, without suffix: by what shapes them, the norm recipe only where there are norms that follow it,
+    and by the plan that they were trained with."""
+    return "-".join(("qat", variant, *([norm] if spec.network.norms_follow_recipe() else []), plan))
 
 
 def shipped_file(spec: ModelSpec, name: str) -> Path | None:
@@ -27,4 +28,4 @@ def shipped_file(spec: ModelSpec, name: str) -> Path | None:
 
 def shipped_quantized(spec: ModelSpec, variant: str, norm: str) -> Path | None:
     """The quantized weights that ship, which were trained with PROFILE=full; None where there are none."""
-    return shipped_file(spec, f"{quantized_name(variant, norm, 'full')}.safetensors")
+    return shipped_file(spec, f"{quantized_name(spec, variant, norm, 'full')}.safetensors")

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from export_specs.foundation.errors import UserError
+from export_specs.load import target_names
 from pipeline.layers.global_norm.recipes import RECIPES
 from pipeline.stages.choice import Choice, norm_recipes
 
@@ -89,6 +90,15 @@ def test_what_ships_is_the_default_unless_data_or_weights_are_given(
 ) -> None:
     monkeypatch.setattr("pipeline.stages.choice.data_identity", lambda _: "")
     assert Choice.of(model, "tflite-int8", "", data, checkpoint, "").profile == profile
+
+
+@pytest.mark.parametrize("target", target_names())
+def test_weights_without_norms_over_a_segment_ship_for_every_target(target: str) -> None:
+    """Whose norms are whose: the recipe of a target shapes gLN, and nothing of a causal network."""
+    made = Choice.of("convtasnet-causal", target, "", "", "", "")
+    assert made.profile == "shipped"
+    gln = Choice.of("convtasnet", target, "", "", "", "")
+    assert (gln.profile == "shipped") == (gln.target.norm_recipe == "scalar-gain")
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,9 @@ class ConvTasNetSpec(FilterbankSpec):
             raise ValueError(f"lookahead_blocks {self.lookahead_blocks}: there are {self.n_blocks * self.n_repeats} blocks")
         return self
 
+    def norms_follow_recipe(self) -> bool:
+        return not self.causal and self.norm == "layer"
+
     def check_streaming(self) -> None:
         if not self.causal:
             reason = (
