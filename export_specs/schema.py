@@ -6,6 +6,7 @@ from typing import Any, Literal, get_args
 
 from pydantic import Field, SerializeAsAny, ValidationInfo, field_validator, model_validator
 
+from export_specs.method import METHODS, Method
 from export_specs.networks import NetworkSpec, network_spec
 from export_specs.strict import Strict
 
@@ -49,6 +50,7 @@ class QatProfile(Hardware, Averaging):
     learning_rate: float = Field(gt=0)
     segment_seconds: float = Field(gt=0)
     validation_mixtures: int = Field(gt=0, description="mixtures the parity report judges")
+    seed: int = Field(default=0, ge=0, exclude_if=lambda seed: seed == 0, description="another one: other examples in another order")
 
 
 class TrainingSpec(Hardware, Averaging):
@@ -85,6 +87,9 @@ class ModelSpec(Strict):
     segment_samples: int = Field(gt=0, description="fixed length of one invocation of the shipped graph")
     network: SerializeAsAny[NetworkSpec] = Field(description="settings of the architecture's own kind (its folder's spec.py)")
     streaming: StreamingSpec | None = Field(default=None, description="also ship a file that is run step by step; for causal networks")
+    method: Method = Field(
+        default=METHODS["fqss"], exclude_if=lambda method: method == METHODS["fqss"], description="of quantization and its training"
+    )
     training: TrainingSpec
     profiles: dict[Profile, QatProfile]
 

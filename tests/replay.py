@@ -33,6 +33,7 @@ from export_specs.file_metadata import FileMetadata
 from export_specs.foundation.atomic import write_text
 from export_specs.foundation.errors import UserError, run_command_line
 from export_specs.load import load_model, load_target
+from export_specs.method import Variant
 from export_specs.schema import ModelSpec, TargetSpec
 from pipeline.checkpoints.loading import load_network
 from pipeline.convert.convert import convert
@@ -41,7 +42,7 @@ from pipeline.export.qdq import export_qdq
 from pipeline.networks.build import build_network
 from pipeline.quantization.clipping import fit_ranges
 from pipeline.quantization.quantize import freeze_statistics, observe, quantize
-from pipeline.quantization.recipe import Recipe, Variant
+from pipeline.quantization.recipe import Recipe
 from pipeline.quantization.ties import avoid_ties
 from pipeline.stages.shipped_weights import quantized_name
 from tests import tiny

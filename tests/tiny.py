@@ -10,6 +10,7 @@ import soundfile
 import torch
 from torch import Tensor, nn
 
+from export_specs.method import Variant
 from export_specs.schema import MUSIC_SOURCES, ModelSpec
 from pipeline.layers.decoder.float import MonoDecoder, MonoFrameDecoder
 from pipeline.layers.global_norm.float import GlobalLayerNorm
@@ -17,7 +18,7 @@ from pipeline.layers.global_norm.recipes import RECIPES as NORM_RECIPES
 from pipeline.networks.build import build_network
 from pipeline.networks.htdemucs.cross_transformer import LayerScale
 from pipeline.quantization.quantize import observe, quantize
-from pipeline.quantization.recipe import Recipe, Variant
+from pipeline.quantization.recipe import Recipe
 
 SAMPLE_RATE = 8000
 NORMS = tuple(sorted(NORM_RECIPES, reverse=True))

@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import nn
 
-from export_specs.foundation.errors import choice_error
+from export_specs.foundation.errors import UserError, choice_error
 from pipeline.export.float_graph import FloatGraph
 from pipeline.export.qdq_graph import GraphBuilder, Value
 from pipeline.layers.quantized_layer import QuantizedLayer
@@ -80,9 +80,25 @@ class Layer:
         return self.quantized.twins[name]
 
 
-def by_variant(*, fqss: Twin, vanilla: Twin) -> Choice:
-    """One form with the splitter or the reconstructor, and one with an 8-bit input or output."""
-    return Choice("variant", lambda recipe: recipe.variant, {"fqss": fqss, "vanilla": vanilla})
+def by_input(*, split: Twin, byte: Twin, int16: Twin) -> Choice:
+    """Of a layer that reads what enters the network: behind a splitter, of 8 bits, or of 16."""
+    return Choice("input", lambda recipe: recipe.method.input, {"split": split, "byte": byte, "16": int16})
+
+
+def by_output(*, rqb: Twin, byte: Twin, int16: Twin) -> Choice:
+    """Of a layer that makes what leaves the network: with a reconstructor, of 8 bits, or of 16."""
+    return Choice("output", lambda recipe: recipe.method.output, {"rqb": rqb, "byte": byte, "16": int16})
+
+
+def emit_nothing(graph: GraphBuilder, layer: QuantizedLayer, inputs: list[Value], name: str) -> Value:
+    """Of a form that is simulated in torch alone.
+
+    Raises:
+        UserError: always.
+    """
+    raise UserError(
+        f"layer {name} ({type(layer).__name__}) is simulated in torch alone: a file has input: split or byte, output: rqb or byte"
+    )
 
 
 def declared(modules: Iterable[ModuleType]) -> Iterator[Layer]:

@@ -14,10 +14,8 @@ from torch import Tensor, nn
 from export_specs.foundation.progress import tracked
 from pipeline.layers.quantized_layer import QuantizedLayer
 from pipeline.networks.network import Network
-from pipeline.quantization.grid import ActivationQuantizer, FixedQuantizer, WeightQuantizer
+from pipeline.quantization.bypass import bypass, restore
 from pipeline.quantization.trace import trace
-
-QUANTIZERS = (ActivationQuantizer, FixedQuantizer, WeightQuantizer)
 
 
 @dataclass(frozen=True)
@@ -54,9 +52,9 @@ def layer_noise(network: Network, mixtures: Tensor) -> list[LayerNoise]:
     def keep(name: str, inputs: tuple[Any, ...], output: Tensor) -> None:
         outputs[name].append(output)
         ideal[name] += _energy(output)
-        _restore(layers[name])
+        restore(layers[name])
         own[name] += _energy(layers[name].forward(*inputs) - output)
-        _bypass(layers[name])
+        bypass(layers[name])
 
     def compare(name: str, _: tuple[Any, ...], output: Tensor) -> None:
         gathered[name] += _energy(output - outputs[name].pop(0))
@@ -88,25 +86,11 @@ def _energy(x: Tensor) -> float:
 @contextmanager
 def _bypassed(network: nn.Module) -> Iterator[None]:
     """Its quantizers give out what they get, times the gain where a weight has one."""
-    _bypass(network)
+    bypass(network)
     try:
         yield
     finally:
-        _restore(network)
-
-
-def _bypass(module: nn.Module) -> None:
-    for quantizer in _quantizers(module):
-        quantizer.forward = quantizer.amplified if isinstance(quantizer, WeightQuantizer) else lambda x: x
-
-
-def _restore(module: nn.Module) -> None:
-    for quantizer in _quantizers(module):
-        quantizer.__dict__.pop("forward", None)
-
-
-def _quantizers(module: nn.Module) -> list[nn.Module]:
-    return [part for part in module.modules() if isinstance(part, QUANTIZERS)]
+        restore(network)
 
 
 @contextmanager

@@ -55,6 +55,10 @@ class Choice:
         spec = load_model(spec_file or model)
         if segment:
             spec = _with_segment(spec, segment)
+        if spec.method.simulated_only:
+            raise UserError(
+                f"the spec of {spec.name} has a method for studies alone ({', '.join(spec.method.simulated_only)}): no file can be it"
+            )
         ships = shipped_quantized(spec, "fqss", target_spec.norm_recipe) is not None
         if not profile:
             profile = SHIPPED if ships and not checkpoint and not data else "quick"

@@ -7,12 +7,14 @@ from dataclasses import replace
 from typing import Any
 
 from export_specs.foundation.code_version import ROOT, installed_versions
+from export_specs.method import METHODS, Variant
 from export_specs.schema import ModelSpec, TrainingSpec
 from pipeline.data.sources import data_for
+from pipeline.quantization.recipe import Recipe
 from pipeline.stages.choice import SHIPPED, Choice
 from pipeline.stages.data_choice import data_identity
 from pipeline.stages.graph import Stage
-from pipeline.stages.shipped_weights import FLOAT, quantized_name, shipped_file
+from pipeline.stages.shipped_weights import FLOAT, quantized_name, shipped_file, shipped_quantized
 
 BASELINES = {"shipped": (), "ptq": (), "quick": ("ptq",), "full": ("ptq", "vanilla")}  # shown beside ours in the report
 EVALUATION_SETS = ("test", "sweep", "dev", "calibration")
@@ -117,17 +119,19 @@ class Deployment:
         }
         return self._stage("evaluation", "evaluation_data", MUSIC_SETS if spec.task == "music" else EVALUATION_SETS, settings)
 
-    def _recipe(self, variant: str) -> dict[str, str]:
-        return {"variant": variant, "norm": self.choice.target.norm_recipe}
+    def _recipe(self, variant: Variant) -> dict[str, Any]:
+        """``fqss`` is what the spec's method says."""
+        changed = self.choice.spec.method if variant == "fqss" else None
+        return Recipe(variant, self.choice.target.norm_recipe, changed).settings()
 
-    def _quantized(self, variant: str, profile: str) -> Stage:
+    def _quantized(self, variant: Variant, profile: str) -> Stage:
         norm = self.choice.target.norm_recipe
         name, results = quantized_name(self.choice.spec, variant, norm, profile), ("quantized.safetensors",)
         # trained from the float weights that ship, on the default data or all of it; what PROFILE=shipped names are they, whatever judges
         data = (data_for(self.choice.spec.task, ""), *TRAINED_ON)
         ours = self.choice.checkpoint is None and self.choice.data in data and profile != "ptq"
         shipped = ours or self.choice.profile == SHIPPED
-        committed = shipped_file(self.choice.spec, f"{name}.safetensors") if shipped else None
+        committed = shipped_quantized(self.choice.spec, variant, norm, profile) if shipped else None
         if committed is not None:
             return Stage(f"{self.choice.spec.name}/{name}", "pipeline.stages.committed_weights", results, files={"weights": committed})
         settings = {
@@ -138,7 +142,7 @@ class Deployment:
         }
         return self._stage(name, "quantized_weights", results, settings, teacher=self.teacher)
 
-    def _qdq(self, variant: str, profile: str) -> Stage:
+    def _qdq(self, variant: Variant, profile: str) -> Stage:
         settings = {"spec": self._spec, "recipe": self._recipe(variant), "target": self.choice.target.name}
         name = f"onnx-{variant}-{self.choice.target.norm_recipe}-{profile}"
         return self._stage(name, "qdq_export", ("model.qdq.onnx",), settings, quantized=self._quantized(variant, profile))
@@ -173,8 +177,7 @@ class Deployment:
             parents["fake"] = self._stage("simulation", "simulation", ("outputs", "layers.json"), settings, **simulation)
             parents["onnx"] = self.onnx
             for baseline in BASELINES[choice.profile]:
-                variant, profile = ("vanilla", choice.plan) if baseline == "vanilla" else ("fqss", "ptq")
-                parents[f"beside-{baseline}"] = self._qdq(variant, profile)
+                parents[f"beside-{baseline}"] = self._qdq("vanilla", choice.plan) if baseline == "vanilla" else self._qdq("fqss", "ptq")
             if choice.profile == "full":
                 parents["beside-onnx2tf"] = self._onnx2tf(True, "onnx2tf_beside", "beside")
         others = {"tflite": self.tflite, "stream-onnx": self.stream_onnx, "stream-tflite": self.stream_tflite}
@@ -203,7 +206,7 @@ class Deployment:
         """The spec with the settings of training put back to one value: what does not train does not depend on them. Nor do weights
         depend on how they are streamed."""
         neutral = TrainingSpec(steps=1, batch_size=1, learning_rate=1.0, segment_seconds=1.0)
-        changes = {"training": neutral, "profiles": {}, "description": "", "streaming": None}
+        changes = {"training": neutral, "profiles": {}, "description": "", "streaming": None, "method": METHODS["fqss"]}
         return spec.model_copy(update=changes).model_dump(mode="json")
 
     def _for_training(self, profile: str) -> dict[str, Any]:

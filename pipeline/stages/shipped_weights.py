@@ -6,6 +6,7 @@ from pathlib import Path
 
 from export_specs.foundation.code_version import ROOT
 from export_specs.load import load_model, model_names
+from export_specs.method import METHODS
 from export_specs.schema import ModelSpec
 
 WEIGHTS = ROOT / "pipeline" / "weights"
@@ -26,6 +27,8 @@ def shipped_file(spec: ModelSpec, name: str) -> Path | None:
     return path if path.is_file() else None
 
 
-def shipped_quantized(spec: ModelSpec, variant: str, norm: str) -> Path | None:
-    """The quantized weights that ship, which were trained with PROFILE=full; None where there are none."""
-    return shipped_file(spec, f"{quantized_name(spec, variant, norm, 'full')}.safetensors")
+def shipped_quantized(spec: ModelSpec, variant: str, norm: str, plan: str = "full") -> Path | None:
+    """The quantized weights that ship; None where there are none, and of ``fqss`` for a method of the user's own."""
+    if variant == "fqss" and spec.method != METHODS["fqss"]:
+        return None
+    return shipped_file(spec, f"{quantized_name(spec, variant, norm, plan)}.safetensors")

@@ -21,6 +21,7 @@ from torch.nn import functional
 from export_specs.foundation.atomic import write_text
 from export_specs.foundation.errors import UserError, run_command_line
 from export_specs.load import load_model
+from export_specs.method import Method, Variant
 from export_specs.schema import ModelSpec
 from pipeline.checkpoints.loading import load_network
 from pipeline.data.evaluation_set import PEOPLE, SetOptions, mixtures_to_judge
@@ -30,7 +31,7 @@ from pipeline.data.sources import data_for, open_speech
 from pipeline.layers.global_norm.recipes import FORMER_NAMES
 from pipeline.losses.objective import si_sdr_improvement
 from pipeline.networks.build import build_network
-from pipeline.quantization.recipe import Recipe, Variant
+from pipeline.quantization.recipe import Recipe
 from pipeline.training.qat import load_quantized
 
 CONFIDENCE = 0.95
@@ -68,7 +69,8 @@ def load_any(spec: ModelSpec, weights: Path) -> nn.Module:
     facts = _facts(weights)
     variant, norm = facts.get("variant"), facts.get("norm", "")
     if variant in get_args(Variant):
-        return load_quantized(spec, Recipe(cast(Variant, variant), FORMER_NAMES.get(norm, norm)), weights)
+        changed = Method.model_validate_json(facts["changed"]) if "changed" in facts else None
+        return load_quantized(spec, Recipe(cast(Variant, variant), FORMER_NAMES.get(norm, norm), changed), weights)
     network = build_network(spec)
     load_network(network, weights, spec)
     return network.eval()

@@ -11,18 +11,20 @@ import torch
 from torch import Tensor, nn
 
 from export_specs.foundation.progress import tracked
+from export_specs.method import METHODS, Method
 from export_specs.schema import Averaging, Hardware, ModelSpec, QatProfile, TrainingSpec
 from pipeline.checkpoints.loading import load_network
 from pipeline.checkpoints.saving import save_network
 from pipeline.compiler import compiler_available
 from pipeline.data.examples import training_examples
 from pipeline.data.speech import TrainingFiles, data_facts
-from pipeline.layers.decoder.quantized import ByteDecoder, ReconstructingDecoder
+from pipeline.layers.decoder.quantized import QuantizedDecoder
 from pipeline.layers.ends import FilterbankOutput
 from pipeline.losses.objective import SPEECH, Objective, objective_of
 from pipeline.losses.si_sdr import best_permutation, level_factor, reorder
 from pipeline.networks.build import build_network
 from pipeline.networks.network import Network
+from pipeline.quantization.bypass import leave_float
 from pipeline.quantization.clipping import fit_ranges
 from pipeline.quantization.grid import OBSERVED_BATCHES
 from pipeline.quantization.quantize import freeze_statistics, observe, quantize, range_parameters
@@ -37,16 +39,23 @@ FITTED_BATCHES = 8  # of those observed; the others change the ranges little
 
 
 class QuantizedTask(SeparationTask):
-    """Trains the quantized network; with a ``teacher`` by SAKD, without one on the task alone (vanilla QAT).
+    """Trains the quantized network; with a ``teacher`` by SAKD as ``method`` has it, without one on the task alone (vanilla QAT).
 
     Where ``compiled``, torch.compile takes the teacher's forward pass. The student's fake quantizers are compiled one by one: a whole
     network of them takes minutes to compile.
     """
 
     def __init__(
-        self, network: nn.Module, training: TrainingSpec, compiled: bool, teacher: nn.Module | None, objective: Objective = SPEECH
+        self,
+        network: nn.Module,
+        training: TrainingSpec,
+        compiled: bool,
+        teacher: nn.Module | None,
+        objective: Objective = SPEECH,
+        method: Method = METHODS["fqss"],
     ) -> None:
         super().__init__(network, training, False, objective)
+        self.method = method
         if teacher is not None:
             teacher = teacher.eval().requires_grad_(False)
         self.teacher = None if teacher is None else [torch.compile(teacher) if compiled else teacher]  # in a list: no part of a checkpoint
@@ -58,7 +67,7 @@ class QuantizedTask(SeparationTask):
             return self.objective.loss(student, sources)
         with torch.no_grad():
             teacher = self.teacher[0](mixture)
-        return self.objective.distilled(student, teacher, sources)
+        return self.objective.distilled(student, teacher, sources, self.method)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         return self.groups
@@ -103,6 +112,28 @@ def match_output_level(network: nn.Module, mixtures: Tensor, sources: Tensor) ->
     return factor
 
 
+def plan_of(spec: ModelSpec, profile: QatProfile) -> TrainingSpec:
+    """The settings of quantization-aware training by a profile, as those of any training; at least one step."""
+    return TrainingSpec(
+        steps=max(1, profile.steps),
+        batch_size=profile.batch_size,
+        learning_rate=profile.learning_rate,
+        segment_seconds=profile.segment_seconds,
+        cooldown_steps=profile.steps // 2,
+        epoch_steps=max(1, min(500, profile.steps)),
+        seed=spec.training.seed + 2 + profile.seed,
+        **{name: getattr(profile, name) for name in (*Hardware.model_fields, *Averaging.model_fields)},
+    )
+
+
+def freeze_ranges(twin: nn.Module) -> None:
+    """Keep the ranges of activations and weights where they are."""
+    ranges = range_parameters(twin)
+    for parameter in twin.parameters():
+        if id(parameter) in ranges:
+            parameter.requires_grad_(False)
+
+
 def train_quantized(
     spec: ModelSpec,
     recipe: Recipe,
@@ -122,16 +153,7 @@ def train_quantized(
     Returns:
         The path of the quantized network's state: weights, ranges, statistics and the number of observed batches.
     """
-    training = TrainingSpec(
-        steps=max(1, profile.steps),
-        batch_size=profile.batch_size,
-        learning_rate=profile.learning_rate,
-        segment_seconds=profile.segment_seconds,
-        cooldown_steps=profile.steps // 2,
-        epoch_steps=max(1, min(500, profile.steps)),
-        seed=spec.training.seed + 2,
-        **{name: getattr(profile, name) for name in (*Hardware.model_fields, *Averaging.model_fields)},
-    )
+    training, method = plan_of(spec, profile), recipe.method
     lightning.seed_everything(training.seed, verbose=False)
     samples = segment_samples(spec, profile.segment_seconds)
     rows = min(4, profile.batch_size)
@@ -147,20 +169,26 @@ def train_quantized(
         match_output_level(teacher, *known)
     student = quantize(teacher, recipe)
     observe(student, [mixture for mixture, _ in batches])
-    fit_ranges(student, [mixture for mixture, _ in batches[:FITTED_BATCHES]])
+    if method.calibration == "least-error":
+        fit_ranges(student, [mixture for mixture, _ in batches[:FITTED_BATCHES]])
+    leave_float(student, method)
     if profile.steps:
         train = training_examples(spec, train_files, samples, examples_an_epoch(training), training.seed, True)
         validation = training_examples(spec, dev_files, samples, VALIDATION_MIXTURES, training.seed + 1, False)
         compiled = spec.training.compiled and compiler_available()
-        task = QuantizedTask(student, training, compiled, teacher if recipe.variant == "fqss" else None, objective)
+        if method.ranges == "frozen":
+            freeze_ranges(student)
+        task = QuantizedTask(student, training, compiled, teacher if method.kd_lambda else None, objective, method)
         fit(task, Mixtures(train, validation, profile.batch_size, workers), folder)
         if objective.open_level:
-            decoder = next(layer for layer in student.modules() if isinstance(layer, ReconstructingDecoder | ByteDecoder))
+            decoder = next(layer for layer in student.modules() if isinstance(layer, QuantizedDecoder))
             decoder.scale_output(output_level(student, *known))
     freeze_statistics(student, True)
     avoid_ties(student)
     result = folder / "quantized.safetensors"
     facts = {"model": spec.name, "variant": recipe.variant, "norm": recipe.norm, "observed_batches": str(OBSERVED_BATCHES)}
+    if recipe.changed is not None:
+        facts["changed"] = recipe.changed.model_dump_json()
     save_network(student, result, {**facts, **data_facts(train_files)})
     return result
 
@@ -173,4 +201,5 @@ def load_quantized(spec: ModelSpec, recipe: Recipe, path: Path) -> Network:
     """
     network = quantize(build_network(spec), recipe)
     load_network(network, path, spec)
+    leave_float(network, recipe.method)
     return network.eval()

@@ -5,12 +5,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from export_specs.foundation.errors import UserError
+from export_specs.method import Variant
 from pipeline.layers.decoder.float import Decoder
 from pipeline.layers.decoder.quantized import ByteDecoder, ReconstructingDecoder
 from pipeline.layers.decoder.residue import spread
 from pipeline.quantization.grid import ActivationQuantizer, FixedQuantizer, WholeStepsQuantizer, round_mantissa
 from pipeline.quantization.quantize import quantize
-from pipeline.quantization.recipe import Recipe, Variant
+from pipeline.quantization.recipe import Recipe
 from tests.tiny import quantized_network, tiny_network, tiny_spec, waveforms
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.losses.sakd import GAMMA_MAX, KD_LAMBDA, distillation_weight, sakd_loss
+from export_specs.method import GAMMA_MAX, KD_LAMBDA, Method
+from pipeline.losses.sakd import distillation_weight, distilled, sakd_loss
 
 
 def ratio_db(signal: np.ndarray, error: np.ndarray) -> float:
@@ -108,3 +109,28 @@ def test_no_gradient_flows_through_the_weight_or_to_the_teacher(example: tuple[t
 
 def test_lambda_of_the_paper() -> None:
     assert KD_LAMBDA == 0.1
+
+
+def test_the_loss_of_the_public_code(example: tuple[torch.Tensor, ...]) -> None:
+    student, teacher, sources = example
+    loss = distilled(student, teacher, sources, Method(weighting="public-code", kd_lambda=0.3))
+    for row in range(1, 5):  # the first student is the teacher: its ratio is infinite
+        s, t, r = (part[row].double().numpy() for part in (student, teacher, sources))
+
+        def ratios(estimate: np.ndarray, reference: np.ndarray) -> float:
+            orders = permutations(range(len(reference)))
+            return max(
+                float(np.mean([10 ** (si_sdr(estimate[e], x) / 10) for e, x in zip(order, reference, strict=True)])) for order in orders
+            )
+
+        means = [float(np.mean([si_sdr(e, x) for e, x in zip(ordered(estimate, r), r, strict=True)])) for estimate in (t, s)]
+        weight = 10 ** ((means[1] - means[0]) / 10)
+        assert weight < 1  # it is the worse student that is told less
+        assert float(loss[row]) == pytest.approx(-10 * np.log10(0.7 * ratios(s, r) + 0.3 * weight * ratios(s, t)), abs=2e-3)
+
+
+def test_a_method_says_lambda_and_limit(example: tuple[torch.Tensor, ...]) -> None:
+    student, teacher, sources = example
+    given = distilled(student, teacher, sources, Method(kd_lambda=0.4, gamma_max=None))
+    assert torch.equal(given, sakd_loss(student, teacher, sources, 0.4, float("inf")))
+    assert torch.equal(distilled(student, teacher, sources, Method()), sakd_loss(student, teacher, sources))

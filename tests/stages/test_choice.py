@@ -42,6 +42,13 @@ def test_wrong_setting_lists_the_right_ones(arguments: tuple[str, ...], listed: 
         Choice.of(*arguments)
 
 
+def test_a_method_that_no_file_can_have_is_refused(tmp_path: Path) -> None:
+    spec = tmp_path / "wide.yaml"
+    spec.write_text(f"{MODEL.read_text()}\nmethod: {{input: '16'}}\n")
+    with pytest.raises(UserError, match="a method for studies alone \\(input: 16\\)"):
+        Choice.of("", "tflite-int8", "ptq", "", "", str(spec))
+
+
 def test_the_command_chooses_the_same_again(tmp_path: Path) -> None:
     """A user's own spec, target and checkpoint are named by where they are, and not by the name that stands in them."""
     spec, target, checkpoint = tmp_path / "my spec.yaml", tmp_path / "board.yaml", tmp_path / "weights.safetensors"

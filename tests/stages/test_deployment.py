@@ -99,6 +99,17 @@ def test_committed_weights_do_not_serve_another_network(tmp_path: Path) -> None:
     assert deployment(spec=str(changed)).teacher.parents["training"].module == "pipeline.stages.trained_teacher"
 
 
+def test_a_method_of_ones_own_is_the_recipe_and_what_ships_does_not_serve_it(tmp_path: Path) -> None:
+    changed = tmp_path / "changed.yaml"
+    changed.write_text(yaml.safe_dump({**yaml.safe_load(MODEL.read_text()), "method": {"kd_lambda": 0.5}}))
+    own, ours = deployment(profile="full", spec=str(changed)), deployment(profile="full", spec=str(MODEL))
+    assert own.quantized is not None and ours.quantized is not None and own.onnx is not None
+    assert own.quantized.module == "pipeline.stages.quantized_weights"
+    assert own.quantized.settings["recipe"]["changed"]["kd_lambda"] == own.onnx.settings["recipe"]["changed"]["kd_lambda"] == 0.5
+    assert ours.quantized.module == "pipeline.stages.committed_weights"  # also the baseline's, which the method does not change
+    assert own.report.parents["beside-vanilla"].parents["quantized"].module == "pipeline.stages.committed_weights"
+
+
 def test_what_ships_is_neither_trained_nor_set_beside_what_must_be_made_first() -> None:
     shipped = Deployment(Choice.of("convtasnet", "tflite-int8", "", "", "", ""))
     stages = ancestors(shipped.report)

@@ -8,13 +8,15 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors import safe_open
 from torch import nn
 
+from export_specs.method import Method
 from export_specs.schema import ModelSpec
 from pipeline.layers.decoder.quantized import ByteDecoder, ReconstructingDecoder
 from pipeline.losses.objective import SPEECH
 from pipeline.quantization.grid import ActivationQuantizer
-from pipeline.quantization.quantize import Recipe
+from pipeline.quantization.quantize import Recipe, range_parameters
 from pipeline.training import qat
 from pipeline.training.qat import FITTED_BATCHES, LEVEL_BATCHES, load_quantized, output_level, train_quantized
 from tests.tiny import tiny_music_spec, tiny_spec, write_tracks
@@ -100,6 +102,31 @@ def test_fqss_has_the_float_network_for_a_teacher(variant: str, distilled: bool,
     assert task.objective is SPEECH
     if distilled:
         assert task.teacher[0] is taken["match_output_level"][0] is taken["quantize"][0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "left_out"), [({"calibration": "min-max"}, "fit_ranges"), ({"ranges": "frozen"}, ""), ({"kd_lambda": 0.0}, "")], ids=str
+)
+def test_training_follows_its_method(changes: dict[str, Any], left_out: str, calls: Calls, speech: Files, tmp_path: Path) -> None:
+    spec, recipe = tiny_spec(), Recipe("fqss", "scalar-gain", Method(**changes))
+    path = train_quantized(spec, recipe, spec.profiles["quick"], float_weights(spec, tmp_path), speech, speech, tmp_path)
+    assert tuple(name for name, _ in calls) == tuple(step for step in STEPS if step != left_out)
+    task = dict(calls)["fit"][0]
+    assert task.method == recipe.method
+    assert (task.teacher is None) is ("kd_lambda" in changes)
+    ranges = range_parameters(task.network)
+    learned = [parameter for parameter in task.network.parameters() if id(parameter) in ranges and parameter.requires_grad]
+    assert bool(learned) is ("ranges" not in changes)
+    with safe_open(path, "pt") as stream:
+        assert Method.model_validate_json(stream.metadata()["changed"]) == recipe.method
+
+
+def test_another_seed_gives_other_examples(calls: Calls, speech: Files, tmp_path: Path) -> None:
+    spec = tiny_spec()
+    profile = spec.profiles["quick"].model_copy(update={"seed": 5})
+    spec = spec.model_copy(update={"profiles": {**spec.profiles, "quick": profile}})
+    train(spec, "vanilla", "quick", speech, tmp_path)
+    assert dict(calls)["fit"][1].train.seed == spec.training.seed + 7
 
 
 def test_training_follows_its_profile(calls: Calls, speech: Files, tmp_path: Path) -> None:

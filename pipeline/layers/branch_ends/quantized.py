@@ -16,7 +16,15 @@ from pipeline.layers.branch_ends.float import FirstSpectrumConv, FirstTimeConv, 
 from pipeline.layers.convolution.quantized import Convolution, Upsampling
 from pipeline.layers.encoder.quantized import BYTE, HIGH_COPIES, digit_kernel, split
 from pipeline.layers.quantized_layer import Quantizer, quantized_bias
-from pipeline.quantization.grid import QMAX, QMIN, CorrectionQuantizer, SymmetricQuantizer, WeightQuantizer, WholeStepsQuantizer
+from pipeline.quantization.grid import (
+    QMAX,
+    QMIN,
+    CorrectionQuantizer,
+    SymmetricQuantizer,
+    WeightQuantizer,
+    WholeStepsQuantizer,
+    straight_through,
+)
 
 FirstConv = FirstTimeConv | FirstSpectrumConv
 LastUpsampling = LastTimeUpsampling | LastSpectrumUpsampling
@@ -62,6 +70,13 @@ class ByteConvolution(InputConvolution):
         return cast(Tensor, self.weight_quantizer(self.weight))
 
 
+class Int16Convolution(ByteConvolution):
+    """On 16 bits in one piece, simulated alone."""
+
+    def codes(self, x: Tensor, scale: Tensor) -> Tensor:
+        return torch.round(x / scale * BYTE).clamp(-32768, 32767) * (scale / BYTE)
+
+
 class SplitConvolution(InputConvolution):
     """On the digits of each value (:func:`pipeline.layers.encoder.quantized.split`)."""
 
@@ -88,6 +103,18 @@ class ByteUpsampling(Upsampling):
     def forward(self, x: Tensor) -> Tensor:
         high: Tensor = self.high_quantizer(super().forward(x))
         return high
+
+
+class Int16Upsampling(ByteUpsampling):
+    """The last layer with an output of 16 bits in one piece, simulated alone."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        exact = Upsampling.forward(self, x)
+        if self.high_quantizer.observing:
+            return cast(Tensor, self.high_quantizer(exact))
+        step = self.high_quantizer.grid()[0] / BYTE
+        clipped = exact.clamp(-32768 * step, 32767 * step)
+        return straight_through(torch.round(clipped / step) * step, clipped)
 
 
 class ReconstructingUpsampling(ByteUpsampling):

@@ -1,4 +1,5 @@
-"""The 16-bit output: decoder with the residual quantization block (FQSS paper, section III-C), or a plain 8-bit output.
+"""The 16-bit output: decoder with the residual quantization block (FQSS paper, section III-C), a plain 8-bit output, or for studies
+one of 16 bits in one piece.
 
 A mono waveform is [B, T], one of A channels [B, A, T].
 """
@@ -14,7 +15,14 @@ from torch.nn import functional
 from export_specs.foundation.errors import UserError
 from pipeline.layers.decoder.float import Decoder, FrameDecoder, overlap_add
 from pipeline.layers.quantized_layer import QuantizedLayer, Quantizer
-from pipeline.quantization.grid import ActivationQuantizer, CorrectionQuantizer, FixedQuantizer, WeightQuantizer, WholeStepsQuantizer
+from pipeline.quantization.grid import (
+    ActivationQuantizer,
+    CorrectionQuantizer,
+    FixedQuantizer,
+    WeightQuantizer,
+    WholeStepsQuantizer,
+    straight_through,
+)
 
 HIGH_SCALE = 1 / 128
 FloatDecoder = Decoder | FrameDecoder
@@ -44,6 +52,10 @@ class QuantizedDecoder(QuantizedLayer):
         waveforms = overlap_add(frames.flatten(0, 1), self.stride)  # [B * A, T]
         return waveforms if self.audio_channels == 1 else waveforms.unflatten(0, (-1, self.audio_channels))
 
+    def scale_output(self, factor: float) -> None:
+        """Multiply the waveform by ``factor``: weights and their range."""
+        _multiply(factor, self.weight, self.weight_quantizer.range)
+
 
 class ReconstructingDecoder(QuantizedDecoder):
     """Masked features Y [B, F, N] to a 16-bit waveform.
@@ -63,10 +75,6 @@ class ReconstructingDecoder(QuantizedDecoder):
         super().connect(inputs)
         self.weight_quantizer.source = inputs
 
-    def scale_output(self, factor: float) -> None:
-        """Multiply the waveform by ``factor``: weights and their range."""
-        _multiply(factor, self.weight, self.weight_quantizer.range)
-
     def forward(self, features: Tensor) -> Tensor:
         if self.high_quantizer.observing:  # the weights' scale comes of the grid that is being observed
             return self.synthesise(features, self.rows())
@@ -80,12 +88,25 @@ class ByteDecoder(QuantizedDecoder):
 
     def scale_output(self, factor: float) -> None:
         """Multiply the waveform by ``factor``: all codes stay, the scales of the weights and of the output change."""
+        super().scale_output(factor)
         assert isinstance(self.output_quantizer, ActivationQuantizer)
-        _multiply(factor, self.weight, self.weight_quantizer.range, self.output_quantizer.minimum, self.output_quantizer.maximum)
+        _multiply(factor, self.output_quantizer.minimum, self.output_quantizer.maximum)
 
     def forward(self, features: Tensor) -> Tensor:
         result: Tensor = self.output_quantizer(self.synthesise(features, self.weight_quantizer(self.rows())))
         return result
+
+
+class Int16Decoder(QuantizedDecoder):
+    """Decoder with 16 bits in one piece, what a reconstructor is to come near to; simulated alone."""
+
+    def __init__(self, layer: FloatDecoder) -> None:
+        super().__init__(layer)
+        self.output_quantizer = nn.Identity()
+
+    def forward(self, features: Tensor) -> Tensor:
+        waveform = self.synthesise(features, self.weight_quantizer(self.rows())).clamp(-1, 32767 / 32768)
+        return straight_through(torch.round(waveform * 32768) / 32768, waveform)
 
 
 def _multiply(factor: float, *parameters: nn.Parameter) -> None:

@@ -1,4 +1,5 @@
-"""The 16-bit input: splitter and encoder (FQSS paper, section III-B), or the plain 8-bit input of vanilla QAT.
+"""The 16-bit input: splitter and encoder (FQSS paper, section III-B), or the plain 8-bit input of vanilla QAT, or for studies one
+of 16 bits in one piece.
 
 A mono waveform is [B, T], one of A channels [B, A, T].
 """
@@ -107,3 +108,10 @@ class ByteEncoder(QuantizedEncoder):
     def kernel(self) -> Tensor:
         quantized: Tensor = self.weight_quantizer(self.weight)
         return quantized
+
+
+class Int16Encoder(ByteEncoder):
+    """Encoder on 16 bits in one piece, what a splitter is to come near to; simulated alone."""
+
+    def codes(self, waveform: Tensor) -> Tensor:
+        return torch.round(waveform * 32768).clamp(-32768, 32767) / 32768
