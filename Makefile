@@ -11,6 +11,7 @@ SEGMENT    ?=
 OUT        ?=
 FILES      ?=
 DIGITS     ?=
+MIXTURES   ?=
 BASE       ?= main
 CPU        ?= all
 
@@ -18,12 +19,12 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 SHELL  := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help deploy train qat export convert package emulate validate report bench models doctor lint test test-slow replay mutate lock onnx2tf clean
+.PHONY: help deploy train qat export convert package emulate validate report evaluate bench models doctor lint test test-slow replay mutate lock onnx2tf clean
 .NOTPARALLEL:
 
 # The settings that each target takes on the command line. Others are refused before anything is made: a misspelt one would be ignored.
 takes.deploy   := MODEL TARGET PROFILE DATA CHECKPOINT SPEC SEGMENT OUT
-takes.help     := $(takes.deploy) BASE CPU FILES DIGITS
+takes.help     := $(takes.deploy) BASE CPU FILES DIGITS MIXTURES
 takes.qat      := $(filter-out OUT,$(takes.deploy))
 takes.export   := $(takes.qat)
 takes.convert  := $(takes.qat)
@@ -31,6 +32,7 @@ takes.package  := $(takes.qat)
 takes.emulate  := $(takes.qat) CPU
 takes.validate := $(takes.qat)
 takes.report   := $(takes.qat)
+takes.evaluate := $(takes.deploy) MIXTURES
 takes.bench    := $(filter-out TARGET,$(takes.qat))
 takes.train    := $(filter-out TARGET PROFILE SEGMENT,$(takes.qat))
 takes.replay   := BASE
@@ -78,6 +80,7 @@ help: ## this list
 	@echo "  CPU=$(CPU)                  of emulate: cortex-m55 cortex-m4; or all: these and this machine by gcc and clang"
 	@echo "  FILES=$(FILES)                   of mutate: files to put faults into"
 	@echo "  DIGITS=$(DIGITS)                  of mutate: a sample, of the faults whose number ends with one of the digits"
+	@echo "  MIXTURES=$(MIXTURES)                of evaluate: so many mixtures, pairs or tracks of the test set; all by default"
 	@echo "  BASE=$(BASE)                of replay: the commit whose files are the right ones"
 	@echo
 	@if test -x $(BIN)/python; then $(FQSS) models; echo; fi
@@ -110,6 +113,15 @@ emulate: $(NEEDED) ## build that package and run its golden clips on an emulated
 
 validate report: $(NEEDED) ## the parity report, without packaging
 	@$(FQSS) deploy validate $(SETTINGS)
+
+# what ships needs no training on the data that it is evaluated with
+evaluate: PROFILE = $(if $(CHECKPOINT)$(SPEC),ptq,shipped)
+evaluate: $(NEEDED) ## float network and file on the whole test set of DATA: every mixture in full length, pairs at -10, 0 and 10 dB, or whole tracks
+	@$(FQSS) deploy float $(SETTINGS); $(FQSS) deploy convert $(SETTINGS)
+	@$(FQSS) evaluate $(if $(DATA),--data '$(DATA)') $(if $(MIXTURES),--mixtures $(MIXTURES)) \
+	  --out '$(or $(OUT),build/evaluate/$(or $(basename $(notdir $(SPEC))),$(MODEL))-$(basename $(notdir $(TARGET))))' \
+	  float="$$($(FQSS) deploy float $(SETTINGS) 2>/dev/null | tail -n 1)/float.onnx" \
+	  int8="$$($(FQSS) deploy convert $(SETTINGS) 2>/dev/null | head -n 1)/model.tflite"
 
 # its speed does not depend on what the weights are
 bench: PROFILE = ptq

@@ -56,6 +56,15 @@ def test_settings_reach_the_stages(goal: str) -> None:
     assert all(f"--{name.lower()} '{value}'" in command for name, value in arguments.items())
 
 
+def test_what_ships_is_evaluated_unless_weights_are_given() -> None:
+    """DATA is the test set then: a deployment with DATA alone would train on it."""
+    done = dry_run("evaluate", "DATA=librimix:/x", "MIXTURES=9", "OUT=there")
+    assert done.returncode == 0, done.stderr
+    assert "fqss deploy float --model 'convtasnet' --target 'tflite-int8' --profile 'shipped' --data 'librimix:/x'" in done.stdout
+    assert "fqss evaluate --data 'librimix:/x' --mixtures 9 " in done.stdout and "--out 'there'" in done.stdout
+    assert "--profile 'ptq'" in dry_run("evaluate", "CHECKPOINT=a.pth").stdout
+
+
 def test_one_of_several_goals_may_take_it() -> None:
     assert dry_run("clean", "deploy", "OUT=there").returncode == 0
 

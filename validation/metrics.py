@@ -73,12 +73,19 @@ def sdr_of_windows(estimates: npt.ArrayLike, sources: npt.ArrayLike, sample_rate
     Args:
         estimates, sources: [S, T] or [S, A, T] in one unit.
     """
+    ratios = window_ratios(estimates, sources, sample_rate)
+    if not ratios:
+        ratios = [[ratio_db(_energy(s), _energy(e - s)) for e, s in zip(*_pair(estimates, sources), strict=True)]]
+    return [float(median) for median in np.median(ratios, axis=0)]
+
+
+def window_ratios(estimates: npt.ArrayLike, sources: npt.ArrayLike, sample_rate: int) -> list[list[float]]:
+    """The SDR of each source in each window of 1 s that counts, as :func:`sdr_of_windows` has them."""
     pairs = list(zip(*_pair(estimates, sources), strict=True))
     starts = range(0, pairs[0][0].shape[-1] - sample_rate + 1, sample_rate)
     windows = [[(e[..., at : at + sample_rate], s[..., at : at + sample_rate]) for e, s in pairs] for at in starts]
-    counted = [window for window in windows if all(_sounds(e) and _sounds(s) for e, s in window)] or [pairs]
-    ratios = [[ratio_db(_energy(s), _energy(e - s)) for e, s in window] for window in counted]
-    return [float(median) for median in np.median(ratios, axis=0)]
+    counted = [window for window in windows if all(_sounds(e) and _sounds(s) for e, s in window)]
+    return [[ratio_db(_energy(s), _energy(e - s)) for e, s in window] for window in counted]
 
 
 def _sounds(waveform: Waveform) -> bool:

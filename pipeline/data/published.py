@@ -16,6 +16,11 @@ from pipeline.data.set_folder import Mixture
 TOLERANCE = 2  # codes: mixture and sources were rounded to 16 bit apart
 
 
+def published_folders(task: str) -> tuple[str, str]:
+    """Folders of a part: of the mixtures, and of what is in them beside ``s1``."""
+    return ("mix_clean", "s2") if task == "separation" else ("mix_single", "noise")
+
+
 def published_mixtures(
     part: Path, subset: str, task: str, sample_rate: int, count: int, max_samples: int | None, random: np.random.Generator
 ) -> list[Mixture]:
@@ -30,7 +35,7 @@ def published_mixtures(
     Raises:
         UserError: a file is missing or bad, or a mixture is not the sum of its parts.
     """
-    mix, second = ("mix_clean", "s2") if task == "separation" else ("mix_single", "noise")
+    mix, second = published_folders(task)
     files = audio_files(part / mix)
     if not files:
         raise UserError(f"{part} holds no audio in {mix}, which {task} needs")

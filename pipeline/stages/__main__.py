@@ -21,6 +21,7 @@ from pipeline.stages.summary import raise_failure, summary_lines
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 UNTIL: dict[str, Callable[[Deployment], list[Stage | None]]] = {
     "train": lambda deployment: [deployment.trained_teacher()],
+    "float": lambda deployment: [deployment.float_export],
     "qat": lambda deployment: [deployment.quantized],
     "export": lambda deployment: [deployment.onnx or deployment.float_export, deployment.stream_onnx],
     "convert": lambda deployment: [deployment.tflite, deployment.stream_tflite],
@@ -32,7 +33,7 @@ UNTIL: dict[str, Callable[[Deployment], list[Stage | None]]] = {
 @app.command()
 def run(
     stage: Annotated[
-        str, typer.Argument(help="How far: train, qat, export, convert, package, validate, or deploy for all of it.")
+        str, typer.Argument(help="How far: train, float, qat, export, convert, package, validate, or deploy for all of it.")
     ] = "deploy",
     model: Annotated[str, typer.Option(help="Model that ships with the product.")] = "convtasnet",
     target: Annotated[str, typer.Option(help="What to make: a target that ships, or your own (YAML).")] = "tflite-int8",

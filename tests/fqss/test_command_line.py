@@ -45,9 +45,9 @@ def test_a_host_that_only_runs_files_needs_no_torch_and_no_onnx(tmp_path: Path) 
 
 
 def test_what_a_command_lacks_is_told_with_the_extra_that_brings_it() -> None:
-    done = on_a_runtime_host("evaluate", "weights.safetensors")
+    done = on_a_runtime_host("improvement", "weights.safetensors")
     assert done.returncode == 1
-    assert done.stderr.startswith("error: fqss evaluate needs ") and done.stderr.rstrip().endswith("pip install 'fqss-deploy[train]'")
+    assert done.stderr.startswith("error: fqss improvement needs ") and done.stderr.rstrip().endswith("pip install 'fqss-deploy[train]'")
 
 
 def test_every_command_is_there_and_says_what_it_takes() -> None:
