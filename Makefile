@@ -14,17 +14,20 @@ DIGITS     ?=
 MIXTURES   ?=
 BASE       ?= main
 CPU        ?= all
+KEY        ?=
+CARD       ?=
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 SHELL  := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help deploy train qat export convert package emulate validate report evaluate bench models doctor lint test test-slow replay mutate lock onnx2tf clean
+.PHONY: help deploy release train qat export convert package emulate validate report evaluate bench models doctor lint test test-slow replay mutate lock onnx2tf clean
 .NOTPARALLEL:
 
 # The settings that each target takes on the command line. Others are refused before anything is made: a misspelt one would be ignored.
 takes.deploy   := MODEL TARGET PROFILE DATA CHECKPOINT SPEC SEGMENT OUT
-takes.help     := $(takes.deploy) BASE CPU FILES DIGITS MIXTURES
+takes.help     := $(takes.deploy) BASE CPU FILES DIGITS MIXTURES KEY CARD
+takes.release  := $(takes.deploy) KEY CARD
 takes.qat      := $(filter-out OUT,$(takes.deploy))
 takes.export   := $(takes.qat)
 takes.convert  := $(takes.qat)
@@ -50,7 +53,8 @@ $(if $(filter MODEL,$(GIVEN)),$(if $(SPEC),$(error MODEL and SPEC both name the 
 
 key = $(firstword $(shell cat $(1) | sha256sum | cut -c1-12))
 MAIN    := .venv/.installed-$(call key,requirements/main.lock pyproject.toml)
-TEST    := .venv/.installed-test-$(call key,requirements/main.lock requirements/test.lock pyproject.toml)
+SIGN    := .venv/.installed-release-$(call key,requirements/main.lock requirements/release.lock pyproject.toml)
+TEST    := .venv/.installed-test-$(call key,requirements/main.lock requirements/release.lock requirements/test.lock pyproject.toml)
 ONNX2TF := .venv-onnx2tf/.installed-$(call key,requirements/onnx2tf.lock)
 
 BIN    := .venv/bin
@@ -77,6 +81,8 @@ help: ## this list
 	@echo "  SPEC=$(SPEC)                    your own model spec (YAML), instead of MODEL"
 	@echo "  SEGMENT=$(SEGMENT)                 seconds of a segment, by the memory that the device has; the model's own by default"
 	@echo "  OUT=$(OUT)                     folder of the result; dist/<model>-<target> by default"
+	@echo "  KEY=$(KEY)                     of release: private key (PEM) that signs; without one the bundle says that it is not signed"
+	@echo "  CARD=$(CARD)                    of release: your own model card, for weights of your own"
 	@echo "  CPU=$(CPU)                  of emulate: cortex-m55 cortex-m4; or all: these and this machine by gcc and clang"
 	@echo "  FILES=$(FILES)                   of mutate: files to put faults into"
 	@echo "  DIGITS=$(DIGITS)                  of mutate: a sample, of the faults whose number ends with one of the digits"
@@ -89,6 +95,11 @@ help: ## this list
 
 deploy: $(NEEDED) ## everything: data, quantization, export, conversion, parity report; the result lies in dist/
 	@$(FQSS) deploy $(SETTINGS)
+
+release: OUT := $(or $(OUT),dist/$(basename $(notdir $(or $(SPEC),$(MODEL))))-$(basename $(notdir $(TARGET)))$(if $(SEGMENT),-$(SEGMENT)s))
+release: $(NEEDED) $(if $(KEY),$(SIGN)) ## deploy, and make a bundle to publish in release/: card, licences, bill of materials, provenance, signature
+	@$(FQSS) deploy $(SETTINGS)
+	@$(FQSS) release '$(OUT)' --key '$(KEY)' --card '$(CARD)'
 
 train: $(MAIN) ## train the float network of MODEL or SPEC, from CHECKPOINT on if given (hours; goes on where it stopped)
 	@$(FQSS) deploy train $(SETTINGS)
@@ -152,12 +163,12 @@ mutate: $(TEST) ## how many small faults in stages, training and judge the fast 
 	@nice $(BIN)/python -m tests.mutate $(FILES) $(if $(DIGITS),--digits '$(DIGITS)')
 
 lock: $(MAIN) ## resolve requirements/*.in anew (needs the network)
-	@for name in main test train onnx2tf; do $(BIN)/python requirements/lock.py $$name; done
+	@for name in main test train release docs onnx2tf; do $(BIN)/python requirements/lock.py $$name; done
 
 onnx2tf: $(ONNX2TF) ## the environment of onnx2tf and tensorflow
 
 clean: ## remove results (build, dist), not the environments
-	rm -rf build dist
+	rm -rf build dist release
 
 define make_venv
 	@test -n "$(PYTHON)" || { echo "error: no python3.11 found; install Python 3.11 (Debian: python3 and python3-venv)" >&2; exit 1; }
@@ -174,7 +185,11 @@ $(MAIN):
 	@touch $@
 
 $(TEST): | $(MAIN)
-	$(BIN)/python -m pip install --quiet --no-deps -r requirements/test.lock
+	$(BIN)/python -m pip install --quiet --no-deps -r requirements/test.lock -r requirements/release.lock
+	@touch $@
+
+$(SIGN): | $(MAIN)
+	$(BIN)/python -m pip install --quiet --no-deps -r requirements/release.lock
 	@touch $@
 
 $(ONNX2TF):

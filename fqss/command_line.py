@@ -4,13 +4,13 @@ others; its words stand here, so that help and completion import nothing."""
 from __future__ import annotations
 
 import importlib
-from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
 from export_specs.foundation.errors import UserError, run_command_line
+from export_specs.foundation.source_version import product_version
 
 # name: (module of the command's typer application, its command there or "" for all of it, the extra it needs, what it does)
 COMMANDS = {
@@ -22,6 +22,8 @@ COMMANDS = {
     "evaluate": ("fqss.evaluate", "", "train", "Deployed files on a whole test set, every mixture in its full length."),
     "improvement": ("pipeline.training.evaluate", "", "train", "How far weights improve mixtures, before anything is converted."),
     "report": ("validation.__main__", "", "train", "Judge, render, compare reports; list gates."),
+    "release": ("pipeline.release.__main__", "", "train", "A bundle to publish: card, licences, bill of materials, provenance, signature."),
+    "verify": ("validation.bundle.__main__", "", "runtime", "Check a release bundle: digests, signature, golden vectors."),
     "bench": ("validation.bench", "", "train", "Time and memory of TFLite files side by side."),
     "models": ("fqss.models", "", "runtime", "The networks: what each is, size, weights, figures."),
     "doctor": ("fqss.doctor", "", "runtime", "What is installed, what each target needs and lacks, and how to get it."),
@@ -62,14 +64,6 @@ class DeferredCommands(TyperGroup):
 
 
 app = typer.Typer(name="fqss", cls=DeferredCommands, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
-
-
-def product_version() -> str:
-    """The version of the installed product; "unknown" in a checkout that was never installed."""
-    try:
-        return version("fqss-deploy")
-    except PackageNotFoundError:
-        return "unknown"
 
 
 def _show_version(wanted: bool) -> None:

@@ -13,11 +13,13 @@ from typing import Annotated
 import typer
 
 from export_specs.foundation.code_version import ROOT
+from export_specs.foundation.source_version import product_version
 from export_specs.load import load_target, target_names
 
 RUNTIME = ("ai-edge-litert", "flatbuffers", "numpy", "pydantic", "pyyaml", "rich", "soundfile", "soxr", "typer")
 TRAIN = ("torch", "lightning", "safetensors", "onnx", "onnxsim", "pyloudnorm")
 JUDGE = ("onnxruntime", "tflite_micro", "jinja2", "jsonschema", "matplotlib", "pystoi")
+RELEASE = ("model-signing", "pyopenssl")
 RUNTIME_LIBRARY = {"onnxruntime": "onnxruntime", "tflm": "tflite_micro"}  # the others are LiteRT's
 EMULATORS = ("gcc", "clang", "arm-none-eabi-gcc", "qemu-system-arm")
 DEBIAN = {"gcc": "gcc", "clang": "clang", "g++": "g++", "fluidsynth": "fluidsynth", "qemu-system-arm": "qemu-system-arm", "make": "make",
@@ -51,6 +53,7 @@ def checks() -> list[Check]:
         _python_headers(),
         _programs("emulated microcontrollers (make emulate)", (*EMULATORS, "make")),
         _soundfont(),
+        _libraries("sign releases and check signatures", RELEASE, "release"),
     ]
     return found + [_target(name) for name in target_names()]
 
@@ -98,8 +101,6 @@ def _version(name: str) -> str | None:
 @app.command()
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False) -> None:
     """What is installed, what each target needs and lacks, and how to get it."""
-    from fqss.command_line import product_version
-
     found = checks()
     versions = {name: _version(name) for name in sorted({*RUNTIME, *TRAIN, *JUDGE})}
     machine = {

@@ -1,6 +1,6 @@
 """Resolve ``NAME.in`` into ``NAME.lock``: every package, direct or not, with ``==``. Run by ``make lock``; needs the network.
 
-    python requirements/lock.py main|test|train|onnx2tf
+    python requirements/lock.py main|test|train|release|docs|onnx2tf
 
 Local version suffixes (``+cpu``) are left out: ``torch==2.13.0`` matches whichever build the machine's package index offers.
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parent
 WITHOUT_DEPENDENCIES = ("asteroid==", "asteroid-filterbanks==", "speechbrain==", "demucs==", "museval==")
-ON_TOP_OF_MAIN = ("test", "train")  # installed beside main.lock, whose versions they keep
+BESIDE = {"test": ("main",), "train": ("main",), "release": ("main", "test"), "docs": ("main", "test")}  # locks whose versions they keep
 
 
 def main(name: str) -> None:
@@ -23,11 +23,10 @@ def main(name: str) -> None:
     lines = [line.split("#")[0].strip() for line in (FOLDER / f"{name}.in").read_text().splitlines()]
     wanted = [line for line in lines if line]
     alone = [line for line in wanted if line.startswith(WITHOUT_DEPENDENCIES)]
-    constraints = FOLDER / "main.lock"
-    pins = ["--constraint", str(constraints)] if name in ON_TOP_OF_MAIN else []
+    pins = [option for other in BESIDE.get(name, ()) for option in ("--constraint", str(FOLDER / f"{other}.lock"))]
     locked = resolve([line for line in wanted if line not in alone], pins) + alone
-    if name in ON_TOP_OF_MAIN:
-        locked = [line for line in locked if line not in constraints.read_text().splitlines()]
+    if name in BESIDE:  # main.lock is installed there
+        locked = [line for line in locked if line not in (FOLDER / "main.lock").read_text().splitlines()]
     text = f"# Made by `make lock` from {name}.in on Python 3.11; do not edit.\n" + "\n".join(sorted(locked, key=str.lower)) + "\n"
     (FOLDER / f"{name}.lock").write_text(text)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +12,7 @@ import typer
 
 from export_specs.foundation.errors import UserError, choice_error, run_command_line
 from export_specs.foundation.progress import say
+from export_specs.foundation.source_version import source_version
 from export_specs.load import spec_sha256
 from pipeline.package.distribution import check_place, write_distribution
 from pipeline.stages.choice import Choice
@@ -86,6 +88,8 @@ def _deploy(choice: Choice, deployment: Deployment, runner: StageRunner, out: Pa
         parents["quantized weights"] = runner.digests(deployment.quantized)
     facts: dict[str, Any] = {
         "command": choice.command,
+        "settings": dict(choice.settings),
+        "source": asdict(source_version()),
         "spec_sha256": spec_sha256(choice.spec),
         "target_sha256": spec_sha256(choice.target),
         "parents": parents,

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 from huggingface_hub import ModelCard
 
 from export_specs.load import load_model
@@ -29,6 +30,8 @@ def test_a_card_has_the_form(path: Path) -> None:
     assert card.data.license == "apache-2.0" and card.data.pipeline_tag == "audio-to-audio"
     assert {"source-separation", "int8"} <= set(card.data.tags) and card.data.datasets and "si-sdr" in card.data.metrics
     assert card.data.eval_results and all(result.dataset_name and result.metric_name for result in card.data.eval_results)
+    sets = re.findall(r"^ +dataset: (.*)$", path.read_text(), re.MULTILINE)
+    assert sets and all(yaml.safe_load(text).keys() == {"type", "name"} for text in sets)  # a comma in a name needs quotes
     assert re.findall(r"^## (.*)$", card.text, re.MULTILINE) == SECTIONS
     assert "**Not trained for**" in card.text.partition("## Limits")[2]
 
