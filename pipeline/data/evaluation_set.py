@@ -193,7 +193,9 @@ def _background(speaker: str, utterances: Sequence[Utterance], samples: int, opt
 def _mixture(
     subset: str, pair: tuple[Utterance, Utterance], parts: tuple[Waveform, Waveform], options: SetOptions, snr_db: float | None
 ) -> Mixture:
-    first, second = (np.rint(part.astype(np.float64) * 32768).astype(np.int16) for part in parts)
+    loudest = max(float(np.abs(part).max()) for part in parts)  # where two parts cancel, one can be louder than their sum
+    gain = min(1.0, 32767 / 32768 / loudest) if loudest else 1.0
+    first, second = (np.rint(gain * part.astype(np.float64) * 32768).astype(np.int16) for part in parts)
     if options.task == "enhancement":
         return Mixture(subset, [first], [pair[0][0]], second, snr_db)
     return Mixture(subset, [first, second], [speaker for speaker, _ in pair], None, snr_db)

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from export_specs.foundation.atomic import sha256
 from export_specs.foundation.errors import UserError
 from pipeline.data.command import data_command
-from pipeline.data.evaluation_set import SetOptions, pairs_of, write_evaluation_sets
+from pipeline.data.evaluation_set import SetOptions, _mixture, pairs_of, write_evaluation_sets
 from pipeline.data.noise import COLOURS, coloured_noise
 from pipeline.data.sources import open_embedded, open_speech
 from pipeline.data.speech import Speech
@@ -207,3 +207,13 @@ def test_command(tmp_path: Path) -> None:
     for _ in range(2):  # an older set is replaced
         CliRunner().invoke(app, [*options, "--seed", "3"])
     assert len(list((tmp_path / "test").glob("*.wav"))) == 6 and not list(tmp_path.glob(".*"))
+
+
+def test_a_part_that_is_louder_than_the_mixture_does_not_wrap() -> None:
+    """Where the noise cancels the speech, its peak can be above full scale while that of the sum is not."""
+    speech, noise = np.array([-0.4, 0.1, 0.0], np.float32), np.array([1.1, -0.2, 0.3], np.float32)
+    options = SetOptions(8000, 1, task="enhancement")
+    made = _mixture("unseen", (("a", Path("a")), ("b", Path("b"))), (speech, noise), options, -10.0)
+    assert made.noise is not None
+    assert made.noise.max() == 32767
+    np.testing.assert_allclose(made.sources[0] / made.noise, speech / noise, atol=1e-4)
