@@ -24,6 +24,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     sources, result = tmp_path_factory.mktemp("sources"), tmp_path_factory.mktemp("wheel")
     for name in ("fqss", *FOLDERS, "requirements"):
         shutil.copytree(ROOT / name, sources / name, ignore=WEIGHTS)
+    for name in ("float", "qat-vanilla-scalar-gain-full"):
+        (sources / "pipeline" / "weights" / "convtasnet" / f"{name}.safetensors").touch()
     for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copyfile(ROOT / name, sources / name)
     for _ in range(2):  # the second finds the remains of the first
@@ -56,7 +58,13 @@ def test_a_wheel_has_one_package(wheel: zipfile.ZipFile) -> None:
 def test_a_wheel_holds_every_module_and_what_modules_read(wheel: zipfile.ZipFile) -> None:
     files = [path for name in FOLDERS for path in (ROOT / name).rglob("*") if path.is_file() and "__pycache__" not in path.parts]
     expected = {f"fqss/folders/{path.relative_to(ROOT)}" for path in files if path.suffix not in (".safetensors", ".csv")}
-    assert expected == {name for name in wheel.namelist() if name.startswith("fqss/folders/")}
+    found = {name for name in wheel.namelist() if name.startswith("fqss/folders/")}
+    assert expected == {name for name in found if not name.endswith(".safetensors")}
+
+
+def test_a_wheel_has_the_weights_that_ship_and_not_those_that_are_compared_with(wheel: zipfile.ZipFile) -> None:
+    weights = [Path(name).name for name in wheel.namelist() if name.endswith(".safetensors")]
+    assert weights == ["float.safetensors"]
 
 
 def test_other_packages_of_the_same_name_stay_what_they_are(site: Path) -> None:
