@@ -23,18 +23,19 @@ from pipeline.networks.network import Network
 from pipeline.quantization.trace import trace
 
 
-def build_model(network: Network, metadata: FileMetadata) -> onnx.ModelProto:
+def build_model(network: Network, metadata: FileMetadata, narrow_ends: bool = False) -> onnx.ModelProto:
     """The ONNX model of a quantized network for one segment length, that of its ``metadata``.
 
     Input ``pcm`` int16 [1, T], output ``separated`` int16 [1, S, T]; of A > 1 audio channels [1, A, T] and [1, S, A, T]. A network of two
     branches has the inputs ``spectrogram`` int16 [1, 2 A, Fr, F] and ``waveform`` [1, A, T], the outputs ``separated_spectrogram``
     [1, S * 2 A, Fr, F] and ``separated_waveform`` [1, S * A, T]. A tensor is named after the layer that makes it
-    (:mod:`pipeline.export.tensor_names`); further calls of a shared layer carry ``#1``, ``#2``.
+    (:mod:`pipeline.export.tensor_names`); further calls of a shared layer carry ``#1``, ``#2``. ``narrow_ends``: splitter and
+    reconstructor are written without int32; the network's samples are the same.
 
     Raises:
         UserError: a layer has no emitter.
     """
-    graph = GraphBuilder()
+    graph = GraphBuilder(narrow_ends=narrow_ends)
     values: dict[fx.Node, Value] = {}
     calls: Counter[str] = Counter()
     network.eval()
@@ -63,14 +64,15 @@ def build_model(network: Network, metadata: FileMetadata) -> onnx.ModelProto:
     return graph.model(metadata.model, *declared, metadata.model_copy(update={"front_end": edges.front_end()}))
 
 
-def export_qdq(network: Network, metadata: FileMetadata, path: Path) -> None:
+def export_qdq(network: Network, metadata: FileMetadata, path: Path, narrow_ends: bool = False) -> None:
     """Write a quantized network as QDQ ONNX, after asserting that onnxsim leaves its behaviour alone.
 
     Args:
         network: a trained quantized network (``pipeline.quantization.quantize``).
         metadata: stored in the file, with the front end that the network has; its ``segment_samples`` are those of the graph.
+        narrow_ends: see :func:`build_model`.
     """
-    model = build_model(network, metadata)
+    model = build_model(network, metadata, narrow_ends)
     _assert_simplifier_agrees(model)
     with atomic_path(path) as temporary:
         onnx.save(model, temporary)

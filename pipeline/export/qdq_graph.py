@@ -52,6 +52,7 @@ class GraphBuilder:
     dequantized: dict[str, str] = field(default_factory=dict)
     made: set[str] = field(default_factory=set)
     layouts: dict[str, Layout] = field(default_factory=dict)  # that no node tells; written into the file's metadata
+    narrow_ends: bool = False  # whether samples are taken apart and put together without int32, which changes no code
 
     def node(self, op: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:
         """One node, named as its only output."""

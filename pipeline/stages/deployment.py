@@ -78,6 +78,7 @@ class Deployment:
             "spec": self._without_training(self.choice.spec),
             "hop_frames": None if streaming is None else streaming.hop_frames,
             "recipe": self._recipe("fqss"),
+            "narrow_ends": self._narrow_ends,
             "target": target.name,
             "converter": target.converter,
             "allowed_ops": list(target.allowed_ops),
@@ -124,6 +125,10 @@ class Deployment:
         changed = self.choice.spec.method if variant == "fqss" else None
         return Recipe(variant, self.choice.target.norm_recipe, changed).settings()
 
+    @property
+    def _narrow_ends(self) -> bool:
+        return "narrow-ends" in self.choice.target.rewrites
+
     def _quantized(self, variant: Variant, profile: str) -> Stage:
         norm = self.choice.target.norm_recipe
         name, results = quantized_name(self.choice.spec, variant, norm, profile), ("quantized.safetensors",)
@@ -143,7 +148,12 @@ class Deployment:
         return self._stage(name, "quantized_weights", results, settings, teacher=self.teacher)
 
     def _qdq(self, variant: Variant, profile: str) -> Stage:
-        settings = {"spec": self._spec, "recipe": self._recipe(variant), "target": self.choice.target.name}
+        settings = {
+            "spec": self._spec,
+            "recipe": self._recipe(variant),
+            "target": self.choice.target.name,
+            "narrow_ends": self._narrow_ends,
+        }
         name = f"onnx-{variant}-{self.choice.target.norm_recipe}-{profile}"
         return self._stage(name, "qdq_export", ("model.qdq.onnx",), settings, quantized=self._quantized(variant, profile))
 

@@ -35,7 +35,7 @@ LEVEL = 0.1  # of the noise that ranges are observed on, of full scale
 
 
 def run(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, Path]) -> None:
-    """``settings``: spec, recipe, target (its name), converter, allowed_ops, hop_frames (None: it does not stream).
+    """``settings``: spec, recipe, narrow_ends, target (its name), converter, allowed_ops, hop_frames (None: it does not stream).
 
     Makes ``operators.json``, the number of each in the file.
 
@@ -57,7 +57,7 @@ def _by_us(spec: ModelSpec, settings: Mapping[str, Any], scratch: Path) -> dict[
     twin = quantize(build_network(spec), Recipe(**settings["recipe"]))
     channels = [] if spec.audio_channels == 1 else [spec.audio_channels]
     observe(twin, [LEVEL * torch.randn(1, *channels, spec.segment_samples)])
-    model = build_model(twin, FileMetadata.of(spec))
+    model = build_model(twin, FileMetadata.of(spec), settings["narrow_ends"])
     if settings["hop_frames"] is not None:
         _lowered(to_streaming(model, settings["hop_frames"]), settings, scratch)
     return _lowered(model, settings, scratch)

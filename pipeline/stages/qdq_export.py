@@ -16,9 +16,10 @@ from pipeline.training.qat import load_quantized
 
 
 def run(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, Path]) -> None:
-    """``inputs``: quantized. ``settings``: spec, recipe, target. Makes ``model.qdq.onnx``."""
+    """``inputs``: quantized. ``settings``: spec, recipe, target, narrow_ends. Makes ``model.qdq.onnx``."""
     spec = ModelSpec.model_validate(settings["spec"])
     weights = inputs["quantized"] / "quantized.safetensors"
     digests = {"spec_sha256": spec_sha256(spec), "checkpoint_sha256": sha256(weights)}
     network = load_quantized(spec, Recipe(**settings["recipe"]), weights)
-    export_qdq(network, FileMetadata.of(spec, target=settings["target"], **digests), folder / "model.qdq.onnx")
+    metadata = FileMetadata.of(spec, target=settings["target"], **digests)
+    export_qdq(network, metadata, folder / "model.qdq.onnx", settings["narrow_ends"])

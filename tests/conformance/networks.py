@@ -25,7 +25,7 @@ TARGET = load_target("tflite-int8")
 
 def deployed(twin: nn.Module, spec: ModelSpec, folder: Path, target: TargetSpec = TARGET) -> ConversionSummary:
     """``model.qdq.onnx`` and ``model.tflite`` of a network in ``folder``."""
-    export_qdq(twin, FileMetadata.of(spec), folder / "model.qdq.onnx")
+    export_qdq(twin, FileMetadata.of(spec), folder / "model.qdq.onnx", "narrow-ends" in target.rewrites)
     return convert(folder / "model.qdq.onnx", folder / "model.tflite", target.allowed_ops)
 
 

@@ -17,11 +17,13 @@ from export_specs.load import load_target
 from pipeline.convert.convert import ConversionSummary, convert
 from pipeline.export.qdq_graph import INT8, INT16, GraphBuilder, Value, tensor_info
 from pipeline.layers.decoder.to_onnx import combine_bytes
-from pipeline.layers.encoder.to_onnx import emit_splitter
+from pipeline.layers.encoder.splitter import emit_splitter
 from pipeline.layers.global_norm.float import GlobalLayerNorm
+from pipeline.layers.global_norm.recipes.convolved_sums import ConvolvedSumsNorm, emit_convolved_sums
 from pipeline.layers.global_norm.recipes.int16_elementwise import Int16ElementwiseNorm, emit_int16_elementwise
 from pipeline.layers.global_norm.recipes.runtime_filter import RuntimeFilterNorm, emit_runtime_filter
 from pipeline.layers.global_norm.recipes.scalar_gain import ScalarGainNorm, emit_scalar_gain
+from pipeline.layers.global_norm.two_scalars import TwoScalarsNorm
 from pipeline.layers.quantized_norm import QuantizedNorm
 from pipeline.quantization.grid import ActivationQuantizer
 from pipeline.quantization.quantize import set_observing
@@ -34,6 +36,7 @@ NORMS: dict[str, tuple[type[QuantizedNorm], Callable[..., Value]]] = {
     "scalar gain": (ScalarGainNorm, emit_scalar_gain),
     "run-time filter": (RuntimeFilterNorm, emit_runtime_filter),
     "int16 elementwise": (Int16ElementwiseNorm, emit_int16_elementwise),
+    "convolved sums": (ConvolvedSumsNorm, emit_convolved_sums),
 }
 INT8_RECIPES = ("runtime-filter", "scalar-gain")
 
@@ -72,11 +75,12 @@ def test_splitter_loses_no_sample(shape: tuple[int, ...], tmp_path: Path) -> Non
         assert (steps[0] >= 0).all()  # the highest digit rises with the sample
 
 
-def test_sum_of_bytes_saturates_alike_over_all_pairs(tmp_path: Path) -> None:
+@pytest.mark.parametrize("narrow_ends", [False, True], ids=["int32", "narrow"])
+def test_sum_of_bytes_saturates_alike_over_all_pairs(narrow_ends: bool, tmp_path: Path) -> None:
     high, correction = (part.reshape(1, 1, -1).astype(np.int8) for part in np.meshgrid(np.arange(-128, 128), np.arange(-128, 128)))
-    graph, shape = GraphBuilder(), [1, 1, high.size]
+    graph, shape = GraphBuilder(narrow_ends=narrow_ends), [1, 1, high.size]
     outside = [graph.reshape(name, shape, f"{name}/waveform") for name in ("high", "correction")]
-    combine_bytes(graph, outside, "sum")
+    combine_bytes(graph, outside, np.float32(0.00781), "sum")
     ends = [tensor_info(name, kind, shape) for name, kind in (("high", INT8), ("correction", INT8), ("sum", INT16))]
     written(graph, ends[:2], ends[2:], tmp_path)
     expected = np.clip(high.astype(int) * 256 + correction, -32768, 32767)
@@ -88,7 +92,7 @@ def observed_norm(kind: type[QuantizedNorm], channels: int, frames: int, offset:
     """A norm whose grids were observed on rectified noise of this offset, and the quantizer before it."""
     torch.manual_seed(channels)
     layer = GlobalLayerNorm(channels)
-    if kind is not ScalarGainNorm:  # its affine part is folded into what follows
+    if not issubclass(kind, TwoScalarsNorm):  # their affine part is folded into what follows
         with torch.no_grad():
             layer.gamma.uniform_(0.4, 1.4).mul_(torch.where(torch.rand(channels) < 0.3, -1.0, 1.0))
             layer.beta.normal_(0, 0.2)
@@ -113,7 +117,8 @@ def test_norm_is_exact_on_devices_and_close_to_float(recipe: str, channels: int,
     result = emit(graph, norm, [Value("x", channels, frames, np.float32(scale), int(zero_point))], "y")
     ends = [tensor_info(name, INT8, [1, channels, frames]) for name in "xy"]
     summary = written(graph, ends[:1], ends[1:], tmp_path)
-    assert not {"TRANSPOSE", "RESHAPE"} & set(summary.op_counts)
+    assert "TRANSPOSE" not in summary.op_counts
+    assert summary.op_counts.get("RESHAPE", 0) == (2 if kind is ConvolvedSumsNorm else 0)  # of one value a frame
     torch.manual_seed(1)
     x = before(torch.nn.functional.leaky_relu(torch.randn(1, frames, channels), 0.25) + offset).detach()
     codes = np.ascontiguousarray(np.rint(x.numpy()[0].T / np.float32(scale) + zero_point).astype(np.int8)[None])
@@ -122,18 +127,19 @@ def test_norm_is_exact_on_devices_and_close_to_float(recipe: str, channels: int,
     for runtime, found in results.items():
         difference = np.abs(found["y"] - expected)
         assert difference.max() <= 1, runtime
-        assert (difference > 0).mean() <= 0.03, runtime
+        # where the reference kernels' second rounding moves an int8 scalar by a code, a share of all values moves with it
+        assert (difference > 0).mean() <= (0.2 if kind is ConvolvedSumsNorm else 0.03), runtime
     exact_on_device(tmp_path / "alone.tflite", np.ascontiguousarray(codes.transpose(0, 2, 1)[:, :, None, :]))
     with torch.no_grad():
         ideal = torch.nn.functional.group_norm(x.transpose(1, 2), 1)[0].numpy()
-    if kind is not ScalarGainNorm:
+    if not isinstance(norm, TwoScalarsNorm):
         ideal = ideal * norm.gamma.detach().numpy()[:, None] + norm.beta.detach().numpy()[:, None]
     low, high = ((code - result.zero_point) * result.grid() for code in (-128, 127))
     got, clipped = (expected[0] - result.zero_point) * result.grid(), np.clip(ideal, low, high)
     assert 10 * np.log10((clipped**2).sum() / ((got - clipped) ** 2).sum()) > 28
 
 
-@pytest.mark.parametrize("norm", ["scalar-gain", "runtime-filter", "int16-elementwise"])
+@pytest.mark.parametrize("norm", ["scalar-gain", "runtime-filter", "int16-elementwise", "convolved-sums"])
 def test_small_network_keeps_names_shapes_and_signal(norm: str, tmp_path: Path) -> None:
     torch.compiler.set_stance("force_eager")
     spec = tiny_spec()

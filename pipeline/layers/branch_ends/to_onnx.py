@@ -17,9 +17,10 @@ from pipeline.layers.branch_ends.quantized import (
 )
 from pipeline.layers.convolution.to_onnx import PLANE, as_plane, emit_upsampling, write_convolution
 from pipeline.layers.decoder.residue import emit_parts, frame_kernel, phase_kernel
-from pipeline.layers.decoder.to_onnx import combine_bytes, emit_waveforms, waveform_of
+from pipeline.layers.decoder.to_onnx import combine_bytes, emit_waveforms, high_scale, waveform_of
 from pipeline.layers.encoder.quantized import BYTE
-from pipeline.layers.encoder.to_onnx import digit_codes, emit_rounder, emit_splitter
+from pipeline.layers.encoder.splitter import emit_rounder, emit_splitter
+from pipeline.layers.encoder.to_onnx import digit_codes
 
 
 def emit_split_convolution(graph: GraphBuilder, layer: SplitConvolution, inputs: list[Value], name: str) -> Value:
@@ -85,7 +86,7 @@ def _emit_planes(graph: GraphBuilder, layer: ReconstructingUpsampling, features:
         if (bins + ends) * layer.stride * frames != samples:
             chain = graph.slice(chain, [0], [samples], [2], f"{part}/cut")
         waveforms.append(waveform_of(graph, Value(chain, channels, samples), f"{part}/waveform"))
-    return Value(combine_bytes(graph, waveforms, name), channels, samples, sequences=samples // frames)
+    return Value(combine_bytes(graph, waveforms, high_scale(layer), name), channels, samples, sequences=samples // frames)
 
 
 def _weights(layer: ReconstructingUpsampling) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

@@ -89,7 +89,7 @@ def emit_parts(
     high = graph.quantize(edge, f"{high_name}{plane}", np.float32(scale.item()), int(zero_point.item()))
 
     copies = spread(-kernel.steps.astype(np.int64))
-    codes = graph.node("Cast", [graph.node("Cast", [high], f"{high_name}/wide{plane}", to=INT32)], f"{high_name}/codes{plane}", to=INT8)
+    codes = _codes_on(graph, high, (np.float32(scale.item()), int(zero_point.item())), x, f"{high_name}/{{}}{plane}")
     rank = kernel.codes.ndim
     held = graph.pad(codes, [0] * (rank + 2) + [kernel.taps - 1] + [0] * (rank - 3), x.zero_point, f"{high_name}/held{plane}")
     both = graph.concat([x.name, *[held] * len(copies)], f"{correction_name}/sources{plane}", axis=1)
@@ -103,6 +103,26 @@ def emit_parts(
     edge = graph.node("Conv", operands, f"{correction_name}/conv")
     scale, zero_point = layer.correction_quantizer.grid()
     return high, graph.quantize(edge, f"{correction_name}{plane}", np.float32(scale.item()), int(zero_point.item()))
+
+
+def _codes_on(graph: GraphBuilder, codes: str, grid: tuple[np.float32, int], x: Value, part: str) -> str:
+    """The codes of a tensor on a ``grid`` on that of x. ``part``: how the tensors made for it are called.
+
+    Casts know no scales. Without int32 (``GraphBuilder.narrow_ends``) the zero point is moved by a sum with a constant, and the scale
+    changed by a product with one; both leave all codes as they are.
+    """
+    if not graph.narrow_ends:
+        return graph.node("Cast", [graph.node("Cast", [codes], part.format("wide"), to=INT32)], part.format("codes"), to=INT8)
+    scale, zero_point = grid
+    moved = zero_point - x.zero_point
+    edge = graph.dequantize(codes, scale, zero_point)
+    if moved:
+        code, step = (moved, scale) if moved < 128 else (moved // 2, np.float32(2 * scale))  # 128 is twice 64
+        constant = graph.dequantize(graph.const(part.format("shift"), [code], np.int8), step)
+        total = graph.quantize(graph.node("Add", [edge, constant], part.format("sum")), part.format("moved"), scale, x.zero_point)
+        edge = graph.dequantize(total, scale, x.zero_point)
+    factor = graph.dequantize(graph.const(part.format("factor"), [1], np.int8), np.float32(x.grid() / scale))
+    return graph.quantize(graph.node("Mul", [edge, factor], part.format("product")), part.format("codes"), x.grid(), x.zero_point)
 
 
 def spread(values: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ import numpy as np
 from pipeline.export.qdq_graph import INT16, INT32, GraphBuilder, Value, layer_name
 from pipeline.layers.decoder.quantized import ByteDecoder, QuantizedDecoder, ReconstructingDecoder
 from pipeline.layers.decoder.residue import Kernel, Reconstructor, emit_parts, frame_kernel
+from pipeline.layers.encoder.quantized import BYTE
 from pipeline.layers.sources import slice_channels
 
 
@@ -32,7 +33,7 @@ def emit_waveforms(graph: GraphBuilder, layer: Reconstructor, features: Value, k
     parts = emit_parts(graph, padded, kernel, layer, layer_name(name), (f"{name}/high", f"{name}/correction"))
     samples = (features.frames - 1) * layer.stride + size
     waveforms = [_unframed(graph, part, layer.stride, len(kernel.codes) // layer.stride, features.frames + ends, samples) for part in parts]
-    return Value(combine_bytes(graph, waveforms, name), len(kernel.codes) // layer.stride, samples)
+    return Value(combine_bytes(graph, waveforms, high_scale(layer), name), len(kernel.codes) // layer.stride, samples)
 
 
 def _unframed(graph: GraphBuilder, frames: str, stride: int, channels: int, count: int, samples: int) -> str:
@@ -48,8 +49,19 @@ def _unframed(graph: GraphBuilder, frames: str, stride: int, channels: int, coun
     return waveforms[0] if channels == 1 else graph.concat(waveforms, f"{frames}/waveform", axis=1)
 
 
-def combine_bytes(graph: GraphBuilder, waveforms: list[str], name: str) -> str:
-    """int16 codes 256 * high + correction, saturated, of two int8 waveforms."""
+def high_scale(layer: Reconstructor) -> np.float32:
+    """The scale of the high byte."""
+    return np.float32(layer.high_quantizer.grid()[0].item())
+
+
+def combine_bytes(graph: GraphBuilder, waveforms: list[str], scale: np.float32, name: str) -> str:
+    """int16 codes 256 * high + correction, saturated, of two int8 waveforms; ``scale``: of the high one.
+
+    In int32, which CPUs do fastest, or as a quantized int16 sum, which is what NPUs take (``GraphBuilder.narrow_ends``): all its ratios of
+    scales are powers of two, so that it is exact.
+    """
+    if graph.narrow_ends:
+        return _combine_narrowly(graph, waveforms, scale, name)
     wide = [graph.node("Cast", [waveform], f"{waveform}/wide", to=INT32) for waveform in waveforms]
     shifted = graph.node("Mul", [wide[0], graph.const("reconstructor/256", [256], np.int32)], f"{name}/high_shifted")
     total = graph.node("Add", [shifted, wide[1]], f"{name}/sum")
@@ -57,6 +69,15 @@ def combine_bytes(graph: GraphBuilder, waveforms: list[str], name: str) -> str:
     # 256 * -128 - 128 is below the int16 range too
     both = graph.node("Max", [top, graph.const("reconstructor/-32768", [-32768], np.int32)], f"{name}/saturated")
     return graph.node("Cast", [both], name, to=INT16)
+
+
+def _combine_narrowly(graph: GraphBuilder, waveforms: list[str], scale: np.float32, name: str) -> str:
+    step = np.float32(scale / BYTE)
+    edges = []
+    for waveform, grid in zip(waveforms, (scale, step), strict=True):
+        wide = graph.quantize(graph.dequantize(waveform, grid), f"{waveform}/wide", step, 0, np.int16)
+        edges.append(graph.dequantize(wide, step, dtype=np.int16))
+    return graph.quantize(graph.node("Add", edges, f"{name}/sum"), name, step, 0, np.int16)
 
 
 def emit_byte_decoder(graph: GraphBuilder, layer: ByteDecoder, inputs: list[Value], name: str) -> Value:
