@@ -64,11 +64,13 @@ class QuantizedDepthwise(WeightedLayer):
         self.kernel_size, self.dilation, self.pads = layer.kernel_size, layer.dilation, layer.pads
 
     def forward(self, x: Tensor) -> Tensor:
+        result: Tensor = self.output_quantizer(self.sums(x))
+        return result
+
+    def sums(self, x: Tensor) -> Tensor:
         bias = self.integer_bias()
         bias = x.new_zeros(()) if bias is None else bias
-        y = shifted_products(x, self.weight_quantizer(self.weight), bias, self.dilation[0], self.pads)
-        result: Tensor = self.output_quantizer(y)
-        return result
+        return shifted_products(x, self.weight_quantizer(self.weight), bias, self.dilation[0], self.pads)
 
 
 def emit_depthwise(graph: GraphBuilder, layer: QuantizedDepthwise, inputs: list[Value], name: str) -> Value:

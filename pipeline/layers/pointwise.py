@@ -104,11 +104,14 @@ class QuantizedPointwise(WeightedLayer):
         return [TableLookup(self.input_quantizer, self.activation)] if self.activation in self.kernel_grids else []
 
     def forward(self, x: Tensor) -> Tensor:
-        y = functional.linear(x, self.weight_quantizer(self.weight)[:, :, 0], self.integer_bias())
+        y = self.sums(x)
         if self.activation in self.kernel_grids:
             y = self.input_quantizer(y)
         result: Tensor = self.output_quantizer(activate(y, self.activation))
         return result
+
+    def sums(self, x: Tensor) -> Tensor:
+        return functional.linear(x, self.weight_quantizer(self.weight)[:, :, 0], self.integer_bias())
 
 
 def emit_pointwise(graph: GraphBuilder, layer: QuantizedPointwise, inputs: list[Value], name: str) -> Value:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+
 from torch import Tensor, nn
 
 from pipeline.export.qdq_graph import GraphBuilder, Value
@@ -20,6 +22,10 @@ class WeightedLayer(QuantizedLayer):
             self.weight = nn.Parameter(layer.weight.detach() / gain.view(-1, *[1] * (layer.weight.dim() - 1)))
             self.bias = None if layer.bias is None else nn.Parameter(layer.bias.detach() / gain)
         self.weight_quantizer = WeightQuantizer(self.weight, gain)
+
+    @abstractmethod
+    def sums(self, x: Tensor) -> Tensor:
+        """What the int32 sums stand for, bias included, before activation and output grid: x [..., I] to [..., O]."""
 
     def whole_bias(self) -> Tensor | None:
         """The bias [C] with the channels' gain, as shipped but for rounding; None without one."""

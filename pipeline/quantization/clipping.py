@@ -1,6 +1,7 @@
 """Ranges by least squared error, where training starts: what is lost by clipping against what a finer step gains.
 
-The extremes of a tensor can lie 40 dB above its mean: then a range that holds them spends most codes on values that hardly occur.
+The extremes of a tensor can lie 40 dB above its mean: then a range that holds them spends most codes on values that hardly occur. The
+other end may be the commonest value: a norm behind a rectifier gives most units the same one. So each end has a share of its own.
 """
 
 from __future__ import annotations
@@ -11,47 +12,58 @@ import torch
 from torch import Tensor, nn
 
 from export_specs.foundation.progress import tracked
-from pipeline.quantization.grid import QMAX, QMIN, ActivationQuantizer
+from pipeline.quantization.grid import QMAX, QMIN, ActivationQuantizer, SymmetricQuantizer
 from pipeline.quantization.quantize import set_observing
 
-SHARES = (1.0, 0.85, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2)
-SUBSAMPLE = 7  # every seventh value of a tensor; odd, so that no channel is left out
+SHARES = torch.arange(44, 5, -1) / 40  # 1.1 to 0.15: an observed end is an average, which some mixtures go beyond
+BINS = 2048
+MARGIN = 1.25  # of the histogram beyond the observed range; what is farther out is counted at its end
 
 
-def fit_ranges(twin: nn.Module, batches: list[Tensor]) -> dict[str, float]:
-    """Narrow each observed range to the share of it with the least squared error on mixtures [B, T].
+def fit_ranges(twin: nn.Module, batches: list[Tensor]) -> dict[str, tuple[float, float]]:
+    """Move both ends of each observed range to the shares of them with the least squared error on mixtures [B, T].
 
-    Both ends are multiplied by the share. Call it after :func:`pipeline.quantization.quantize.observe`.
+    The error is that of the values beyond the ends, and a twelfth of the step's square for each value: what rounding makes of a value that
+    many mixtures have differs from mixture to mixture. Call it after :func:`pipeline.quantization.quantize.observe`.
 
     Returns:
-        The share of each quantizer, by name.
+        The shares of minimum and maximum of each quantizer, by name.
     """
     quantizers = {name: module for name, module in twin.named_modules() if isinstance(module, ActivationQuantizer)}
     ranges = {name: (float(module.minimum.detach()), float(module.maximum.detach())) for name, module in quantizers.items()}
-    errors = {name: torch.zeros(len(SHARES)) for name in quantizers}
+    counts = {name: torch.zeros(BINS) for name in quantizers}
 
-    def measure(name: str, _: nn.Module, inputs: tuple[Tensor]) -> None:
-        x = inputs[0].detach().flatten()[::SUBSAMPLE].contiguous()
-        errors[name] += torch.stack([_squared_error(x, *(end * share for end in ranges[name])) for share in SHARES])
+    def count(name: str, _: nn.Module, inputs: tuple[Tensor]) -> None:
+        low, high = (MARGIN * end for end in ranges[name])
+        if high > low:
+            counts[name] += torch.histc(inputs[0].detach().clamp(low, high), BINS, low, high)
 
-    hooks = [module.register_forward_pre_hook(partial(measure, name)) for name, module in quantizers.items()]
+    hooks = [module.register_forward_pre_hook(partial(count, name)) for name, module in quantizers.items()]
     training = twin.training
     set_observing(twin.eval(), True)
     with torch.no_grad():
         for batch in tracked(batches, "ranges are fitted, batch"):
             twin(batch)
-        shares = {name: SHARES[int(error.argmin())] for name, error in errors.items()}
+        shares = {name: _least_error(counts[name], *ranges[name], isinstance(quantizers[name], SymmetricQuantizer)) for name in quantizers}
         for name, module in quantizers.items():
-            module.minimum.fill_(ranges[name][0] * shares[name])
-            module.maximum.fill_(ranges[name][1] * shares[name])
+            for end, observed, share in zip((module.minimum, module.maximum), ranges[name], shares[name], strict=True):
+                end.fill_(observed * share)
     set_observing(twin.train(training), False)
     for hook in hooks:
         hook.remove()
     return shares
 
 
-def _squared_error(x: Tensor, low: float, high: float) -> Tensor:
-    scale = max((high - low) / (QMAX - QMIN), 1e-7)
-    zero_point = round(QMIN - low / scale)
-    codes = (x / scale).round_().add_(zero_point).clamp_(QMIN, QMAX)
-    return codes.sub_(zero_point).mul_(scale).sub_(x).square_().sum()
+def _least_error(counts: Tensor, low: float, high: float, together: bool) -> tuple[float, float]:
+    """The shares of both ends of a range whose values are so many in each bin; ``together``: the same one."""
+    if not counts.any():  # nothing ran through
+        return 1.0, 1.0
+    width = MARGIN * (high - low) / BINS
+    values = MARGIN * low + width * (torch.arange(BINS) + 0.5)
+    clipped = [counts @ (sign * (values[:, None] - end * SHARES)).clamp(min=0).square() for sign, end in ((-1, low), (1, high))]
+    steps = (high * SHARES - low * SHARES[:, None]) / (QMAX - QMIN)  # [of the minimum, of the maximum]
+    error = clipped[0][:, None] + clipped[1] + counts.sum() * steps.square() / 12
+    if together:
+        error = torch.where(torch.eye(len(SHARES), dtype=torch.bool), error, torch.inf)
+    first, second = divmod(int(error.argmin()), len(SHARES))
+    return float(SHARES[first]), float(SHARES[second])

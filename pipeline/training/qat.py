@@ -24,6 +24,7 @@ from pipeline.losses.objective import SPEECH, Objective, objective_of
 from pipeline.losses.si_sdr import best_permutation, level_factor, reorder
 from pipeline.networks.build import build_network
 from pipeline.networks.network import Network
+from pipeline.quantization.bias_correction import correct_biases
 from pipeline.quantization.bypass import leave_float
 from pipeline.quantization.clipping import fit_ranges
 from pipeline.quantization.grid import OBSERVED_BATCHES
@@ -36,6 +37,7 @@ from pipeline.training.teacher import VALIDATION_MIXTURES, examples_an_epoch, se
 RANGE_RATE = 3.0
 LEVEL_BATCHES = 8
 FITTED_BATCHES = 8  # of those observed; the others change the ranges little
+CORRECTED_BATCHES = 2  # 8 mixtures at once; 64 give no better means
 
 
 class QuantizedTask(SeparationTask):
@@ -171,6 +173,7 @@ def train_quantized(
     observe(student, [mixture for mixture, _ in batches])
     if method.calibration == "least-error":
         fit_ranges(student, [mixture for mixture, _ in batches[:FITTED_BATCHES]])
+        correct_biases(student, torch.cat([mixture for mixture, _ in batches[:CORRECTED_BATCHES]]))
     leave_float(student, method)
     if profile.steps:
         train = training_examples(spec, train_files, samples, examples_an_epoch(training), training.seed, True)
