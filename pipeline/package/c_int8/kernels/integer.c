@@ -41,10 +41,23 @@
 
 EXTREMUM(fq_maximum_s8, va > vb ? va : vb)
 EXTREMUM(fq_minimum_s8, va < vb ? va : vb)
-BROADCAST(fq_maximum_s16, int16_t, int16_t, va > vb ? va : vb)
-BROADCAST(fq_minimum_s16, int16_t, int16_t, va < vb ? va : vb)
-BROADCAST(fq_maximum_s32, int32_t, int32_t, va > vb ? va : vb)
-BROADCAST(fq_minimum_s32, int32_t, int32_t, va < vb ? va : vb)
+
+/* Of two values the one with the larger complement is the smaller: maximum and minimum share a row function. */
+static const int32_t of_values = 0, of_complements = -1;
+
+#define EXTREMA(suffix, type)                                                                                      \
+    FQ_ROW(extremum_##suffix, int32_t, type, type, (va ^ *p) > (vb ^ *p) ? va : vb)                                \
+    void fq_maximum_##suffix(const void *parameters, const struct fq_operands *tensors)                            \
+    {                                                                                                              \
+        fq_for_rows(&of_values, parameters, tensors, extremum_##suffix, (ptrdiff_t)sizeof(type), (ptrdiff_t)sizeof(type)); \
+    }                                                                                                              \
+    void fq_minimum_##suffix(const void *parameters, const struct fq_operands *tensors)                            \
+    {                                                                                                              \
+        fq_for_rows(&of_complements, parameters, tensors, extremum_##suffix, (ptrdiff_t)sizeof(type), (ptrdiff_t)sizeof(type)); \
+    }
+
+EXTREMA(s16, int16_t)
+EXTREMA(s32, int32_t)
 BROADCAST(fq_add_s32, int32_t, int32_t, (uint32_t)va + (uint32_t)vb)
 BROADCAST(fq_sub_s32, int32_t, int32_t, (uint32_t)va - (uint32_t)vb)
 BROADCAST(fq_sub_relu_s32, int32_t, int32_t, (int32_t)((uint32_t)va - (uint32_t)vb) > 0 ? (uint32_t)va - (uint32_t)vb : 0)
