@@ -16,6 +16,7 @@ from export_specs.file_metadata import ENTRY, FileMetadata, read_metadata
 from export_specs.foundation.errors import UserError
 from export_specs.layout import Layout
 
+MEMORY_PLAN = b"OfflineMemoryAllocation"  # metadata that TFLite Micro knows
 _TYPES = {value: name.lower() for name, value in vars(schema.TensorType).items() if isinstance(value, int)}
 _OPERATORS = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
 
@@ -46,10 +47,14 @@ def as_in_onnx(tensor: Array, layout: Layout | None) -> Array:
 
 
 def with_outputs(content: bytes, indices: list[int]) -> bytes:
-    """A copy of a TFLite file whose graph outputs are the tensors ``indices``."""
+    """A copy of a TFLite file whose graph outputs are the tensors ``indices``.
+
+    It has no plan of TFLite Micro's arena: that of the file lets memory go that the new outputs need.
+    """
     import flatbuffers
 
     model = schema.ModelT.InitFromPackedBuf(bytearray(content), 0)
+    model.metadata = [entry for entry in model.metadata or [] if bytes(entry.name) != MEMORY_PLAN]
     model.subgraphs[0].outputs = np.array(indices, dtype=np.int32)
     model.signatureDefs = None
     builder = flatbuffers.Builder(len(content))

@@ -69,6 +69,7 @@ def convert(
         DESCRIPTION,
         graph.metadata,
         lowering.tensor_layouts(),
+        "memory-plan" in rewrites,
     )
     write_bytes(tflite_path, content)
     return ConversionSummary(

@@ -17,6 +17,8 @@ from ai_edge_litert import schema_py_generated as schema
 from export_specs.file_metadata import ENTRY, FileMetadata
 from export_specs.layout import Layout
 from pipeline.convert.builtin_operators import SLICE, BuiltinOperator, TensorKind
+from pipeline.convert.memory_plan import ENTRY as PLAN
+from pipeline.convert.memory_plan import memory_plan
 from pipeline.convert.reshaped import Wired, overwriting
 from pipeline.convert.sharing import Once, SharingBuilder
 
@@ -167,13 +169,17 @@ class FlatbufferBuilder:
         description: str,
         metadata: FileMetadata | None,
         layouts: Mapping[int, Layout] = MappingProxyType({}),
+        plan_memory: bool = False,
     ) -> bytes:
         """The file's bytes: inputs and outputs by name, a signature ``serving_default``, and ``metadata`` if there is any.
 
-        ``layouts``: of computed tensors, by index; the others are plain.
+        ``layouts``: of computed tensors, by index; the others are plain. ``plan_memory``: the file says where TFLite Micro is to put its
+        tensors (:mod:`pipeline.convert.memory_plan`), unless it has loops.
         """
         self.close(list(inputs.values()), list(outputs.values()))
         self._copy_where_overwritten()
+        if plan_memory and len(self._model.subgraphs) == 1:
+            self._plan_memory()
         signature = schema.SignatureDefT()
         signature.signatureKey = SIGNATURE_KEY
         signature.inputs = [_tensor_map(name, index) for name, index in inputs.items()]
@@ -182,10 +188,7 @@ class FlatbufferBuilder:
         self._model.description = description
         if metadata is not None:
             metadata = metadata.model_copy(update={"layouts": {}, "computed_layouts": self._computed_layouts(layouts)})
-            entry = schema.MetadataT()
-            entry.name = ENTRY
-            entry.buffer = self._buffer(metadata.to_json().encode())
-            self._model.metadata.append(entry)
+            self._add_metadata(ENTRY, metadata.to_json().encode())
         self._sort_codes()
         builder = SharingBuilder()
         builder.Finish(self._model.Pack(builder), b"TFL3")
@@ -197,14 +200,32 @@ class FlatbufferBuilder:
         runs = groupby(layouts.get(int(index), Layout.PLAIN) for index in computed)
         return tuple((layout, len(list(run))) for layout, run in runs)
 
+    def _add_metadata(self, name: str, content: bytes) -> None:
+        entry = schema.MetadataT()
+        entry.name = name
+        entry.buffer = self._buffer(content)
+        self._model.metadata.append(entry)
+
+    def _wired(self) -> list[Wired]:
+        return [
+            Wired(builtin, list(operator.inputs), list(operator.outputs))
+            for builtin, operator in zip(self._operators, self._graph.operators, strict=True)
+        ]
+
+    def _plan_memory(self) -> None:
+        graph, wired = self._graph, self._wired()
+        computed = [*graph.inputs, *(index for operator in wired for index in operator.outputs)]
+        sizes = {int(index): self._bytes_of(index) for index in computed}
+        self._add_metadata(PLAN, memory_plan(wired, graph.inputs, graph.outputs, sizes, len(graph.tensors)))
+
+    def _bytes_of(self, index: int) -> int:
+        kind = self.kind(index)
+        return kind.size * np.dtype(kind.dtype).itemsize
+
     def _copy_where_overwritten(self) -> None:
         """Put a SLICE of the whole, which is a copy, before each read that :func:`overwriting` names."""
         graph = self._graph
-        wired = [
-            Wired(builtin, list(operator.inputs), list(operator.outputs))
-            for builtin, operator in zip(self._operators, graph.operators, strict=True)
-        ]
-        for position, slot in reversed(overwriting(wired, list(graph.outputs))):
+        for position, slot in reversed(overwriting(self._wired(), list(graph.outputs))):
             reader = graph.operators[position]
             original = graph.tensors[reader.inputs[slot]]
             copied = self._add(self._unique(f"{original.name}/copy"), original.shape, np.int8, None, 0)
@@ -215,7 +236,8 @@ class FlatbufferBuilder:
                 for name, value in (("begin", np.zeros_like(original.shape)), ("size", original.shape))
             )
             self.operator(SLICE, [reader.inputs[slot], begin, size], [copied], {})
-            graph.operators.insert(position, graph.operators.pop())
+            for items in (graph.operators, self._operators):
+                items.insert(position, items.pop())
             reader.inputs[slot] = copied
 
     def _sort_codes(self) -> None:

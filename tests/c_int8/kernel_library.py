@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.package.c_int8.arena import ALIGNMENT
+from pipeline.arena import ALIGNMENT
 from pipeline.package.c_int8.flatbuffer_reader import read_tflite
 from pipeline.package.c_int8.golden import ReferenceKernels
 from pipeline.package.c_int8.layout import Layout, PlacedStep, lay_out

@@ -8,12 +8,12 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.arena import ALIGNMENT, Memory, lifetime_bound, place
 from pipeline.convert import builtin_operators as operators
 from pipeline.convert.flatbuffer import FlatbufferBuilder
-from pipeline.package.c_int8.arena import ALIGNMENT, lifetime_bound, place
 from pipeline.package.c_int8.flatbuffer_reader import read_tflite
 from pipeline.package.c_int8.layout import lay_out
-from pipeline.package.c_int8.lifetimes import Memory, find_lifetimes
+from pipeline.package.c_int8.lifetimes import find_lifetimes
 from pipeline.package.c_int8.lowering import lower_model
 from pipeline.package.c_int8.ops import OPS
 

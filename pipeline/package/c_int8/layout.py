@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pipeline.package.c_int8.arena import lifetime_bound, place
+from pipeline.arena import lifetime_bound, place
 from pipeline.package.c_int8.axes import copy
 from pipeline.package.c_int8.flatbuffer_reader import Tensor
 from pipeline.package.c_int8.lifetimes import Lifetimes, find_lifetimes

@@ -6,21 +6,11 @@ carries from turn to turn, is needed throughout the loop.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+from pipeline.arena import Memory
 from pipeline.package.c_int8.flatbuffer_reader import Tensor
 from pipeline.package.c_int8.program import Loop, Program, Step, Variable
-
-
-@dataclass(eq=False)
-class Memory:
-    """A stretch of the arena: ``nbytes`` from time ``first`` to ``last``, both included; ``offset`` is set when it gets its place."""
-
-    nbytes: int
-    first: int
-    last: int
-    reads: list[int] = field(default_factory=list)
-    offset: int = -1
 
 
 @dataclass

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
-
-from pipeline.package.c_int8.lifetimes import Memory
 
 ALIGNMENT = 16
 ENOUGH = 1.02  # times the bound; a search for better orders ends there
 ROUNDS = 200
+
+
+@dataclass(eq=False)
+class Memory:
+    """A stretch of the arena: ``nbytes`` from time ``first`` to ``last``, both included; ``offset`` is set when it gets its place."""
+
+    nbytes: int
+    first: int
+    last: int
+    reads: list[int] = field(default_factory=list)
+    offset: int = -1
 
 
 def lifetime_bound(memories: Sequence[Memory]) -> int:
