@@ -8,6 +8,7 @@ from pathlib import Path
 from export_specs.inheritance import is_file_name, named, names_in, read_yaml, with_bases
 from export_specs.schema import ModelSpec, TargetSpec
 from export_specs.strict import Strict, validated
+from export_specs.study import Study
 
 _ROOT = Path(__file__).parent
 
@@ -40,6 +41,21 @@ def load_target(name_or_path: str) -> TargetSpec:
     """
     path = Path(name_or_path) if is_file_name(name_or_path) else named(_ROOT / "targets", "target", name_or_path)
     return validated(path, with_bases(path, _ROOT / "targets", "target"), TargetSpec)
+
+
+def study_names() -> list[str]:
+    """Names of the studies."""
+    return names_in(_ROOT / "studies")
+
+
+def load_study(name_or_path: str) -> Study:
+    """The study of that name, or the one in a YAML file of the user's; either may extend another (``export_specs.inheritance``).
+
+    Raises:
+        UserError: as :func:`load_target`.
+    """
+    path = Path(name_or_path) if is_file_name(name_or_path) else named(_ROOT / "studies", "study", name_or_path)
+    return validated(path, with_bases(path, _ROOT / "studies", "study"), Study)
 
 
 def spec_sha256(spec: Strict) -> str:

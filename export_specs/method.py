@@ -46,5 +46,9 @@ class Method(Strict):
         fields = {"input": "16", "output": "16", "weights": False, "activations": False}
         return [f"{name}: {str(value).lower()}" for name, value in fields.items() if getattr(self, name) == value]
 
+    def calibrated(self) -> Method:
+        """The method without what a training alone reads: such networks are equal where nothing is trained."""
+        return Method(**{name: getattr(self, name) for name in ("input", "output", "weights", "activations", "calibration")})
+
 
 METHODS: dict[Variant, Method] = {"fqss": Method(), "vanilla": Method(input="byte", output="byte", kd_lambda=0.0)}

@@ -21,6 +21,7 @@ COMMANDS = {
     "audit": ("validation.audit_command", "", "runtime", "Judge any TFLite file: float islands, operators that runtimes lack, grids."),
     "evaluate": ("fqss.evaluate", "", "train", "Deployed files on a whole test set, every mixture in its full length."),
     "improvement": ("pipeline.training.evaluate", "", "train", "How far weights improve mixtures, before anything is converted."),
+    "study": ("pipeline.study.__main__", "", "train", "Networks that differ in one thing each, at equal budget: the paper's ablations."),
     "report": ("validation.__main__", "", "train", "Judge, render, compare reports; list gates."),
     "release": ("pipeline.release.__main__", "", "train", "A bundle to publish: card, licences, bill of materials, provenance, signature."),
     "verify": ("validation.bundle.__main__", "", "runtime", "Check a release bundle: digests, signature, golden vectors."),

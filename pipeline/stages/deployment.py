@@ -37,7 +37,7 @@ class Deployment:
 
     def __init__(self, choice: Choice) -> None:
         self.choice = choice
-        self._data = {"name": choice.data, "fingerprint": data_identity(choice.data)}
+        self.data = {"name": choice.data, "fingerprint": data_identity(choice.data)}
         self._spec = choice.spec.model_dump(mode="json")
         self.dry_conversion = self._dry_conversion()
         self.target_gates = self._target_gates()
@@ -75,7 +75,7 @@ class Deployment:
         target = self.choice.target
         streaming = self.choice.spec.streaming
         settings = {
-            "spec": self._without_training(self.choice.spec),
+            "spec": self.without_training(self.choice.spec),
             "hop_frames": None if streaming is None else streaming.hop_frames,
             "recipe": self._recipe("fqss"),
             "narrow_ends": self._narrow_ends,
@@ -95,7 +95,7 @@ class Deployment:
         return replace(stage, code=("validation.__main__",))
 
     def _teacher(self) -> Stage:
-        settings = {"spec": self._without_training(self.choice.spec), "data": self._data}
+        settings = {"spec": self.without_training(self.choice.spec), "data": self.data}
         stage = self._stage("teacher", "teacher_weights", ("float.safetensors",), settings)
         checkpoint = self.choice.checkpoint or shipped_file(self.choice.spec, FLOAT)
         if checkpoint is not None:
@@ -104,14 +104,14 @@ class Deployment:
 
     def trained_teacher(self) -> Stage:
         """The stage that trains the float network from the data, from CHECKPOINT on where one is given."""
-        settings = {"spec": self._spec, "data": self._data}
+        settings = {"spec": self._spec, "data": self.data}
         stage = self._stage("training", "trained_teacher", ("float.safetensors",), settings)
         return stage if self.choice.checkpoint is None else replace(stage, files={"start": self.choice.checkpoint})
 
     def _evaluation(self) -> Stage:
         spec = self.choice.spec
         settings = {
-            "data": self._data,
+            "data": self.data,
             "sample_rate": spec.sample_rate,
             "segment_samples": spec.segment_samples,
             "task": spec.task,
@@ -139,13 +139,12 @@ class Deployment:
         committed = shipped_quantized(self.choice.spec, variant, norm, profile) if shipped else None
         if committed is not None:
             return Stage(f"{self.choice.spec.name}/{name}", "pipeline.stages.committed_weights", results, files={"weights": committed})
-        settings = {
-            "spec": self._for_training(profile),
-            "recipe": self._recipe(variant),
-            "profile": profile,
-            "data": self._data,
-        }
-        return self._stage(name, "quantized_weights", results, settings, teacher=self.teacher)
+        return self.trained_by(name, self._recipe(variant), profile)
+
+    def trained_by(self, name: str, recipe: Mapping[str, Any], profile: str) -> Stage:
+        """The stage that quantizes and trains by a recipe; calibrates alone where the profile has no steps."""
+        settings = {"spec": self.for_training(profile), "recipe": recipe, "profile": profile, "data": self.data}
+        return self._stage(name, "quantized_weights", ("quantized.safetensors",), settings, teacher=self.teacher)
 
     def _qdq(self, variant: Variant, profile: str) -> Stage:
         settings = {
@@ -212,16 +211,16 @@ class Deployment:
         return replace(kit, files=TFLM_KIT_FILES, code=("edge_runtime.__main__",))
 
     @staticmethod
-    def _without_training(spec: ModelSpec) -> dict[str, Any]:
+    def without_training(spec: ModelSpec) -> dict[str, Any]:
         """The spec with the settings of training put back to one value: what does not train does not depend on them. Nor do weights
         depend on how they are streamed."""
         neutral = TrainingSpec(steps=1, batch_size=1, learning_rate=1.0, segment_seconds=1.0)
         changes = {"training": neutral, "profiles": {}, "description": "", "streaming": None, "method": METHODS["fqss"]}
         return spec.model_copy(update=changes).model_dump(mode="json")
 
-    def _for_training(self, profile: str) -> dict[str, Any]:
+    def for_training(self, profile: str) -> dict[str, Any]:
         """The spec with one profile, and of the float training only the seed and whether networks are compiled."""
-        spec = self._without_training(self.choice.spec)
+        spec = self.without_training(self.choice.spec)
         spec["training"] |= {"seed": self.choice.spec.training.seed, "compiled": self.choice.spec.training.compiled}
         spec["profiles"] = {profile: self._spec["profiles"][profile]}
         return spec

@@ -67,6 +67,7 @@ class StageRunner:
         self._finished: dict[Path, dict[str, str]] = {}
         self._expected: list[str] = []
         self._met: list[str] = []
+        self._code: dict[tuple[str, ...], tuple[str, dict[str, str]]] = {}  # looked up once: finding all that modules import takes long
         self.libraries: dict[str, str] = {}  # versions of all that the stages run with, done before or now
 
     def expect(self, *stages: Stage) -> None:
@@ -86,20 +87,27 @@ class StageRunner:
 
     def _run(self, stage: Stage) -> tuple[Path, dict[str, str]]:
         parents = {name: self._run(parent) for name, parent in stage.parents.items()}
+        code, libraries = self._code_of((stage.module, *stage.code))
         depends: dict[str, Any] = {
             "settings": dict(stage.settings),
             "parents": {name: digests for name, (_, digests) in parents.items()},
             "files": {name: _content(path) for name, path in stage.files.items()},
-            "code": code_digest(stage.module, *stage.code),
-            "libraries": library_versions(stage.module, *stage.code),
+            "code": code,
+            "libraries": libraries,
         }
         key = hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()[:KEY_LENGTH]
         folder = self._build / f"{stage.name}-{key}"
         if folder not in self._finished:
-            self.libraries |= depends["libraries"]
+            self.libraries |= libraries
             inputs = {**{name: path for name, (path, _) in parents.items()}, **stage.files}
             self._finished[folder] = self._make(stage, folder, inputs, depends)
         return folder, self._finished[folder]
+
+    def _code_of(self, modules: tuple[str, ...]) -> tuple[str, dict[str, str]]:
+        """The digest of all code that modules import, and the versions of the libraries."""
+        if modules not in self._code:
+            self._code[modules] = code_digest(*modules), library_versions(*modules)
+        return self._code[modules]
 
     def _make(self, stage: Stage, folder: Path, inputs: Mapping[str, Path], depends: Settings) -> dict[str, str]:
         folder.mkdir(parents=True, exist_ok=True)

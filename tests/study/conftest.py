@@ -1,0 +1,3 @@
+from tests.eager import eager
+
+__all__ = ["eager"]
