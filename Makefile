@@ -21,7 +21,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 SHELL  := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help deploy release train qat export convert package emulate validate report evaluate bench models doctor lint test test-slow replay mutate lock onnx2tf clean
+.PHONY: help deploy release docs train qat export convert package emulate validate report evaluate bench models doctor lint test test-slow replay mutate lock onnx2tf clean
 .NOTPARALLEL:
 
 # The settings that each target takes on the command line. Others are refused before anything is made: a misspelt one would be ignored.
@@ -54,6 +54,7 @@ $(if $(filter MODEL,$(GIVEN)),$(if $(SPEC),$(error MODEL and SPEC both name the 
 key = $(firstword $(shell cat $(1) | sha256sum | cut -c1-12))
 MAIN    := .venv/.installed-$(call key,requirements/main.lock pyproject.toml)
 SIGN    := .venv/.installed-release-$(call key,requirements/main.lock requirements/release.lock pyproject.toml)
+DOCS    := .venv/.installed-docs-$(call key,requirements/main.lock requirements/docs.lock pyproject.toml)
 TEST    := .venv/.installed-test-$(call key,requirements/main.lock requirements/release.lock requirements/test.lock pyproject.toml)
 ONNX2TF := .venv-onnx2tf/.installed-$(call key,requirements/onnx2tf.lock)
 
@@ -145,6 +146,10 @@ bench: $(MAIN) $(ONNX2TF) ## time and memory: int8 beside float32 and post-train
 models doctor: $(MAIN) ## the networks with size, weights and figures; what is installed and what each target lacks
 	@$(FQSS) $@
 
+docs: $(DOCS) ## these documents as a site in build/docs/html; a link that leads nowhere is an error
+	@$(BIN)/python -m sphinx -W --keep-going -q -d build/docs/pages docs build/docs/html
+	@echo build/docs/html/index.html
+
 lint: $(TEST) ## ruff, mypy and the import rules
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
@@ -186,6 +191,10 @@ $(MAIN):
 
 $(TEST): | $(MAIN)
 	$(BIN)/python -m pip install --quiet --no-deps -r requirements/test.lock -r requirements/release.lock
+	@touch $@
+
+$(DOCS): | $(MAIN)
+	$(BIN)/python -m pip install --quiet --no-deps -r requirements/docs.lock
 	@touch $@
 
 $(SIGN): | $(MAIN)
