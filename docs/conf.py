@@ -8,7 +8,6 @@ from sphinx.highlighting import lexers
 
 project = "fqss-deploy"
 author = "the authors of fqss-deploy"
-copyright = "Apache-2.0"
 extensions = ["myst_parser"]
 exclude_patterns = ["model-card-template.md", "build"]
 myst_heading_anchors = 4

@@ -22,10 +22,10 @@ COMMANDS = {
     "evaluate": ("fqss.evaluate", "", "train", "Deployed files on a whole test set, every mixture in its full length."),
     "improvement": ("pipeline.training.evaluate", "", "train", "How far weights improve mixtures, before anything is converted."),
     "study": ("pipeline.study.__main__", "", "train", "Networks that differ in one thing each, at equal budget: the paper's ablations."),
-    "report": ("validation.__main__", "", "train", "Judge, render, compare reports; list gates."),
+    "report": ("validation.__main__", "", "judge", "Judge, render, compare reports; list gates."),
     "release": ("pipeline.release.__main__", "", "train", "A bundle to publish: card, licences, bill of materials, provenance, signature."),
     "verify": ("validation.bundle.__main__", "", "runtime", "Check a release bundle: digests, signature, golden vectors."),
-    "bench": ("validation.bench", "", "train", "Time and memory of TFLite files side by side."),
+    "bench": ("validation.bench", "", "judge", "Time and memory of TFLite files side by side."),
     "models": ("fqss.models", "", "runtime", "The networks: what each is, size, weights, figures."),
     "doctor": ("fqss.doctor", "", "runtime", "What is installed, what each target needs and lacks, and how to get it."),
 }

@@ -47,7 +47,7 @@ def checks() -> list[Check]:
     """Every use of the product, the targets among them."""
     found = [
         _libraries("run files (fqss separate, info, audit)", RUNTIME, "runtime"),
-        _libraries("judge files (fqss report, bench)", (*RUNTIME, *JUDGE, "onnx"), "train"),
+        _libraries("judge files (fqss report, bench)", (*RUNTIME, *JUDGE, "onnx"), "judge"),
         _libraries("train, export, convert (fqss deploy)", (*RUNTIME, *TRAIN, *JUDGE), "train"),
         _programs("compile training steps, twice as fast", ("g++",)),
         _python_headers(),

@@ -1,4 +1,4 @@
-"""``python -m pipeline.spec_keys``: write ``docs/spec-keys.md``, every key of a spec with its type, default and meaning, from the schema."""
+"""``python -m pipeline.spec_keys``: write ``docs/spec-keys.md``, every key of a spec with its type, default and meaning."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from pipeline.networks.specs import architectures, network_spec
 PAGE = Path(__file__).parents[1] / "docs" / "spec-keys.md"
 HEAD = """# Keys of a spec
 
-Written by `python -m pipeline.spec_keys` from `export_specs/schema.py`; a test compares. How to write one: `docs/own-spec.md`, of a target `docs/how-to/add-a-target.md`.
+Written by `python -m pipeline.spec_keys` from `export_specs/schema.py`; a test compares. How to write one: `docs/own-spec.md`, of a
+target `docs/how-to/add-a-target.md`.
 """
 PARTS: dict[str, type[Strict]] = {
     "A model": ModelSpec,
@@ -30,7 +31,7 @@ SIGNS = {"exclusiveMinimum": ">", "minimum": "≥", "exclusiveMaximum": "<", "ma
 def page() -> str:
     """The whole document."""
     networks = {f"`network` of `architecture: {name}`": network_spec(name) for name in architectures()}
-    parts = {**PARTS, **networks, "A target": TargetSpec}
+    parts: dict[str, type[Strict]] = {**PARTS, **networks, "A target": TargetSpec}
     return HEAD + "".join(_section(title, spec) for title, spec in parts.items())
 
 
@@ -38,9 +39,11 @@ def _section(title: str, spec: type[Strict]) -> str:
     schema = spec.model_json_schema()
     known, needed = schema.get("$defs", {}), schema.get("required", [])
     words = re.sub(r"\s+", " ", inspect.cleandoc(spec.__doc__ or "")).replace("``", "`").replace("|", "\\|")
-    rows = [f"| `{key}` | {_kind(entry, known)} | {'needed' if key in needed else _value(entry.get('default', ''))} | {entry.get('description', '')} |"
-            for key, entry in schema["properties"].items()]  # fmt: skip
-    return f"\n## {title}\n\n{words}\n\n| key | type | default | meaning |\n|---|---|---|---|\n" + "\n".join(rows) + "\n"
+    rows = []
+    for key, entry in schema["properties"].items():
+        default = "needed" if key in needed else _value(entry.get("default", ""))
+        rows.append(f"| `{key}` | {_kind(entry, known)} | {default} | {entry.get('description', '')} |\n")
+    return f"\n## {title}\n\n{words}\n\n| key | type | default | meaning |\n|---|---|---|---|\n{''.join(rows)}"
 
 
 def _kind(entry: dict[str, Any], known: dict[str, Any]) -> str:

@@ -34,7 +34,7 @@ def test_every_document_is_in_the_site() -> None:
 def test_the_keys_of_specs_are_those_of_the_schema() -> None:
     text = page()
     assert text == PAGE.read_text()
-    for spec in (ROOT / "export_specs").glob("*/*.yaml"):
+    for spec in [*(ROOT / "export_specs" / "models").iterdir(), *(ROOT / "export_specs" / "targets").iterdir()]:
         content = yaml.safe_load(spec.read_text())
         for key in {*content, *content.get("network", {}), *content.get("training", {})} - {"extends"}:
             assert f"| `{key}` |" in text, (spec.name, key)

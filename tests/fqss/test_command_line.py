@@ -16,23 +16,25 @@ from fqss.models import model_lines
 from tests.edge_runtime.conftest import write_tflite_network
 
 ROOT = Path(__file__).parents[2]
+OF_TRAINING = ("torch", "lightning", "safetensors", "onnxsim", "pyloudnorm", "torchmetrics")  # what the extra "judge" leaves out
 HEAVY = ("torch", "onnx", "onnxruntime", "scipy", "lightning", "matplotlib", "jsonschema", "jinja2", "pyloudnorm", "tflite_micro")
 # a host with the extra "runtime" alone
-WITHOUT_HEAVY = f"""
+WITHOUT = """
 import sys
 from importlib.abc import MetaPathFinder
 class Missing(MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {HEAVY!r}:
-            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+        if name.split(".")[0] in HEAVY:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 sys.meta_path.insert(0, Missing())
 import fqss.__main__
 fqss.__main__.main()
 """
 
 
-def on_a_runtime_host(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", WITHOUT_HEAVY, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+def on_a_runtime_host(*arguments: str, lacking: tuple[str, ...] = HEAVY) -> subprocess.CompletedProcess[str]:
+    program = f"HEAVY = {lacking!r}\n{WITHOUT}"
+    return subprocess.run([sys.executable, "-c", program, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
 
 
 def test_a_host_that_only_runs_files_needs_no_torch_and_no_onnx(tmp_path: Path) -> None:
@@ -42,6 +44,12 @@ def test_a_host_that_only_runs_files_needs_no_torch_and_no_onnx(tmp_path: Path) 
         assert done.returncode == 0, (arguments, done.stderr)
     missing = on_a_runtime_host("separate", "no.wav", "--model", file)
     assert missing.returncode == 1 and "no.wav" in missing.stderr and "Traceback" not in missing.stderr
+
+
+def test_a_host_that_judges_files_needs_no_torch() -> None:
+    for arguments in (["report", "gates", "--target", "tflite-int8"], ["report", "judge", "--help"], ["bench", "--help"]):
+        done = on_a_runtime_host(*arguments, lacking=OF_TRAINING)
+        assert done.returncode == 0, (arguments, done.stderr)
 
 
 def test_what_a_command_lacks_is_told_with_the_extra_that_brings_it() -> None:
@@ -96,3 +104,4 @@ def test_the_runtime_asks_for_a_part_of_all_that_is_pinned() -> None:
         return {line.split("#")[0].strip() for line in lines} - {""}
 
     assert wanted("runtime") < wanted("main")
+    assert wanted("judge") < wanted("main") - wanted("runtime")
