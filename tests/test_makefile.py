@@ -30,6 +30,7 @@ def dry_run(*arguments: str) -> subprocess.CompletedProcess[str]:
         (("train", "PROFILE=full"), "PROFILE has no effect on `make train`, which takes CHECKPOINT DATA MODEL SPEC"),
         (("convert", "OUT=here"), "OUT has no effect on `make convert`"),
         (("bench", "TARGET=tflite-int8"), "TARGET has no effect on `make bench`"),
+        (("deploy", "KEY=k.pem"), "KEY has no effect on `make deploy`"),
         (("lint", "MODEL=convtasnet"), "MODEL has no effect on `make lint`, which takes no settings"),
         (("deploy", "MODEL=convtasnet", "SPEC=mine.yaml"), "MODEL and SPEC both name the network: give one of them"),
     ],
@@ -63,6 +64,21 @@ def test_what_ships_is_evaluated_unless_weights_are_given() -> None:
     assert "fqss deploy float --model 'convtasnet' --target 'tflite-int8' --profile 'shipped' --data 'librimix:/x'" in done.stdout
     assert "fqss evaluate --data 'librimix:/x' --mixtures 9 " in done.stdout and "--out 'there'" in done.stdout
     assert "--profile 'ptq'" in dry_run("evaluate", "CHECKPOINT=a.pth").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "folder"),
+    [
+        (("MODEL=dptnet",), "dist/dptnet-tflite-int8"),
+        (("SPEC=specs/mine.yaml", "TARGET=targets/board.yaml", "SEGMENT=0.5"), "dist/mine-board-0.5s"),
+        (("OUT=there",), "there"),
+    ],
+)
+def test_what_is_released_is_what_was_deployed(arguments: tuple[str, ...], folder: str) -> None:
+    done = dry_run("release", "KEY=k.pem", "CARD=card.md", *arguments)
+    deploy, release = done.stdout.splitlines()[-2:]
+    assert deploy.endswith(f"--out '{folder}'"), done.stderr
+    assert release.endswith(f"fqss release '{folder}' --key 'k.pem' --card 'card.md'")
 
 
 def test_one_of_several_goals_may_take_it() -> None:

@@ -65,7 +65,7 @@ def _model(release: Release, facts: dict[str, Any], data: list[dict[str, Any]]) 
                 "performanceMetrics": [
                     {
                         "type": "SI-SDR improvement in dB",
-                        "value": f"{figure['si_sdr_improvement']:.3f}",
+                        "value": f"{float(figure['si_sdr_improvement']):.3f}",
                         "slice": f"{figure['n']} mixtures",
                     },
                 ]

@@ -46,11 +46,13 @@ def front_matter(release: Release, own_card: str | None) -> dict[str, Any]:
 
 
 def _result(release: Release, music: bool) -> dict[str, Any]:
-    figure, data = subject_figure(release), release.parity["data"][0]
+    figure, data = subject_figure(release), _test_set(release)
     return {
         "task": {"type": "audio-to-audio", "name": f"{'music' if music else 'speech'} separation"},
         "dataset": {"type": data["name"], "name": f"{figure['n']} mixtures: {data['description']}"},
-        "metrics": [{"type": "si-sdr", "value": round(figure["si_sdr_improvement"], 2), "name": "SI-SDR improvement of the file, dB"}],
+        "metrics": [
+            {"type": "si-sdr", "value": round(float(figure["si_sdr_improvement"]), 2), "name": "SI-SDR improvement of the file, dB"}
+        ],
     }
 
 
@@ -58,8 +60,13 @@ def subject_figure(release: Release) -> Mapping[str, Any]:
     """What the report measured of the released file on its test set: the ladder's summary."""
     stage = release.parity["subject"]["stage"]
     found: Mapping[str, Any] = next(
-        step["summary"] for step in release.parity["ladder"] if step["stage"] == stage and step["set"] == release.parity["data"][0]["name"]
+        step["summary"] for step in release.parity["ladder"] if step["stage"] == stage and step["set"] == _test_set(release)["name"]
     )
+    return found
+
+
+def _test_set(release: Release) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = next(data for data in release.parity["data"] if data["role"] == "test")
     return found
 
 

@@ -43,7 +43,7 @@ def deployed_folder(folder: Path, verdict: str = "passed", golden_fault: int = 0
 
 
 def _parity(verdict: str) -> dict[str, Any]:
-    data = {"name": "test", "description": "Made-up speech", "licence": "Apache-2.0 (made up)"}
+    data = {"name": "test", "role": "test", "description": "Made-up speech", "licence": "Apache-2.0 (made up)"}
     subject = {"model": "convtasnet", "target": "tflite-int8", "stage": "litert-ref", "parameters": 1000, "sample_rate": 8000}
     return {
         "verdict": {"state": verdict, "words": f"1 {verdict}", "failed": ["task.mean"] if verdict == "failed" else []},
@@ -51,6 +51,6 @@ def _parity(verdict: str) -> dict[str, Any]:
         "tiles": [{"label": "loss", "value": "0.1 dB", "note": "of 4 mixtures"}],
         "gates": [{"id": "task.mean"}],
         "not_tested": ["no real device"],
-        "data": [data, {**data, "name": "sweep"}],
+        "data": [{**data, "name": "sweep", "role": "sweep"}, data],
         "ladder": [{"stage": "litert-ref", "set": "test", "summary": {"n": 4, "si_sdr_improvement": 4.25}}],
     }
