@@ -128,7 +128,7 @@ def test_norm_is_exact_on_devices_and_close_to_float(recipe: str, channels: int,
         difference = np.abs(found["y"] - expected)
         assert difference.max() <= 1, runtime
         # where the reference kernels' second rounding moves an int8 scalar by a code, a share of all values moves with it
-        assert (difference > 0).mean() <= (0.2 if kind is ConvolvedSumsNorm else 0.03), runtime
+        assert (difference > 0).mean() <= (0.3 if kind is ConvolvedSumsNorm else 0.03), runtime
     exact_on_device(tmp_path / "alone.tflite", np.ascontiguousarray(codes.transpose(0, 2, 1)[:, :, None, :]))
     with torch.no_grad():
         ideal = torch.nn.functional.group_norm(x.transpose(1, 2), 1)[0].numpy()

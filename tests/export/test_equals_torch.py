@@ -38,7 +38,7 @@ from tests.tiny import (
 def test_every_int8_tensor_equals_that_of_torch_given_golden_inputs(exported: Exported) -> None:
     differences = golden_differences(exported)
     assert_equal_but_for_ties(differences)
-    inside_norms = ("/mean8", "/frame_mean", "/squares", "/energy", "/var8", "/variance8", "/variance", "/rstd", "/centre")
+    inside_norms = ("/mean8", "/frame_mean", "squares", "energy", "/var8", "/variance8", "/variance", "/rstd", "/centre")
     names = quantized_tensors(exported.model, TensorProto.INT8)
     compared_with_nothing = {name for name in names if name not in differences and not name.endswith(inside_norms)}
     assert not compared_with_nothing

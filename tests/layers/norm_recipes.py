@@ -150,10 +150,13 @@ def convolved_sums(norm: QuantizedNorm, q: Array, s_x: float, _: float) -> Array
     mean = on(frames.mean(), *(float(value) for value in norm.mean_grid()))
     s_d, z_d = (float(value) for value in norm.centred_quantizer.grid())
     d = quantize(q * s_x - mean, norm.centred_quantizer) - z_d
-    k = np.ceil(max(127 - z_d, z_d + 128) ** 2 / 255)
-    s_square = s_d**2 * (k + 1 - k % 2)
-    squares = on((d * s_d) ** 2, s_square, -128)
-    energies = on(squares.mean(1), HEADROOM * float(norm.deviation_max) / 255, -128)
+    largest = max(127 - z_d, z_d + 128) ** 2
+    usual = np.sqrt(float(norm.variance_max) * float(norm.variance_min)) / s_d**2
+    fine = min(51, next(odd for odd in range(1, 999, 2) if odd >= usual / 8))
+    divisors = [fine, 1275 * fine] if largest > 637.5 * fine else [next(odd for odd in range(1, 999, 2) if odd >= largest / 255)]
+    s_energy = HEADROOM * float(norm.deviation_max) / 255
+    parts = [on(on((d * s_d) ** 2, divisor * s_d**2, -128).mean(1), s_energy, -128) for divisor in divisors]
+    energies = on(np.sum(parts, axis=0), s_energy, -128)
     s_8 = HEADROOM**2 * float(norm.variance_max) / 255
     variance = np.clip(rounded(energies.mean() / s_8), 1e-9, 255) * s_8
     s_r = float(norm.rstd_grid())

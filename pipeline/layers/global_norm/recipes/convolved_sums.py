@@ -2,6 +2,10 @@
 
 Such machines have no fast int32 and no fast MEAN, but take a sum over channels, and one over frames, in a convolution's accumulator. The
 deviation is that of the rounded difference, so that no two large sums are subtracted.
+
+Its squares have heavy tails: on one int8 grid that holds the largest, most of the others are rounded to 0, and the sum is wrong by up to
+a half. So there are two squares, one on a fine grid that saturates, and one on a grid so coarse that what the fine one holds rounds to 0
+there (docs/adr/0042-npu-and-memory-plan.md).
 """
 
 from __future__ import annotations
@@ -20,19 +24,22 @@ from pipeline.layers.quantized_norm import HEADROOM, LEAST_VARIANCE, Moments, fo
 from pipeline.quantization.grid import QMAX, QMIN, ActivationQuantizer, agreed_factor
 
 CODES = QMAX - QMIN
+FINE_STEPS = 8  # of the fine squares that make the usual mean square
+LARGEST_FINE = 51  # divisor of the fine squares, with which XNNPACK still takes the scale of the coarse ones
+COARSE = 5 * CODES  # fine steps that make a coarse one: with 5 times what saturates, what is counted twice makes up for what is left out
 
 
 @dataclass(frozen=True)
 class SumConstants:
     """Grids of one norm; scalars, in real units. Squares, energies, variance and reciprocal deviation have the zero point -128.
 
-    ``square_divisor`` k: a square is code^2 / k in steps of ``square_scale``. k is odd, so that no square is a tie.
+    ``divisors``: of the squares of codes, of the fine ones and of the coarse ones where there are any. They are odd, so that no square is
+    a tie.
     """
 
     frame_mean: tuple[Tensor, Tensor]  # (scale, zero_point)
     mean: tuple[Tensor, Tensor]
-    square_divisor: Tensor
-    square_scale: Tensor
+    divisors: tuple[int, ...]
     energy_scale: Tensor
     variance_scale: Tensor
     rstd_scale: Tensor
@@ -63,15 +70,14 @@ class ConvolvedSumsNorm(TwoScalarsNorm):
         with torch.no_grad():
             assert isinstance(self.output_quantizer, ActivationQuantizer)
             scale, zero_point = self.centred_quantizer.grid()
+            usual = (self.variance_max * self.variance_min).sqrt() / scale.square()
             largest = torch.maximum(QMAX - zero_point, zero_point - QMIN).square()
-            divisor = 2 * torch.floor(torch.ceil(largest / CODES) / 2) + 1
             rstd_scale = HEADROOM / (CODES * self.variance_min.sqrt())
             frame_scale = (HEADROOM * (self.frame_mean_high - self.frame_mean_low) / CODES).clamp(min=1e-7)
             return SumConstants(
                 frame_mean=(frame_scale, torch.round(QMIN - HEADROOM * self.frame_mean_low / frame_scale).clamp(QMIN, QMAX)),
                 mean=self.mean_grid(),
-                square_divisor=divisor,
-                square_scale=divisor * scale.square(),
+                divisors=square_divisors(float(usual), int(largest)),
                 energy_scale=HEADROOM * self.deviation_max.clamp(min=LEAST_VARIANCE) / CODES,
                 variance_scale=HEADROOM**2 * self.variance_max / CODES,
                 rstd_scale=agreed_factor(rstd_scale, scale, self.output_quantizer.grid()[0]),
@@ -82,9 +88,13 @@ class ConvolvedSumsNorm(TwoScalarsNorm):
             c = self.constants()
             frames = _quantized(torch.round(x / self.input_scale()).mean(2, keepdim=True) * self.input_scale(), *c.frame_mean)
             mean = _quantized(frames.mean(1, keepdim=True) * c.frame_mean[0], *c.mean) * c.mean[0]
-            deviation = _quantized(x - mean, *self.centred_quantizer.grid())
-            squares = torch.round(deviation.square() / c.square_divisor).clamp(max=CODES)
-            energies = torch.round(squares.mean(2, keepdim=True) * (c.square_scale / c.energy_scale)).clamp(max=CODES)
+            scale = self.centred_quantizer.grid()[0]
+            codes = _quantized(x - mean, *self.centred_quantizer.grid()).square()
+            energies = torch.zeros_like(frames)
+            for divisor in c.divisors:
+                squares = torch.round(codes / divisor).clamp(max=CODES).mean(2, keepdim=True)
+                energies += torch.round(squares * (divisor * scale.square() / c.energy_scale)).clamp(max=CODES)
+            energies = energies.clamp(max=CODES)
             variance = torch.round(energies.mean(1, keepdim=True) * (c.energy_scale / c.variance_scale)).clamp(max=CODES)
             # the reciprocal root of 0 is the largest code, as the kernels have it
             return mean, torch.round(torch.rsqrt(variance * c.variance_scale) / c.rstd_scale).clamp(max=CODES) * c.rstd_scale
@@ -96,6 +106,21 @@ class ConvolvedSumsNorm(TwoScalarsNorm):
         follow(self.frame_mean_high, frames.max().clamp(min=0), torch.maximum)
         deviations = moments.energy - 2 * moments.mean * frames + moments.mean.square()
         follow(self.deviation_max, deviations.max(), torch.maximum)
+
+
+def square_divisors(usual: float, largest: int) -> tuple[int, ...]:
+    """Odd divisors with which the squares of codes fit int8: a fine and a coarse one, or one where none is much larger than the others.
+
+    Args:
+        usual: mean square. ``largest``: that a square can be.
+    """
+    fine = min(_odd(usual / FINE_STEPS), LARGEST_FINE)
+    return (fine, COARSE * fine) if 2 * largest > COARSE * fine else (_odd(largest / CODES),)
+
+
+def _odd(value: float) -> int:
+    """The least odd number that is not below ``value``."""
+    return 2 * int(np.ceil((value - 1) / 2)) + 1 if value > 1 else 1
 
 
 def _quantized(x: Tensor, scale: Tensor, zero_point: Tensor) -> Tensor:
@@ -113,11 +138,19 @@ def emit_convolved_sums(graph: GraphBuilder, layer: ConvolvedSumsNorm, inputs: l
 
     frames = graph.write_on(_mean_of_channels(graph, x, f"{name}/frame_mean_float"), f"{name}/frame_mean", 1, x.frames, *on(*c.frame_mean))
     centred = emit_difference(graph, layer, x, _mean_of_frames(graph, frames, f"{name}/mean"), name)
-    product = graph.node("Mul", [graph.read(centred), graph.read(centred)], f"{name}/squares_float")
-    squares = graph.write_on(product, f"{name}/squares", x.channels, x.frames, *on(c.square_scale))
-    energies = graph.write_on(_mean_of_channels(graph, squares, f"{name}/mean_square"), f"{name}/energy", 1, x.frames, *on(c.energy_scale))
+    energy = on(c.energy_scale)
+    energies: list[Value] = []
+    for divisor, size in zip(c.divisors, ("", "coarse_"), strict=False):
+        product = graph.node("Mul", [graph.read(centred), graph.read(centred)], f"{name}/{size}squares_float")
+        scale = np.float32(divisor * centred.grid() * centred.grid())
+        squares = graph.write_on(product, f"{name}/{size}squares", x.channels, x.frames, scale, QMIN)
+        mean = _mean_of_channels(graph, squares, f"{name}/{size}mean_square")
+        energies.append(graph.write_on(mean, f"{name}/{size}energy", 1, x.frames, *energy))
+    if len(energies) > 1:
+        total = graph.node("Add", [graph.read(part) for part in energies], f"{name}/energy_sum")
+        energies = [graph.write_on(total, f"{name}/whole_energy", 1, x.frames, *energy)]
     variance = on(c.variance_scale)
-    graph.quantize(_mean_of_frames(graph, energies, f"{name}/mean_energy"), f"{name}/variance", *variance)
+    graph.quantize(_mean_of_frames(graph, energies[0], f"{name}/mean_energy"), f"{name}/variance", *variance)
     root = graph.node("Sqrt", [graph.dequantize(f"{name}/variance", *variance)], f"{name}/deviation")
     rstd = graph.quantize(graph.node("Reciprocal", [root], f"{name}/reciprocal"), f"{name}/rstd", *on(c.rstd_scale))
     return emit_product(graph, layer, centred, rstd, QMIN, name)
