@@ -62,6 +62,17 @@ def with_outputs(content: bytes, indices: list[int]) -> bytes:
     return bytes(builder.Output())
 
 
+def operators_of(content: bytes) -> Counter[str]:
+    """How often a TFLite file has each operator. For what other tools make of our files: nothing else is read or checked."""
+    model = schema.ModelT.InitFromPackedBuf(bytearray(content), 0)
+    return Counter(_operator_name(model, operator) for graph in model.subgraphs for operator in graph.operators)
+
+
+def _operator_name(model: Any, operator: Any) -> str:
+    code = model.operatorCodes[operator.opcodeIndex]
+    return str(_OPERATORS.get(max(code.builtinCode, code.deprecatedBuiltinCode), "UNKNOWN"))
+
+
 def _verify(path: Path, content: bytes) -> None:
     """Let LiteRT's own verifier walk over the flatbuffer: TFLM has none and would follow a wrong offset."""
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
@@ -88,8 +99,7 @@ def _describe(path: Path, content: bytes, model: Any) -> ModelFile:
                 raise _damaged(path, f"operator {number} names a tensor beyond the {len(tensors)} of the file")
             if not 0 <= operator.opcodeIndex < len(model.operatorCodes):
                 raise _damaged(path, f"operator {number} has no operator code")
-            code = model.operatorCodes[operator.opcodeIndex]
-            ops[_OPERATORS.get(max(code.builtinCode, code.deprecatedBuiltinCode), "UNKNOWN")] += 1
+            ops[_operator_name(model, operator)] += 1
             largest = max(largest, sum(tensors[index].nbytes for index in {*operands, *results}))
         if graph is not model.subgraphs[0]:
             loops += sum(tensor.nbytes for tensor in tensors)

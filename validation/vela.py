@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from edge_runtime.model_file import read_model
+from edge_runtime.tflite_file import operators_of
 from export_specs.foundation.child_process import run_child
 from export_specs.schema import Npu
 from validation.record import Number, Record
@@ -64,7 +64,7 @@ def estimate(path: Path, npu: Npu, program: str, seconds: float) -> NpuEstimate:
             lines = done.stdout.strip().splitlines()
             return NpuEstimate(npu=npu, problem=f"Vela ended with {done.returncode}: {lines[-1] if lines else 'no message'}")
         found = list(csv.DictReader(summaries[0].read_text().splitlines()))[-1]
-        file = read_model(compiled[0])
+        content = compiled[0].read_bytes()
     kibibyte = 1024
     return NpuEstimate(
         npu=npu,
@@ -72,8 +72,8 @@ def estimate(path: Path, npu: Npu, program: str, seconds: float) -> NpuEstimate:
         ms_per_second=1000 * float(found["inference_time"]) / seconds,
         sram_bytes=round(kibibyte * float(found["sram_memory_used"])),
         flash_bytes=round(kibibyte * float(found["off_chip_flash_memory_used"])),
-        file_bytes=len(file.content),
-        cpu_operators={name: count for name, count in sorted(file.ops.items()) if not name.startswith(ON_THE_NPU)},
+        file_bytes=len(content),
+        cpu_operators={name: count for name, count in sorted(operators_of(content).items()) if not name.startswith(ON_THE_NPU)},
     )
 
 

@@ -5,10 +5,19 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import flatbuffers
+import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 
+from edge_runtime.model_file import read_model
+from edge_runtime.tflite_file import operators_of
+from export_specs.file_metadata import FileMetadata
+from export_specs.foundation.errors import UserError
 from pipeline.convert import builtin_operators as operators
+from pipeline.convert.flatbuffer import FlatbufferBuilder
 from tests.c_int8.one_operator import Given, write_operator
+from tests.tiny import tiny_spec
 from tests.validation.gates.judging import judge_each
 from validation.gates.npu import NpuCompiled
 from validation.vela import NpuEstimate, estimates
@@ -50,6 +59,22 @@ def test_the_estimate_is_that_of_the_summary_and_the_rest_of_the_file(file: Path
     assert first.ms_per_second == pytest.approx(2.0)
     assert first.file_bytes == file.stat().st_size and first.cpu_operators == {"ADD": 1} and first.problem is None
     assert second.cycles == 1_000_000
+
+
+def test_what_vela_leaves_is_read_of_a_file_whose_metadata_no_longer_suit_it(tmp_path: Path) -> None:
+    """Vela keeps them, while its one operator makes none of the tensors that they describe."""
+    builder, grid = FlatbufferBuilder(), (np.array([0.5]), np.array([0]))
+    x, y = (builder.tensor(name, (1, 4, 1, 2), np.int8, *grid) for name in "xy")
+    builder.operator(operators.ADD, [x, x], [y], {})
+    content = builder.finish({"x": x}, {"y": y}, "", FileMetadata.of(tiny_spec()))
+    model = schema.ModelT.InitFromPackedBuf(bytearray(content), 0)
+    model.subgraphs[0].operators = []
+    packed = flatbuffers.Builder()
+    packed.Finish(model.Pack(packed), b"TFL3")
+    (tmp_path / "m.tflite").write_bytes(packed.Output())
+    with pytest.raises(UserError, match="contradicts itself"):
+        read_model(tmp_path / "m.tflite")
+    assert not operators_of(bytes(packed.Output())) and operators_of(content) == {"ADD": 1}
 
 
 def test_what_vela_crashes_on_is_told_with_its_words_and_fails_the_gate(
