@@ -35,5 +35,7 @@ def _signer(key: Path):  # type: ignore[no-untyped-def]  # its type is known whe
         raise UserError("to sign, model-signing has to be installed: pip install 'fqss-deploy[release]'") from error
     try:
         return signing.Config().use_elliptic_key_signer(private_key=key)
+    except AttributeError as error:  # what the library says of RSA
+        raise UserError(f"{key} is a private key of another kind than elliptic curves: {MAKE_ONE} makes one") from error
     except (ValueError, TypeError) as error:
         raise UserError(f"{key} is no private key that signs ({str(error).split('. ')[0]}): {MAKE_ONE} makes one") from error

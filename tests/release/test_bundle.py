@@ -150,6 +150,7 @@ def test_what_cannot_be_released_is_told(bundle: Path, tmp_path: Path) -> None:
         ((older, tmp_path), "was deployed by an earlier version"),
         ((undated, tmp_path), "set SOURCE_DATE_EPOCH"),
         ((folder, tmp_path, "--key", str(tmp_path / "no-card.md")), "is no private key"),
+        ((folder, tmp_path, "--key", str(key_pair(tmp_path, "other", ("ed25519",))[0])), "of another kind than elliptic curves"),
         ((folder, tmp_path, "--card", str(tmp_path / "no-card.md")), "has no front matter"),
     ):
         with pytest.raises(UserError, match=told):

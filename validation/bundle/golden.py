@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import zlib
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -52,7 +54,7 @@ def unlike_golden(folder: Path) -> dict[str, int]:
             clips = {name.removeprefix("input_"): (vectors[name], vectors[name.replace("in", "out", 1)])
                      for name in vectors.files if name.startswith("input_")}  # fmt: skip
         found = {number: _differing(runtime.run(given), wanted) for number, (given, wanted) in clips.items()}
-    except (ValueError, KeyError, OSError, EOFError) as error:
+    except (ValueError, KeyError, OSError, EOFError, BadZipFile, zlib.error, NotImplementedError, SyntaxError) as error:  # of a damaged zip
         raise UserError(f"{VECTORS} is no file of golden vectors for this model ({error})") from error
     if not found:
         raise UserError(f"{VECTORS} has no clips")

@@ -20,6 +20,8 @@ def signature_fault(folder: Path, key: Path) -> str:
         raise UserError("to check a signature, model-signing has to be installed: pip install 'fqss-deploy[release]'") from error
     try:
         verifier = verifying.Config().use_elliptic_key_verifier(public_key=key)
+    except AttributeError as error:  # what the library says of RSA
+        raise UserError(f"{key} is a public key of another kind than elliptic curves, and no bundle is signed with those") from error
     except (ValueError, TypeError) as error:
         raise UserError(f"{key} is no public key ({str(error).split('. ')[0]}): openssl ec -in KEY.pem -pubout makes one") from error
     folder = folder.resolve()

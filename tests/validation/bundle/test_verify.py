@@ -23,6 +23,7 @@ from pipeline.release.deployed import read_deployed
 from tests.release.deployed import deployed_folder
 from tests.release.keys import key_pair
 from validation.bundle.__main__ import Verification, verification
+from validation.bundle.golden import golden_check
 from validation.bundle.opening import opened_bundle
 
 NAME = "convtasnet-tflite-int8-1.0"
@@ -121,11 +122,21 @@ def test_another_key_is_no_proof(bundle: Path, tmp_path: Path) -> None:
     assert "is not this key's signature" in found
     (tmp_path / "no.pem").write_text("hello")
     assert faults(bundle, tmp_path / "no.pem")[0].startswith(f"{tmp_path}/no.pem is no public key")
+    assert "of another kind than elliptic curves" in faults(bundle, key_pair(tmp_path, "other", ("ed25519",))[1])[0]
 
 
 def test_a_file_that_computes_something_else_is_found(tmp_path: Path) -> None:
     (found,) = faults(bundle_in(tmp_path, golden_fault=1))
     assert found == "model.tflite does not give what golden_vectors.npz says: clip 0 in 1 samples"
+
+
+def test_damaged_vectors_are_told_in_a_line(tmp_path: Path) -> None:
+    folder = deployed_folder(tmp_path / "dist")
+    content = bytearray((folder / "golden_vectors.npz").read_bytes())
+    content[len(content) // 3] ^= 0xFF
+    (folder / "golden_vectors.npz").write_bytes(content)
+    _, fault = golden_check(folder)
+    assert fault.startswith("model.tflite does not run on the golden clips: golden_vectors.npz is no file of golden vectors")
 
 
 def tar_of(path: Path, *entries: tuple[str, bytes]) -> Path:
