@@ -52,6 +52,7 @@ class GraphBuilder:
     dequantized: dict[str, str] = field(default_factory=dict)
     made: set[str] = field(default_factory=set)
     layouts: dict[str, Layout] = field(default_factory=dict)  # that no node tells; written into the file's metadata
+    shared: dict[str, Value] = field(default_factory=dict)  # what several layers make of one input, by its name
     narrow_ends: bool = False  # whether samples are taken apart and put together without int32, which changes no code
 
     def node(self, op: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:

@@ -58,6 +58,9 @@ class QuantizedLayer(nn.Module):
         """Tell the layer the grids of its inputs."""
         self.input_quantizers = inputs
 
+    def read_from(self, producers: list[QuantizedLayer]) -> None:
+        """Tell the layer which layers make its inputs, in order; for those that have to do with more than grids."""
+
     def grid_quantizer(self) -> Quantizer | None:
         """The quantizer whose grid the output lies on; None where the output is on none yet."""
         return None if isinstance(self.output_quantizer, nn.Identity) else self.output_quantizer
@@ -83,6 +86,9 @@ class Rearrangement(QuantizedLayer):
     def __init__(self, _: nn.Module | None = None) -> None:
         super().__init__()
         self.output_quantizer = nn.Identity()
+
+    def read_from(self, producers: list[QuantizedLayer]) -> None:
+        """Tell the layer which layers make its inputs, in order; for those that have to do with more than grids."""
 
     def grid_quantizer(self) -> Quantizer | None:
         return self.input_quantizers[0] if self.input_quantizers else None  # of what enters the network

@@ -52,6 +52,7 @@ def _connect(twin: Network) -> None:
     for node, layer in layers.items():
         assert isinstance(layer, QuantizedLayer)
         producers = [layers[argument] for argument in node.args if argument in layers]
+        layer.read_from(cast(list[QuantizedLayer], producers))
         grids = [producer.grid_quantizer() for producer in producers if isinstance(producer, QuantizedLayer)]
         layer.connect(cast(list[Quantizer], grids))  # None where the layer needs no grid of its input
 

@@ -27,6 +27,7 @@ from pipeline.networks.network import Network
 from pipeline.quantization.bias_correction import correct_biases
 from pipeline.quantization.bypass import leave_float
 from pipeline.quantization.clipping import fit_ranges
+from pipeline.quantization.equalization import equalize_features
 from pipeline.quantization.grid import OBSERVED_BATCHES
 from pipeline.quantization.quantize import freeze_statistics, observe, quantize, range_parameters
 from pipeline.quantization.recipe import Recipe
@@ -172,6 +173,7 @@ def train_quantized(
     student = quantize(teacher, recipe)
     observe(student, [mixture for mixture, _ in batches])
     if method.calibration == "least-error":
+        equalize_features(student, [mixture for mixture, _ in batches[:FITTED_BATCHES]])
         fit_ranges(student, [mixture for mixture, _ in batches[:FITTED_BATCHES]])
         correct_biases(student, torch.cat([mixture for mixture, _ in batches[:CORRECTED_BATCHES]]))
     leave_float(student, method)

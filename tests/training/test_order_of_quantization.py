@@ -27,6 +27,7 @@ STEPS = (
     "match_output_level",
     "quantize",
     "observe",
+    "equalize_features",
     "fit_ranges",
     "correct_biases",
     "fit",
@@ -108,7 +109,11 @@ def test_fqss_has_the_float_network_for_a_teacher(variant: str, distilled: bool,
 
 @pytest.mark.parametrize(
     ("changes", "left_out"),
-    [({"calibration": "min-max"}, ("fit_ranges", "correct_biases")), ({"ranges": "frozen"}, ()), ({"kd_lambda": 0.0}, ())],
+    [
+        ({"calibration": "min-max"}, ("equalize_features", "fit_ranges", "correct_biases")),
+        ({"ranges": "frozen"}, ()),
+        ({"kd_lambda": 0.0}, ()),
+    ],
     ids=str,
 )
 def test_training_follows_its_method(

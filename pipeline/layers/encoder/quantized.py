@@ -74,11 +74,15 @@ class QuantizedEncoder(QuantizedLayer, ABC):
         """Quantized weights [N, D * A, K] of the digits."""
 
     def forward(self, waveform: Tensor) -> Tensor:
+        result: Tensor = self.output_quantizer(self.features(waveform))
+        return result
+
+    def features(self, waveform: Tensor) -> Tensor:
+        """What the int32 sums stand for, rectified where the network does that, before the output grid."""
         codes = self.codes(waveform.view(len(waveform), self.audio_channels, -1))
         frames = codes.unfold(-1, self.kernel_size, self.stride).transpose(1, 2).flatten(2)  # [B, F, D * A * K]
         features = functional.linear(frames, self.kernel().flatten(1))
-        result: Tensor = self.output_quantizer(functional.relu(features) if self.relu else features)
-        return result
+        return functional.relu(features) if self.relu else features
 
 
 class SplitEncoder(QuantizedEncoder):

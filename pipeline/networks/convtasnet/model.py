@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from pipeline.layers.accounting import Macs
 from pipeline.layers.add import Add
+from pipeline.layers.carried_features import CarriedFeatures
 from pipeline.layers.channel_norm.float import ChannelLayerNorm
 from pipeline.layers.decoder.float import Decoder
 from pipeline.layers.depthwise import Depthwise
@@ -96,6 +97,7 @@ class ConvTasNet(Network):
         self.encoder = Encoder(net.n_filters, net.kernel_size, net.stride, net.encoder_act)
         self.masker = Masker(net, n_src)
         self.select = nn.ModuleList(SelectSource(source, net.n_filters) for source in range(n_src))
+        self.carried = CarriedFeatures(net.n_filters)
         self.mask_product = Multiply()
         self.decoder = Decoder(net.n_filters, net.kernel_size, net.stride)
         self.stack = StackSources()
@@ -120,8 +122,8 @@ class ConvTasNet(Network):
 
     def forward(self, mixture: Tensor) -> Tensor:
         features = self.encoder(mixture)
-        masks = self.masker(features)
-        sources: Tensor = self.stack(*[self.decoder(self.mask_product(select(masks), features)) for select in self.select])
+        masks, carried = self.masker(features), self.carried(mixture, features)
+        sources: Tensor = self.stack(*[self.decoder(self.mask_product(select(masks), carried)) for select in self.select])
         return sources
 
 
