@@ -20,6 +20,7 @@ from export_specs.bundle import fault_of_name
 from export_specs.foundation.errors import UserError
 from pipeline.release.bundle import write_bundle
 from pipeline.release.deployed import read_deployed
+from tests.edge_runtime.conftest import write_doubling_model, write_loop_model
 from tests.release.deployed import deployed_folder
 from tests.release.keys import key_pair
 from validation.bundle.__main__ import Verification, verification
@@ -137,6 +138,14 @@ def test_damaged_vectors_are_told_in_a_line(tmp_path: Path) -> None:
     (folder / "golden_vectors.npz").write_bytes(content)
     _, fault = golden_check(folder)
     assert fault.startswith("model.tflite does not run on the golden clips: golden_vectors.npz is no file of golden vectors")
+
+
+def test_files_that_compute_in_float_are_not_compared_and_that_is_said(tmp_path: Path) -> None:
+    folder = deployed_folder(tmp_path / "dist")
+    write_doubling_model(folder / "model.tflite", dtype="float32")
+    assert golden_check(folder) == ("not run: model.tflite computes in float, which is not the same everywhere", "")
+    write_loop_model(folder / "model.tflite")
+    assert golden_check(folder)[0].startswith("1 clips on litert-ref")
 
 
 def tar_of(path: Path, *entries: tuple[str, bytes]) -> Path:
