@@ -51,10 +51,8 @@ class SetConfig(_Strict):
 
 
 class Provenance(_Strict):
-    """Where the artefacts come from: the command that made them and the digests of their parents (name: sha256)."""
+    """Where the artefacts come from: the digests of their parents (name: sha256)."""
 
-    command: str = ""
-    code_version: str = ""
     digests: dict[str, str] = {}
 
 

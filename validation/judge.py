@@ -102,12 +102,8 @@ def judge(config: JudgeConfig, out: Path) -> Parity:
             float_cost=file.float_cost,
         ),
         audio=_audio(config, run, test, out),
-        provenance={
-            "command": config.provenance.command,
-            "code version": config.provenance.code_version,
-            **config.provenance.digests,
-        },
-        reproduce=config.reproduce or config.provenance.command,
+        provenance=config.provenance.digests,
+        reproduce=config.reproduce,
         seconds=time.monotonic() - start,
     )
     write_parity(parity, out / "parity.json")

@@ -45,7 +45,8 @@ def write_case(base: Path) -> Path:
         "model": "tiny", "target": "tiny", "profile": "quick", "tflite": "model.tflite", "onnx": "model.qdq.onnx", "parameters": 15,
         "stages": stages, "sets": [{"path": "test"}, {"path": "sweep", "role": "sweep", "stages": ["float", "litert-ref"]}],
         "workers": 1, "level_items": 1, "layer_clips": 2, "audio_items": 0, "cache": "cache",
-        "provenance": {"command": "make deploy", "digests": {"checkpoint": "ab"}},
+        "provenance": {"digests": {"checkpoint": "ab"}},
+        "reproduce": "make deploy",
     }  # fmt: skip
     (base / "judge.json").write_text(json.dumps(config))
     return base
