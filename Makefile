@@ -12,6 +12,11 @@ OUT        ?=
 FILES      ?=
 DIGITS     ?=
 MIXTURES   ?=
+NAME       ?=
+STEPS      ?=
+SEEDS      ?=
+ARMS       ?=
+PROCESSES  ?=
 BASE       ?= main
 CPU        ?= all
 KEY        ?=
@@ -21,12 +26,12 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 SHELL  := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help deploy release docs train qat export convert package emulate validate report evaluate bench models doctor lint test test-slow replay mutate lock onnx2tf clean
+.PHONY: help deploy release docs train qat export convert package emulate validate report evaluate study bench models doctor lint test test-slow replay mutate lock onnx2tf clean
 .NOTPARALLEL:
 
 # The settings that each target takes on the command line. Others are refused before anything is made: a misspelt one would be ignored.
 takes.deploy   := MODEL TARGET PROFILE DATA CHECKPOINT SPEC SEGMENT OUT
-takes.help     := $(takes.deploy) BASE CPU FILES DIGITS MIXTURES KEY CARD
+takes.help     := $(takes.deploy) BASE CPU FILES DIGITS MIXTURES KEY CARD NAME STEPS SEEDS ARMS PROCESSES
 takes.release  := $(takes.deploy) KEY CARD
 takes.qat      := $(filter-out OUT,$(takes.deploy))
 takes.export   := $(takes.qat)
@@ -36,6 +41,7 @@ takes.emulate  := $(takes.qat) CPU
 takes.validate := $(takes.qat)
 takes.report   := $(takes.qat)
 takes.evaluate := $(takes.deploy) MIXTURES
+takes.study    := NAME MODEL SPEC DATA CHECKPOINT STEPS SEEDS ARMS MIXTURES PROCESSES OUT
 takes.bench    := $(filter-out TARGET,$(takes.qat))
 takes.train    := $(filter-out TARGET PROFILE SEGMENT,$(takes.qat))
 takes.replay   := BASE
@@ -87,7 +93,10 @@ help: ## this list
 	@echo "  CPU=$(CPU)                  of emulate: cortex-m55 cortex-m4; or all: these and this machine by gcc and clang"
 	@echo "  FILES=$(FILES)                   of mutate: files to put faults into"
 	@echo "  DIGITS=$(DIGITS)                  of mutate: a sample, of the faults whose number ends with one of the digits"
-	@echo "  MIXTURES=$(MIXTURES)                of evaluate: so many mixtures, pairs or tracks of the test set; all by default"
+	@echo "  MIXTURES=$(MIXTURES)                of evaluate: so many mixtures, pairs or tracks of the test set; all by default. of study: its own number by default"
+	@echo "  NAME=$(NAME)                    of study: $(notdir $(basename $(wildcard export_specs/studies/*.yaml))), or your own (YAML)"
+	@echo "  STEPS=$(STEPS) SEEDS=$(SEEDS) ARMS=$(ARMS)     of study: training steps and runs of every arm, and which arms (with commas); the study's own by default"
+	@echo "  PROCESSES=$(PROCESSES)               of study: runs at a time, one thread each; one for each processor by default"
 	@echo "  BASE=$(BASE)                of replay: the commit whose files are the right ones"
 	@echo
 	@if test -x $(BIN)/python; then $(FQSS) models; echo; fi
@@ -134,6 +143,12 @@ evaluate: $(NEEDED) ## float network and file on the whole test set of DATA: eve
 	  --out '$(or $(OUT),build/evaluate/$(or $(basename $(notdir $(SPEC))),$(MODEL))-$(basename $(notdir $(TARGET))))' \
 	  float="$$($(FQSS) deploy float $(SETTINGS) 2>/dev/null | tail -n 1)/float.onnx" \
 	  int8="$$($(FQSS) deploy convert $(SETTINGS) 2>/dev/null | head -n 1)/model.tflite"
+
+study: $(MAIN) ## networks that differ in one thing each, at equal budget: table, plot, JSON and page of NAME in docs/studies (goes on where it stopped)
+	@test -n '$(NAME)' || { echo "error: NAME= names the study; \`make help\` lists all" >&2; exit 1; }
+	@$(FQSS) study '$(NAME)' --model '$(if $(SPEC),,$(MODEL))' --spec '$(SPEC)' --data '$(DATA)' --checkpoint '$(CHECKPOINT)' --arms '$(ARMS)' \
+	  $(if $(STEPS),--steps '$(STEPS)') $(if $(SEEDS),--seeds '$(SEEDS)') $(if $(MIXTURES),--mixtures '$(MIXTURES)') \
+	  $(if $(PROCESSES),--processes '$(PROCESSES)') $(if $(OUT),--out '$(OUT)')
 
 # its speed does not depend on what the weights are
 bench: PROFILE = ptq

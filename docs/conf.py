@@ -17,7 +17,7 @@ html_copy_source = False
 lexers["mermaid"] = TextLexer()  # GitHub draws it; a script from elsewhere would have to here
 
 HERE = Path(__file__).parent
-RECORDS = "\n```{toctree}\n:glob:\n:hidden:\n[0-9]*\n```\n"
+LISTED = {"adr/README": "[0-9]*", "studies/README": "*-*"}  # indexes that GitHub shows as well, and the pages that they list
 PATH = re.compile(r"`docs/([\w/.-]+\.md)`")
 
 
@@ -28,8 +28,8 @@ def _link(match: re.Match[str]) -> str:
 
 def _with_links(app: object, name: str, source: list[str]) -> None:
     source[0] = PATH.sub(_link, source[0])
-    if name == "adr/README":  # an index that GitHub shows as well
-        source[0] += RECORDS
+    if name in LISTED:
+        source[0] += f"\n```{{toctree}}\n:glob:\n:hidden:\n{LISTED[name]}\n```\n"
 
 
 def setup(app: object) -> None:

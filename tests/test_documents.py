@@ -27,7 +27,9 @@ def test_every_path_that_is_named_leads_somewhere(path: Path) -> None:
 def test_every_document_is_in_the_site() -> None:
     listed = re.findall(r"^([\w/-]+)$", (ROOT / "docs" / "index.md").read_text(), re.MULTILINE)
     pages = {str(path.relative_to(ROOT / "docs").with_suffix("")) for path in (ROOT / "docs").rglob("*.md")}
-    records = {name for name in pages if name.startswith("adr/") and name != "adr/README"}  # listed in their own index
+    records = {
+        name for name in pages if name.startswith(("adr/", "studies/")) and not name.endswith("/README")
+    }  # listed in their own indexes
     assert pages - records == {*listed, "index", "model-card-template"}
 
 

@@ -81,6 +81,15 @@ def test_what_is_released_is_what_was_deployed(arguments: tuple[str, ...], folde
     assert release.endswith(f"fqss release '{folder}' --key 'k.pem' --card 'card.md'")
 
 
+def test_settings_reach_a_study() -> None:
+    done = dry_run("study", "NAME=lambda", "SPEC=mine.yaml", "STEPS=100", "SEEDS=2", "ARMS=fqss,vanilla", "PROCESSES=3", "OUT=there")
+    command = " ".join(done.stdout.splitlines()[-3:])
+    assert "fqss study 'lambda' --model '' --spec 'mine.yaml'" in command
+    assert all(part in command for part in ("--arms 'fqss,vanilla'", "--steps '100'", "--seeds '2'", "--processes '3'", "--out 'there'"))
+    assert "--mixtures" not in command
+    assert "TARGET has no effect on `make study`" in dry_run("study", "TARGET=tflite-int8").stderr
+
+
 def test_one_of_several_goals_may_take_it() -> None:
     assert dry_run("clean", "deploy", "OUT=there").returncode == 0
 

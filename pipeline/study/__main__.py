@@ -18,7 +18,7 @@ from export_specs.foundation.progress import handed_over, say
 from pipeline.accounting.describe import describe
 from pipeline.stages.graph import StageRunner
 from pipeline.study.plan import PROFILE, SETS, Grid, Plan
-from pipeline.study.running import BUILD, over_processes
+from pipeline.study.running import BUILD, ONE_THREAD, over_processes
 
 REQUEST = "study.json"
 OUT = Path("docs", "studies")
@@ -34,20 +34,24 @@ def run(
     checkpoint: Annotated[str, typer.Option(help="Your own float weights, which every arm starts from.")] = "",
     steps: Annotated[int | None, typer.Option(min=0, help="Training steps of every arm; the study's by default.")] = None,
     seeds: Annotated[int | None, typer.Option(min=1, help="Runs of every arm; the study's by default.")] = None,
+    mixtures: Annotated[int | None, typer.Option(min=1, help="Mixtures of the set test; the study's by default.")] = None,
     arms: Annotated[str, typer.Option(help="These arms alone, with commas between; all by default.")] = "",
     processes: Annotated[int | None, typer.Option(min=1, help="Runs at a time; one for each processor by default.")] = None,
     out: Annotated[Path, typer.Option(help="Folder of the page, its plot and its figures.")] = OUT,
 ) -> None:
     """Make every network of a study at equal budget, and tell how they compare; what is done already is not done again."""
     wanted = tuple(arm.strip() for arm in arms.split(",") if arm.strip())
-    grid = Grid(study=name, model=model, spec=spec, data=data, checkpoint=checkpoint, steps=steps, seeds=seeds, arms=wanted)
+    grid = Grid(
+        study=name, model=model, spec=spec, data=data, checkpoint=checkpoint, steps=steps, seeds=seeds, mixtures=mixtures, arms=wanted
+    )
     plan, runner = Plan(grid), StageRunner(BUILD, say)
     evaluation = runner.run(plan.evaluation)
     over_processes(grid, [(run.arm, run.seed) for run in plan.everything], processes or len(os.sched_getaffinity(0)))
     request = BUILD / "studies" / f"{plan.study.name}-{plan.spec.name}" / REQUEST
     write_text(request, json.dumps(judged(plan, grid, runner, evaluation), indent=1))
     with handed_over():
-        code = run_child([sys.executable, "-m", "validation.study", str(request), "--out", str(out)]).returncode
+        judge = [sys.executable, "-m", "validation.study", str(request), "--out", str(out)]
+        code = run_child(judge, env={**os.environ, **ONE_THREAD}).returncode  # short vectors: threads would wait for each other
     if code:
         raise UserError(f"the study was not judged (exit code {code}); see above and {request}")
 
@@ -78,6 +82,7 @@ def command_of(grid: Grid) -> str:
         "CHECKPOINT": grid.checkpoint,
         "STEPS": grid.steps,
         "SEEDS": grid.seeds,
+        "MIXTURES": grid.mixtures,
         "ARMS": ",".join(grid.arms),
     }
     return "make study " + " ".join(f"{name}={shlex.quote(str(value))}" for name, value in given.items() if value not in ("", None))

@@ -37,6 +37,7 @@ class Grid(Strict):
     checkpoint: str = ""
     steps: int | None = Field(default=None, ge=0)
     seeds: int | None = Field(default=None, gt=0)
+    mixtures: int | None = Field(default=None, gt=0)
     arms: tuple[str, ...] = ()
 
     def resolved(self) -> Study:
@@ -48,7 +49,7 @@ class Grid(Strict):
         study = load_study(self.study)
         if unknown := [name for name in self.arms if name not in study.arms]:
             raise choice_error("arm", unknown[0], list(study.arms))
-        given = {name: value for name, value in (("steps", self.steps), ("seeds", self.seeds)) if value is not None}
+        given = {name: value for name in ("steps", "seeds", "mixtures") if (value := getattr(self, name)) is not None}
         arms = {name: arm.model_dump() for name, arm in study.arms.items() if not self.arms or name in self.arms}
         against = study.against if study.against in arms else ""
         try:

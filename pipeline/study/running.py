@@ -1,10 +1,11 @@
-"""The runs of a study over processes. Each is a process with one thread, so that results do not depend on how many there are."""
+"""The runs of a study over processes. Each has one thread, so that results do not depend on how many there are."""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,10 +16,11 @@ from pipeline.study.plan import Grid
 
 BUILD = Path("build")
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+Runs = Sequence[tuple[str, int]]  # arm and seed
 
 
-def over_processes(grid: Grid, runs: list[tuple[str, int]], processes: int) -> None:
-    """Make every run (arm, seed), so many at a time; what is done already is not done again.
+def over_processes(grid: Grid, runs: Runs, processes: int) -> None:
+    """Make every run, so many at a time; what is done already is not done again.
 
     Raises:
         UserError: a run failed. The others go on and are kept.

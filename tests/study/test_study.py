@@ -56,7 +56,7 @@ class Done:
     returncode = 0
 
 
-def judged_here(command: list[str]) -> Done:
+def judged_here(command: list[str], env: dict[str, str]) -> Done:
     assert command[1:3] == ["-m", "validation.study"]
     judge(Path(command[3]), Path(command[5]))
     return Done()

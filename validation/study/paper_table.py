@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from validation.record import Number, Record
+from validation.study.intervals import Mean, clustered_mean
 from validation.study.request import StudyRequest
 from validation.study.scores import Scores
 
@@ -13,8 +14,11 @@ MEGA, TERA = 1e6, 1e12
 
 class TableRow(Record):
     """A network: its size by the paper's convention (10^6 bytes), its bit operations a second of audio (10^12), mean SI-SDR in dB by the
-    SNR asked for and of the set test, and there SDR with an allowed filter (:mod:`validation.filtered_sdr`) and STOI (None where nothing
-    is long enough for it)."""
+    SNR asked for and of the set test.
+
+    Of the set test too: SDR with an allowed filter (:mod:`validation.filtered_sdr`), STOI (None where nothing is long enough for it), and
+    the loss of SI-SDR against float (None of float itself).
+    """
 
     network: str
     size_mb: Number
@@ -23,6 +27,7 @@ class TableRow(Record):
     si_sdr: Number
     sdr: Number
     stoi: Number | None
+    loss: Mean | None
 
 
 def table_rows(request: StudyRequest, scores: Scores) -> list[TableRow]:
@@ -47,6 +52,7 @@ def table_rows(request: StudyRequest, scores: Scores) -> list[TableRow]:
             by_snr={label: float(values[:, positions].mean()) for label, positions in places.items()},
             si_sdr=float(values[:, test].mean()),
             sdr=float(sdr[name][:, test].mean()),
+            loss=None if name == "float" else clustered_mean(scores.loss(name)[:, test], [scores.estimates[k].parts for k in test]),
             stoi=None if np.isnan(heard[name][:, test]).all() else float(np.nanmean(heard[name][:, test])),
         )
         for name, values in si_sdr.items()

@@ -49,7 +49,9 @@ def _losses(axes: Axes, groups: list[Group], kind: Kind) -> None:
 def _short(group: Group, kind: Kind) -> str:
     if kind == "snr":
         return f"{group.low:+g}"
-    return f"{'…' if math.isinf(group.low) else f'{group.low:g}'}–{'…' if math.isinf(group.high) else f'{group.high:g}'}"
+    if math.isinf(group.low):
+        return f"< {group.high:g}"
+    return f"≥ {group.low:g}" if math.isinf(group.high) else f"{group.low:g}–{group.high:g}"
 
 
 def bound_plot(scores: Scores, rows: Sequence[BoundRow]) -> str:

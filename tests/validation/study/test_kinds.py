@@ -110,6 +110,7 @@ def test_the_paper_s_table(outputs: dict[str, Any], tmp_path: Path) -> None:
     assert rows["float"]["sdr"] > rows["good"]["sdr"] > rows["bad"]["sdr"] > rows["bad"]["si_sdr"]  # the filter allows more
     assert list(rows["good"]["by_snr"]) == ["-10 dB", "+0 dB", "+10 dB"]
     assert 0.5 < rows["bad"]["stoi"] < rows["float"]["stoi"] <= 1
+    assert rows["float"]["loss"] is None and rows["bad"]["loss"]["mean"] == pytest.approx(10 * np.log10(2), abs=0.15)
     assert "| float | 4.00 | 0.0320 |" in page
 
 
