@@ -23,8 +23,9 @@ MARGIN = 1.25  # of the histogram beyond the observed range; what is farther out
 def fit_ranges(twin: nn.Module, batches: list[Tensor]) -> dict[str, tuple[float, float]]:
     """Move both ends of each observed range to the shares of them with the least squared error on mixtures [B, T].
 
-    The error is that of the values beyond the ends, and a twelfth of the step's square for each value: what rounding makes of a value that
-    many mixtures have differs from mixture to mixture. Call it after :func:`pipeline.quantization.quantize.observe`.
+    The error is that of the values beyond the ends, and for each value a twelfth of the step's square, or its own square if that is less:
+    zeros have none. What rounding makes of another value that is common differs from mixture to mixture. Call it after
+    :func:`pipeline.quantization.quantize.observe`.
 
     Returns:
         The shares of minimum and maximum of each quantizer, by name.
@@ -62,7 +63,8 @@ def _least_error(counts: Tensor, low: float, high: float, together: bool) -> tup
     values = MARGIN * low + width * (torch.arange(BINS) + 0.5)
     clipped = [counts @ (sign * (values[:, None] - end * SHARES)).clamp(min=0).square() for sign, end in ((-1, low), (1, high))]
     steps = (high * SHARES - low * SHARES[:, None]) / (QMAX - QMIN)  # [of the minimum, of the maximum]
-    error = clipped[0][:, None] + clipped[1] + counts.sum() * steps.square() / 12
+    rounded = torch.minimum(values.square(), steps.square().flatten()[:, None] / 12) @ counts
+    error = clipped[0][:, None] + clipped[1] + rounded.view(steps.shape)
     if together:
         error = torch.where(torch.eye(len(SHARES), dtype=torch.bool), error, torch.inf)
     first, second = divmod(int(error.argmin()), len(SHARES))

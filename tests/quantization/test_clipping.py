@@ -51,6 +51,12 @@ def test_the_end_where_most_values_lie_is_kept() -> None:
     assert low == pytest.approx(1, abs=0.03) and high < 0.9
 
 
+def test_zeros_have_no_error_that_a_finer_step_would_mend() -> None:
+    torch.manual_seed(0)
+    x = torch.cat([torch.zeros(1, 99_700), torch.rand(1, 300)], dim=1)
+    assert _fitted(x, ActivationQuantizer())[1] == 1
+
+
 def test_an_end_beyond_the_observed_average_is_found() -> None:
     torch.manual_seed(0)
     fitted, x = ActivationQuantizer(), torch.rand(1, 100_000) * 2 - 1
