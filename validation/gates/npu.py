@@ -16,7 +16,7 @@ from validation.vela import INSTALL, NpuEstimate, vela_program
 class NpuSettings(GateSettings):
     """The threshold."""
 
-    max_cpu_operators: int = Field(default=24, ge=0, description="operators that the compiled file may leave to the CPU")
+    max_cpu_operators: int = Field(default=4, ge=0, description="operators that the compiled file may leave to the CPU")
 
 
 class NpuCompiled(Gate[Sequence[NpuEstimate], NpuSettings]):

@@ -4,7 +4,8 @@ A module declares its recipe as ``TWIN``. A recipe is called as its module, with
 
 * ``scalar-gain``: subtracts an int8 scalar and multiplies by another one; gamma and beta are folded away. For CPUs with vector units.
 * ``runtime-filter``: a depthwise convolution whose filter and bias are computed at run time. For microcontrollers (CMSIS-NN).
-* ``int16-elementwise``: int16 element-wise ops and one int8 table, no int32 arithmetic. For NPUs.
+* ``convolved-sums``: as scalar-gain, with int8 statistics whose sums are convolutions, no int32 arithmetic. For NPUs.
+* ``int16-elementwise``: int16 element-wise ops and one int8 table, no int32 arithmetic. The most exact, and slow everywhere.
 
 The records in ``docs/adr`` and weights trained up to then have the names that :data:`FORMER_NAMES` lists.
 """
