@@ -128,7 +128,7 @@ def test_another_segment_length_changes_no_constant(exported: Exported) -> None:
     longer = build_model(exported.network, METADATA.model_copy(update={"segment_samples": 1600}))
     constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in longer.graph.initializer}
     for name, value in exported.initializers().items():
-        if not name.startswith("shape_"):
+        if not name.startswith("shape_") and "/ones_in_a_row_" not in name:  # these are called by their lengths
             np.testing.assert_array_equal(value, constants[name], err_msg=name)
     assert session(longer).run(None, {"pcm": np.zeros((1, 1600), np.int16)})[0].shape == (1, 2, 1600)
 

@@ -11,6 +11,7 @@ from export_specs.foundation.errors import UserError
 from pipeline.stages import summary
 from pipeline.stages.summary import raise_failure, summary_lines
 from pipeline.stages.words import WORDS
+from pipeline.study import further_training
 
 PLACE = Path("dist/x")
 
@@ -49,5 +50,6 @@ def test_a_failed_gate_is_named_with_value_and_limit() -> None:
 
 
 def test_every_stage_says_what_it_does_and_how_long_it_takes() -> None:
-    stages = {path.stem for path in Path(summary.__file__).parent.glob("*.py") if "\ndef run(folder: Path" in path.read_text()}
+    rooms = [Path(module.__file__).parent for module in (summary, further_training)]
+    stages = {path.stem for room in rooms for path in room.glob("*.py") if "\ndef run(folder: Path" in path.read_text()}
     assert stages == set(WORDS) and len(stages) > 10

@@ -46,7 +46,7 @@ def test_post_training_quantization_saves_what_it_made(
     assert not list(tmp_path.glob("*.ckpt"))
 
 
-def test_post_training_quantization_leaves_the_weights_alone(speech: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_post_training_quantization_changes_biases_alone(speech: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     observe_briefly(monkeypatch)
     spec = tiny_spec()
     weights = float_weights(spec, tmp_path)
@@ -54,8 +54,9 @@ def test_post_training_quantization_leaves_the_weights_alone(speech: Files, tmp_
     before, after = load_file(weights), load_file(path)
     shared = [name for name in before if name in after]
     assert len(shared) > 20
-    for name in shared:
-        assert torch.equal(before[name], after[name]), name
+    for name in shared:  # a bias of a convolution takes up what its channels have lost in the mean
+        assert torch.equal(before[name], after[name]) or (name.endswith(".bias") and before[name].dtype == torch.float32), name
+        torch.testing.assert_close(before[name], after[name], rtol=0.1, atol=0.1, msg=name)
 
 
 @pytest.mark.parametrize("spec", [tiny_sepformer(), tiny_dptnet()], ids=lambda spec: spec.architecture)
