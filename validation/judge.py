@@ -31,7 +31,7 @@ from validation.tiles import latency_tile, loss_tile, memory_tile, size_tile, sp
 from validation.vela import estimates, vela_program
 from validation.verdict import verdict
 
-CONTRACT_ITEMS = 8  # mixtures
+CONTRACT_ITEMS = 48  # mixtures: of 8 the means vary by 0.3 dB from level to level, of 96 by 0.02 dB
 _Sets = Sequence[tuple[SetConfig, EvaluationSet]]
 
 
