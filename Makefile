@@ -26,7 +26,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 SHELL  := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help deploy release docs train qat export convert package emulate validate report evaluate study bench models doctor lint test test-slow replay mutate lock onnx2tf clean
+.PHONY: help deploy release docs train qat export convert package emulate validate report evaluate study ship bench models doctor lint test test-slow replay mutate lock onnx2tf clean
 .NOTPARALLEL:
 
 # The settings that each target takes on the command line. Others are refused before anything is made: a misspelt one would be ignored.
@@ -40,6 +40,7 @@ takes.package  := $(takes.qat)
 takes.emulate  := $(takes.qat) CPU
 takes.validate := $(takes.qat)
 takes.report   := $(takes.qat)
+takes.ship     := MODEL
 takes.evaluate := $(takes.deploy) MIXTURES
 takes.study    := NAME MODEL SPEC DATA CHECKPOINT STEPS SEEDS ARMS MIXTURES PROCESSES OUT
 takes.bench    := $(filter-out TARGET,$(takes.qat))
@@ -134,6 +135,11 @@ emulate: $(NEEDED) ## build that package and run its golden clips on an emulated
 
 validate report: $(NEEDED) ## the parity report, without packaging
 	@$(FQSS) deploy validate $(SETTINGS)
+
+ship: $(MAIN) ## write the files that ship of MODEL, from the weights that ship: edge_runtime/models
+	@mkdir -p edge_runtime/models
+	@for folder in $$($(FQSS) deploy convert $(SETTINGS) --profile shipped); do for file in $$folder/model*.tflite; do \
+	  install -m 644 "$$file" "edge_runtime/models/$(MODEL)$$(basename "$$file" | sed s/^model//)"; done; done
 
 # what ships needs no training on the data that it is evaluated with
 evaluate: PROFILE = $(if $(CHECKPOINT)$(SPEC),ptq,shipped)

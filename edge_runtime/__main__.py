@@ -19,6 +19,7 @@ from edge_runtime.opening import Opened, open_for, separator_of
 from edge_runtime.recording import open_recording
 from edge_runtime.runtime import FileRuntime
 from edge_runtime.separator import Separator, pushed
+from edge_runtime.shipped import file_named
 from edge_runtime.source_files import FormatName, source_files
 from edge_runtime.stream_states import state_bytes
 from export_specs.foundation.errors import UserError, choice_error, run_command_line
@@ -32,7 +33,9 @@ def separate(
     mixture: Annotated[
         Path, typer.Argument(help="The recording: WAV, FLAC, Ogg …, any rate and number of channels; or a pipe (/dev/stdin).")
     ],
-    model: Annotated[Path, typer.Option(help="A deployed model.tflite or model.qdq.onnx.")],
+    model: Annotated[
+        Path, typer.Option(help="A deployed model.tflite or model.qdq.onnx; or the name of a network whose file ships, as convtasnet.")
+    ],
     out: Annotated[Path, typer.Option(help="Folder for the separated sources.")] = Path("separated"),
     runtime: Annotated[RuntimeName | None, typer.Option(help="Default: litert-xnnpack for TFLite, onnxruntime for ONNX.")] = None,
     channel: Annotated[str, typer.Option(help="A channel's number, from 1, or 'mix' for all (a mono model gets their mean).")] = "mix",
@@ -44,7 +47,7 @@ def separate(
 ) -> None:
     """Separate a recording of any length and write one file for each source: OUT/<stem>_1.wav, or OUT/<stem>_drums.wav, and so on."""
     console = Console(stderr=True)
-    opened = open_for(model, runtime, threads, sample_rate, stream)
+    opened = open_for(file_named(model, stream), runtime, threads, sample_rate, stream)
     separator = separator_of(opened, overlap)
     channels = opened.waveform[0] if isinstance(opened, FileRuntime) and len(opened.waveform) > 1 else None
     with open_recording(mixture, opened.sample_rate, channel, opened.shortest_samples, channels) as recording:
@@ -65,7 +68,9 @@ def separate(
 
 @app.command()
 def live(
-    model: Annotated[Path, typer.Option(help="A deployed model.stream.tflite; a whole file answers a segment later.")],
+    model: Annotated[
+        Path, typer.Option(help="A deployed model.stream.tflite, or a name as convtasnet-causal; a whole file answers a segment later.")
+    ],
     runtime: Annotated[RuntimeName | None, typer.Option(help="Default: litert-xnnpack for TFLite, onnxruntime for ONNX.")] = None,
     source: Annotated[int | None, typer.Option(min=1, help="The one to be written, from 1; by default all, interleaved.")] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of one run.")] = 1,
@@ -74,7 +79,7 @@ def live(
 
     As many samples come out of each source as go in, in the end.
     """
-    opened = open_for(model, runtime, threads, None, True)
+    opened = open_for(file_named(model, stream=True), runtime, threads, None, True)
     if isinstance(opened, FileRuntime) and len(opened.waveform) > 1:
         raise UserError(f"live takes mono samples, and this model {opened.waveform[0]} channels: use separate --stream")
     if source is not None and source > opened.sources:
@@ -87,15 +92,15 @@ def live(
 
 @app.command()
 def info(
-    model: Annotated[Path, typer.Argument(help="A .tflite or .onnx file.")],
+    model: Annotated[Path, typer.Argument(help="A .tflite or .onnx file; or the name of a network whose file ships.")],
     as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
 ) -> None:
     """Show a model's signature, metadata, tensor types and ops. Exit code 1 if it is no separation model."""
-    file = read_model(model)
+    file = read_model(file_named(model))
     if as_json:
         typer.echo(json.dumps(_described(file), indent=1))
         return
-    typer.echo(f"{model}: {file.format}, {len(file.content)} bytes")
+    typer.echo(f"{file.path}: {file.format}, {len(file.content)} bytes")
     for title, tensors in (("input", file.inputs), ("output", file.outputs)):
         for tensor in tensors:
             typer.echo(f"{title}: {tensor}")
