@@ -144,11 +144,10 @@ ship: $(MAIN) ## write the files that ship of MODEL, from the weights that ship:
 # what ships needs no training on the data that it is evaluated with
 evaluate: PROFILE = $(if $(CHECKPOINT)$(SPEC),ptq,shipped)
 evaluate: $(NEEDED) ## float network and file on the whole test set of DATA: every mixture in full length, pairs at -10, 0 and 10 dB, or whole tracks
-	@$(FQSS) deploy float $(SETTINGS); $(FQSS) deploy convert $(SETTINGS)
-	@$(FQSS) evaluate $(if $(DATA),--data '$(DATA)') $(if $(MIXTURES),--mixtures $(MIXTURES)) \
+	@float=$$($(FQSS) deploy float $(SETTINGS)); int8=$$($(FQSS) deploy convert $(SETTINGS) | sed -n 1p); \
+	  $(FQSS) evaluate $(if $(DATA),--data '$(DATA)') $(if $(MIXTURES),--mixtures $(MIXTURES)) \
 	  --out '$(or $(OUT),build/evaluate/$(or $(basename $(notdir $(SPEC))),$(MODEL))-$(basename $(notdir $(TARGET))))' \
-	  float="$$($(FQSS) deploy float $(SETTINGS) 2>/dev/null | tail -n 1)/float.onnx" \
-	  int8="$$($(FQSS) deploy convert $(SETTINGS) 2>/dev/null | head -n 1)/model.tflite"
+	  float="$$float/float.onnx" int8="$$int8/model.tflite"
 
 study: $(MAIN) ## networks that differ in one thing each, at equal budget: table, plot, JSON and page of NAME in docs/studies (goes on where it stopped)
 	@test -n '$(NAME)' || { echo "error: NAME= names the study; \`make help\` lists all" >&2; exit 1; }

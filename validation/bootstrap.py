@@ -10,7 +10,7 @@ import numpy.typing as npt
 from validation.record import Number, Record
 
 RESAMPLES = 4000
-_SEED = 20240229
+SEED = 20240229
 
 
 class Interval(Record):
@@ -29,13 +29,13 @@ def paired_differences(reference: npt.ArrayLike, values: npt.ArrayLike) -> npt.N
     return difference
 
 
-def mean_interval(differences: npt.ArrayLike, resamples: int = RESAMPLES, seed: int = _SEED) -> Interval:
+def mean_interval(differences: npt.ArrayLike, resamples: int = RESAMPLES, seed: int = SEED) -> Interval:
     """Percentile bootstrap interval of the mean of [n] paired differences; the same seed gives the same interval.
 
     Raises:
         ValueError: there are no differences.
     """
-    return _interval(_resampled(differences, resamples, seed).mean(axis=1))
+    return interval_of(_resampled(differences, resamples, seed).mean(axis=1))
 
 
 def fifth_percentile(differences: npt.ArrayLike) -> float:
@@ -43,9 +43,9 @@ def fifth_percentile(differences: npt.ArrayLike) -> float:
     return float(np.percentile(np.asarray(differences, np.float64), 5, method="lower"))
 
 
-def fifth_percentile_interval(differences: npt.ArrayLike, resamples: int = RESAMPLES, seed: int = _SEED) -> Interval:
+def fifth_percentile_interval(differences: npt.ArrayLike, resamples: int = RESAMPLES, seed: int = SEED) -> Interval:
     """As :func:`mean_interval`, of :func:`fifth_percentile`."""
-    return _interval(np.percentile(_resampled(differences, resamples, seed), 5, axis=1, method="lower"))
+    return interval_of(np.percentile(_resampled(differences, resamples, seed), 5, axis=1, method="lower"))
 
 
 def of_the_size(mean: float, interval: Interval) -> Interval:
@@ -62,6 +62,7 @@ def _resampled(differences: npt.ArrayLike, resamples: int, seed: int) -> npt.NDA
     return resampled
 
 
-def _interval(statistics: npt.NDArray[np.float64]) -> Interval:
+def interval_of(statistics: npt.NDArray[np.float64]) -> Interval:
+    """The 95 % percentile interval of resampled statistics [n]."""
     low, high = np.percentile(statistics, [2.5, 97.5], method="nearest")
     return Interval(low=float(low), high=float(high))

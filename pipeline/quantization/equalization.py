@@ -63,7 +63,7 @@ def _equalize(
         hook.remove()
 
     sizes = extremes[0].abs().amax(0)
-    gain = 1 / (sizes / sizes.max()).clamp(min=LEAST_SHARE)
+    gain = 1 / (sizes / sizes.max().clamp(min=torch.finfo().tiny)).clamp(min=LEAST_SHARE)  # without any feature: finite all the same
     carried.gain.mul_(gain)
     for layer, found in zip(layers, extremes, strict=True):
         quantizer = layer.output_quantizer

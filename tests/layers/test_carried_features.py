@@ -43,6 +43,17 @@ def test_with_gains_the_network_computes_the_same_and_channels_reach_alike_far()
     torch.testing.assert_close(torch.stack(ends), torch.stack([features.min(), features.max()]))
 
 
+def test_silence_and_silent_channels_leave_every_gain_finite() -> None:
+    spec = tiny_spec()
+    for silent in (slice(0, 1), slice(None)):
+        twin, x = quantized_network(spec, RECIPE), mixtures(spec, 2)
+        with torch.no_grad():
+            twin.encoder.weight[silent] = 0
+        equalize_features(twin, [x])
+        assert twin.carried.gain.isfinite().all() and twin.decoder.weight.isfinite().all()
+        assert torch.isfinite(torch.stack(twin.carried.output_quantizer.ends())).all()
+
+
 def test_rounding_of_the_features_is_less_at_the_output() -> None:
     spec = tiny_spec()
     twin, x = quantized_network(spec, RECIPE), mixtures(spec, 4)

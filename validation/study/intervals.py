@@ -7,10 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from validation.bootstrap import RESAMPLES, Interval
+from validation.bootstrap import RESAMPLES, SEED, Interval, interval_of
 from validation.record import Number, Record
-
-_SEED = 20240229
 
 
 class Mean(Record):
@@ -48,9 +46,9 @@ def clustered_mean(values: npt.ArrayLike, clusters: Sequence[str]) -> Mean:
         raise ValueError("no estimates to take a mean of")
     sums = np.stack([np.bincount(place, row, len(names)) for row in table])  # [seeds, clusters]
     counts = np.bincount(place, minlength=len(names))
-    random = np.random.default_rng(_SEED)
+    random = np.random.default_rng(SEED)
     clusters_drawn = random.integers(0, len(names), (RESAMPLES, len(names)))
     seeds = random.integers(0, len(table), (RESAMPLES, len(table)))
     drawn = np.array([sums[rows].mean(0)[columns].sum() for rows, columns in zip(seeds, clusters_drawn, strict=True)])
-    low, high = np.percentile(drawn / counts[clusters_drawn].sum(1), [2.5, 97.5], method="nearest")
-    return Mean(n=table.shape[1], mean=float(table.mean()), interval=Interval(low=float(low), high=float(high)))
+    interval = interval_of(drawn / counts[clusters_drawn].sum(1))
+    return Mean(n=table.shape[1], mean=float(table.mean()), interval=interval)
