@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from export_specs.schema import TargetSpec
 from validation.config import JudgeConfig
-from validation.input_contract import ContractPoint
+from validation.input_contract import Contract
 from validation.inspection import Inspection
 from validation.ladder import StageResult
 from validation.ladder_run import LadderRun
@@ -24,7 +24,7 @@ class Evidence:
     file: Inspection
     ladder: LadderRun
     level: list[LevelPoint]
-    contract: list[ContractPoint]
+    contract: Contract | None
     npu: list[NpuEstimate]
     test_set: str
 

@@ -14,6 +14,8 @@ import numpy.typing as npt
 from edge_runtime.runtime import FileRuntime, open_runtime
 from edge_runtime.segments import separate
 from export_specs.foundation.progress import tracked
+from validation.batches import doubling, until_known
+from validation.bootstrap import RESAMPLES, SEED, Interval, interval_of
 from validation.evaluation_set import Item
 from validation.metrics import si_sdr
 from validation.permutation import matched
@@ -26,8 +28,8 @@ CONDITIONS = ((-8.0, 0.0), (-20.0, 0.0), (-28.0, 0.0), (-38.0, 0.0), (-8.0, 0.02
 class ContractPoint(Record):
     """``n`` mixtures brought to a peak of ``peak_dbfs`` with a constant of ``constant`` (1.0 = full scale) added, one segment of each.
 
-    Mean improvement of SI-SDR in dB over the mixture without the constant: ``alone`` of the file given the samples as they are, ``kept``
-    with the constant removed and the gain chosen by ``edge_runtime.level``, which ``separator.c`` does too.
+    Mean improvement of SI-SDR in dB over the mixture without the constant: ``kept`` with the constant removed and the gain chosen by
+    ``edge_runtime.level``, which ``separator.c`` does too; ``alone``, of the first 16 of them, of the file given the samples as they are.
     """
 
     peak_dbfs: Number
@@ -38,36 +40,66 @@ class ContractPoint(Record):
     kept: Number
 
 
-def contract_points(path: Path, runtime: str, items: Sequence[Item], sample_rate: int, workers: int | None = None) -> list[ContractPoint]:
-    """Separate the first segment of each item in each of CONDITIONS, by the file alone and with the contract kept.
+class Contract(Record):
+    """The points, and the largest less the least of their means with the contract kept, in dB, with its 95 % interval over the mixtures."""
+
+    points: list[ContractPoint]
+    spread: Number
+    interval: Interval
+
+
+def contract_of(path: Path, runtime: str, items: Sequence[Item], sample_rate: int, workers: int | None = None) -> Contract | None:
+    """Separate the first segment of items in each of CONDITIONS, by the file alone and with the contract kept; None where no item sounds.
+
+    With it kept as many items as it takes to know the spread (:func:`validation.batches.until_known`), alone the first batch of them: no
+    limit stands on that.
 
     ``workers``: threads, each with a runtime of its own (they leave Python alone while they run); by default one for each processor.
     """
     first = open_runtime(path, runtime, sample_rate=sample_rate)
     segments = [segment for item in items if _sounds(segment := _segment(item, first.segment_samples))]
     if not segments:
-        return []
+        return None
     count = workers or len(os.sched_getaffinity(0))
     idle: SimpleQueue[FileRuntime] = SimpleQueue()
     for opened in (first, *(open_runtime(path, runtime, sample_rate=sample_rate) for _ in range(count - 1))):
         idle.put(opened)
 
     def improvement(job: tuple[tuple[float, float], bool, Item]) -> float:
-        condition, kept, item = job
+        condition, keeps, item = job
         pcm, opened = at_peak(item.mixture, *condition), idle.get()
         try:
-            return _improvement(separate(opened, pcm) if kept else opened.run(pcm), item)
+            return _improvement(separate(opened, pcm) if keeps else opened.run(pcm), item)
         finally:
             idle.put(opened)
 
-    jobs = [(condition, kept, item) for condition in CONDITIONS for kept in (False, True) for item in segments]
-    with ThreadPoolExecutor(count) as pool:
-        found = list(tracked(pool.map(improvement, jobs), "the file alone, and with its input contract kept, mixture", len(jobs)))
-    means = np.array(found).reshape(len(CONDITIONS), 2, len(segments)).mean(axis=-1)
-    return [
-        ContractPoint(peak_dbfs=peak, constant=constant, runtime=runtime, n=len(segments), alone=float(alone), kept=float(kept))
-        for (peak, constant), (alone, kept) in zip(CONDITIONS, means, strict=True)
+    def improvements(keeps: bool, batch: list[Item]) -> npt.NDArray[np.float64]:
+        jobs = [(condition, keeps, item) for condition in CONDITIONS for item in batch]
+        what = "with its input contract kept" if keeps else "the file alone"
+        with ThreadPoolExecutor(count) as pool:
+            found = list(tracked(pool.map(improvement, jobs), f"{what}, mixture", len(jobs)))
+        return np.reshape(found, (len(CONDITIONS), len(batch)))
+
+    kept = np.empty((len(CONDITIONS), 0))
+
+    def measure(batch: list[Item]) -> None:
+        nonlocal kept
+        kept = np.concatenate([kept, improvements(True, batch)], axis=1)
+
+    until_known(segments, measure, lambda: [_spread_interval(kept)])
+    alone = improvements(False, next(doubling(segments)))
+    points = [
+        ContractPoint(peak_dbfs=peak, constant=constant, runtime=runtime, n=kept.shape[1], alone=float(lost), kept=float(found))
+        for (peak, constant), lost, found in zip(CONDITIONS, alone.mean(axis=1), kept.mean(axis=1), strict=True)
     ]
+    return Contract(points=points, spread=float(np.ptp(kept.mean(axis=1))), interval=_spread_interval(kept))
+
+
+def _spread_interval(kept: npt.NDArray[np.float64]) -> Interval:
+    """Percentile bootstrap of the spread of the means, mixtures of ``kept`` [conditions, mixtures] drawn anew."""
+    mixtures = kept.shape[1]
+    drawn = np.random.default_rng(SEED).integers(0, mixtures, (RESAMPLES, mixtures))
+    return interval_of(np.ptp(kept[:, drawn].mean(axis=2), axis=0))
 
 
 def at_peak(mixture: npt.NDArray[np.int16], peak_dbfs: float, constant: float) -> npt.NDArray[np.int16]:

@@ -18,7 +18,7 @@ from validation.evaluation_set import EvaluationSet, Item, read_evaluation_set
 from validation.evidence import Evidence
 from validation.gate_registry import explanations, find_gates, gate_settings, judge_all
 from validation.golden_vectors import write_golden_vectors
-from validation.input_contract import ContractPoint, contract_points
+from validation.input_contract import Contract, contract_of
 from validation.inspection import Inspection
 from validation.ladder_run import LadderRun, run_ladder
 from validation.layers import read_layer_noise
@@ -31,7 +31,6 @@ from validation.tiles import latency_tile, loss_tile, memory_tile, size_tile, sp
 from validation.vela import estimates, vela_program
 from validation.verdict import verdict
 
-CONTRACT_ITEMS = 48  # mixtures: of 8 the means vary by 0.3 dB from level to level, of 96 by 0.02 dB
 _Sets = Sequence[tuple[SetConfig, EvaluationSet]]
 
 
@@ -118,15 +117,14 @@ def _level(config: JudgeConfig, path: Path, test: EvaluationSet, run: LadderRun)
     runtime, items = _level_runtime(config, path), _spread(test, count)
     stages = [stage.name for stage in config.stages if (stage.path, stage.runtime) == (path, runtime)]
     known = {score.id: score.si_sdr for name in stages if (found := run.test_result(name, test.manifest.name)) for score in found.items}
-    full = [known[item.id] for item in items] if all(item.id in known for item in items) else None
-    return level_sweep(path, runtime, items, config.levels_db, test.manifest.sample_rate, config.workers, full)
+    return level_sweep(path, runtime, items, config.levels_db, test.manifest.sample_rate, config.workers, known)
 
 
-def _contract(config: JudgeConfig, path: Path, test: EvaluationSet) -> list[ContractPoint]:
-    count = min(config.level_items, CONTRACT_ITEMS, len(test.items))
+def _contract(config: JudgeConfig, path: Path, test: EvaluationSet) -> Contract | None:
+    count = min(config.level_items, len(test.items))
     if not count:
-        return []
-    return contract_points(path, _level_runtime(config, path), _spread(test, count), test.manifest.sample_rate, config.workers)
+        return None
+    return contract_of(path, _level_runtime(config, path), _spread(test, count), test.manifest.sample_rate, config.workers)
 
 
 def _level_runtime(config: JudgeConfig, path: Path) -> str:

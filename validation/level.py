@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from edge_runtime.parallel import separate_many
 from export_specs.foundation.progress import tracked
+from validation.batches import until_known
 from validation.bootstrap import Interval, mean_interval, paired_differences
 from validation.evaluation_set import Item
 from validation.permutation import matched
@@ -41,26 +42,37 @@ def level_sweep(
     levels_db: Sequence[int],
     sample_rate: int,
     workers: int | None = None,
-    full: Sequence[float] | None = None,
+    full: Mapping[str, float] | None = None,
 ) -> list[LevelPoint]:
-    """Separate the items at each of ``levels_db`` below their level, and at it unless ``full``, their SI-SDR there, is known."""
-    clips = [soften(item.mixture, level) for level in (*([] if full else [0]), *levels_db) for item in items]
-    scores = []
-    separated = tracked(separate_many(path, runtime, clips, workers, sample_rate=sample_rate), f"softer mixtures in {runtime}", len(clips))
-    for number, estimates in enumerate(separated):
-        scores.append(float(np.mean(matched(estimates, items[number % len(items)])[1])))
-    rows = np.array([*(full or []), *scores]).reshape(-1, len(items))
-    points = []
-    for level, row in zip(levels_db, rows[1:], strict=True):
-        change = paired_differences(rows[0], row)
-        points.append(
-            LevelPoint(
-                softer_db=level,
-                runtime=runtime,
-                n=len(items),
-                change=float(change.mean()),
-                interval=mean_interval(change),
-                worst=float(change.min()),
-            )
+    """Separate items at each of ``levels_db`` below their level, and at it those whose SI-SDR there is not in ``full``, by name.
+
+    As many of the items as it takes to know each mean change (:func:`validation.batches.until_known`).
+    """
+    known = dict(full or {})
+    changes = np.empty((len(levels_db), 0))
+
+    def measure(batch: list[Item]) -> None:
+        nonlocal changes
+        jobs = [(item, 0) for item in batch if item.id not in known] + [(item, level) for level in levels_db for item in batch]
+        clips = [soften(item.mixture, level) for item, level in jobs]
+        separated = separate_many(path, runtime, clips, workers, sample_rate=sample_rate)
+        told = tracked(separated, f"softer mixtures in {runtime}", len(clips))
+        scores = [float(np.mean(matched(estimates, item)[1])) for (item, _), estimates in zip(jobs, told, strict=True)]
+        loud = len(scores) - len(levels_db) * len(batch)
+        known.update(zip((item.id for item, _ in jobs[:loud]), scores[:loud], strict=True))
+        softer = np.reshape(scores[loud:], (len(levels_db), len(batch)))
+        found = paired_differences(np.broadcast_to([known[item.id] for item in batch], softer.shape), softer)
+        changes = np.concatenate([changes, found], axis=1)
+
+    until_known(items, measure, lambda: map(mean_interval, changes))
+    return [
+        LevelPoint(
+            softer_db=level,
+            runtime=runtime,
+            n=change.size,
+            change=float(change.mean()),
+            interval=mean_interval(change),
+            worst=float(change.min()),
         )
-    return points
+        for level, change in zip(levels_db, changes, strict=True)
+    ]

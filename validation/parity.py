@@ -15,7 +15,7 @@ from validation.accounting import Cost
 from validation.behaviour import RuntimeBehaviour
 from validation.gate_result import GateResult
 from validation.golden_inputs import OpComparison
-from validation.input_contract import ContractPoint
+from validation.input_contract import Contract
 from validation.ladder import StageResult
 from validation.layers import LayerNoise, RuntimeComparison
 from validation.level import LevelPoint
@@ -28,7 +28,7 @@ from validation.vela import NpuEstimate
 from validation.verdict import Verdict
 
 SCHEMA_FILE = Path(__file__).with_name("parity.schema.json")
-SCHEMA_VERSION = "2.1"
+SCHEMA_VERSION = "2.2"
 
 
 class FileDigest(Record):
@@ -103,7 +103,7 @@ class Clip(Record):
 class Parity(Record):
     """The whole report. ``explanations`` of the gates go by the gate's id; ``theory`` has every stage, ``points`` the subject alone."""
 
-    schema_version: Literal["2.1"] = "2.1"
+    schema_version: Literal["2.2"] = "2.2"
     not_tested: list[str]
     verdict: Verdict
     tiles: list[Tile]
@@ -115,7 +115,7 @@ class Parity(Record):
     ladder: list[StageResult]
     sweep: list[SweepPoint]
     level: list[LevelPoint]
-    contract: list[ContractPoint]
+    contract: Contract | None
     npu: list[NpuEstimate]
     theory: list[SdrBin]
     points: list[EstimatePoint]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 from pydantic import Field
 
@@ -11,7 +10,7 @@ from export_specs.schema import Profile
 from validation.evidence import Evidence
 from validation.gate import Gate, GateSettings
 from validation.gate_result import GateResult, at_most, no_evidence
-from validation.input_contract import ContractPoint
+from validation.input_contract import Contract
 
 
 class InputContractSettings(GateSettings):
@@ -20,21 +19,21 @@ class InputContractSettings(GateSettings):
     max_spread_db: float = Field(default=0.2, ge=0, description="largest less least mean SI-SDR improvement over levels and a constant")
 
 
-class InputContract(Gate[Sequence[ContractPoint], InputContractSettings]):
+class InputContract(Gate[Contract | None, InputContractSettings]):
     """Spread of the mean improvement over the levels and the constant."""
 
     id = "level.contract"
     settings = InputContractSettings
 
-    def observe(self, evidence: Evidence) -> Sequence[ContractPoint]:
+    def observe(self, evidence: Evidence) -> Contract | None:
         return evidence.contract
 
-    def judge(self, observed: Sequence[ContractPoint], settings: InputContractSettings, profile: Profile) -> list[GateResult]:
+    def judge(self, observed: Contract | None, settings: InputContractSettings, profile: Profile) -> list[GateResult]:
         rule = "spread of the improvement over levels and a constant, dB"
-        found = [point.kept for point in observed]
-        if not found or not all(map(math.isfinite, found)):
+        if observed is None or not math.isfinite(observed.spread):
             return [no_evidence(self.id, rule, "no mixture was judged, or one gave silence")]
-        return [at_most(self.id, rule, max(found) - min(found), settings.max_spread_db, observed[0].n, "mixtures")]
+        n = observed.points[0].n
+        return [at_most(self.id, rule, observed.spread, settings.max_spread_db, n, "mixtures", observed.interval, n)]
 
     def render(self, settings: InputContractSettings, profile: Profile) -> str:
         return (
