@@ -50,9 +50,7 @@ def run(
     save_network(large, out, facts_of(wide_spec))
 
 
-def widened(
-    narrow: NDArray[np.float32], shape: tuple[int, ...], inputs: int | None, generator: np.random.Generator
-) -> NDArray[np.float32]:
+def widened(narrow: NDArray[np.float32], shape: tuple[int, ...], inputs: int | None, generator: np.random.Generator) -> NDArray[np.float32]:
     """A tensor of weights for a layer whose channels each stand there several times (Net2Net, Chen, Goodfellow and Shlens 2016, section 2).
 
     Each channel is copied in place, so that c0 c1 becomes c0 c0 c1 c1. Along the axis ``inputs`` the copies share the weight unevenly
