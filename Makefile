@@ -84,7 +84,7 @@ help: ## this list
 	@echo "  MODEL=$(MODEL)         $(notdir $(basename $(wildcard export_specs/models/*.yaml)))"
 	@echo "  TARGET=$(TARGET)       $(notdir $(basename $(wildcard export_specs/targets/*.yaml))), or your own (YAML)"
 	@echo "  PROFILE=$(PROFILE)            shipped (the weights that ship; the default) ptq (no training) quick (minutes of training; the default with your own DATA or CHECKPOINT) full (hours)"
-	@echo "  DATA=$(DATA)                    embedded debian-voices librimix:DIR folder:DIR or a list of them (YAML); of music embedded-stems rendered-stems musdb18hq:DIR"
+	@echo "  DATA=$(DATA)                    embedded debian-voices librimix:DIR librimix-both:DIR folder:DIR or a list of them (YAML); of music embedded-stems rendered-stems musdb18hq:DIR"
 	@echo "  CHECKPOINT=$(CHECKPOINT)              your own float weights: .safetensors, or a torch file"
 	@echo "  SPEC=$(SPEC)                    your own model spec (YAML), instead of MODEL"
 	@echo "  SEGMENT=$(SEGMENT)                 seconds of a segment, by the memory that the device has; the model's own by default"

@@ -66,6 +66,11 @@ class TrainingSpec(Hardware, Averaging):
     cooldown_steps: int = Field(default=0, ge=0, description="the last steps, over which the learning rate falls linearly to zero")
     epoch_steps: int = Field(default=500, gt=0, description="steps between two validations")
     compiled: bool = Field(default=False, description="by torch.compile, which convolutions gain by and attention does not")
+    mixing: Literal["random", "published"] = Field(
+        default="random",
+        exclude_if=lambda mixing: mixing == "random",
+        description="random: any two utterances, at random levels; published: the ready mixtures of LibriMix; of QAT too",
+    )
     seed: int = 0
 
 

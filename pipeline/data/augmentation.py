@@ -7,6 +7,8 @@ a microphone are added to the mixture alone: the network learns to leave them ou
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import numpy as np
@@ -14,7 +16,7 @@ from pydantic import AfterValidator, Field
 
 from export_specs.strict import Strict
 from pipeline.data.mixing import LOUDNESS_LUFS, Waveform
-from pipeline.data.noise import COLOURS, coloured_noise
+from pipeline.data.noise import COLOURS, coloured_noise, recorded_noise
 
 FADE_SECONDS = 0.01
 CLICK_SECONDS = (0.0002, 0.002)  # in which a click falls to 1/e
@@ -57,9 +59,10 @@ class Clicks(Sometimes):
 
 
 class Noise(Sometimes):
-    """Steady noise: white, pink or brown."""
+    """Noise: recordings, or steady noise (white, pink or brown)."""
 
-    snr_db: Range = (15.0, 40.0)
+    snr_db: Range = Field(default=(15.0, 40.0), description="of the mixture over it")
+    recorded: str = Field(default="", description="folder of recordings, at any depth, relative to the list's own; none: steady noise")
 
 
 class Colour(Sometimes):
@@ -117,12 +120,20 @@ def with_pause(source: Waveform, pauses: Pauses, sample_rate: int, random: np.ra
     return (source * gain[fade : fade + len(source)]).astype(np.float32)
 
 
-def disturbance(mixture: Waveform, augmentation: Augmentation, sample_rate: int, random: np.random.Generator) -> Waveform:
-    """What is added to a mixture [T]: noise, clicks and offset, each of them with its share; zeros where the mixture is silent."""
+def disturbance(
+    mixture: Waveform, augmentation: Augmentation, sample_rate: int, random: np.random.Generator, recordings: Sequence[Path] = ()
+) -> Waveform:
+    """What is added to a mixture [T]: noise, clicks and offset, each of them with its share; zeros where the mixture is silent.
+
+    ``recordings``: audio files that the noise is taken from; without any it is steady.
+    """
     level = float(np.sqrt(np.mean(np.square(mixture, dtype=np.float64))))
     added = np.zeros(len(mixture))
     if augmentation.noise is not None and happens(augmentation.noise, random):
-        noise = coloured_noise(list(COLOURS)[random.integers(len(COLOURS))], len(mixture), sample_rate, random)
+        if recordings:
+            noise = recorded_noise(recordings, len(mixture), sample_rate, random)
+        else:
+            noise = coloured_noise(list(COLOURS)[random.integers(len(COLOURS))], len(mixture), sample_rate, random)
         added += noise * _amplitude(-random.uniform(*augmentation.noise.snr_db))
     if augmentation.clicks is not None and happens(augmentation.clicks, random):
         added += _clicks(augmentation.clicks, len(mixture), sample_rate, random)

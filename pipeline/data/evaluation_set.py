@@ -19,7 +19,7 @@ from export_specs.foundation.errors import UserError, choice_error
 from export_specs.schema import Task
 from pipeline.data.mixing import LOUDNESS_LUFS, Waveform, at_loudness, load_utterance, loudness, mix_at_snr, peak_limited
 from pipeline.data.noise import BABBLE_VOICES, background
-from pipeline.data.published import published_mixtures
+from pipeline.data.published import published_layout, published_mixtures
 from pipeline.data.set_folder import Mixture, write_set
 from pipeline.data.speech import Speech, Utterance
 from pipeline.data.split import Split
@@ -108,7 +108,8 @@ def _ready_or_made(speech: Speech, name: str, options: SetOptions, count: int) -
     random = _random(options, name)
     if name in speech.published:
         subset = {"test": "unseen", "dev": "dev", "calibration": "train"}[name]
-        return published_mixtures(speech.published[name], subset, options.task, options.sample_rate, count, options.max_samples, random)
+        layout = published_layout(options.task, speech.noisy)
+        return published_mixtures(speech.published[name], subset, layout, options.sample_rate, count, options.max_samples, random)
     return [
         mixture
         for label, utterances, share in _parts(speech, name, count)

@@ -17,8 +17,11 @@ TRAINING_PARTS = ("train-360", "train-100")  # the first that is there
 ID = re.compile(r"(\d+)-\d+-\d+_(\d+)-\d+-\d+")
 
 
-def open_librimix(folder: Path, sample_rate: int) -> Speech:
+def open_librimix(folder: Path, sample_rate: int, noisy: bool = False) -> Speech:
     """LibriMix below ``folder``: Libri2Mix itself, its ``wav8k`` or ``wav16k``, or the ``min`` folder. The metadata tables are not needed.
+
+    Args:
+        noisy: its mixtures of two speakers with WHAM!'s noise, ``mix_both``, instead of ``mix_clean``.
 
     Raises:
         UserError: no such layout, a part is missing, or a file's name is no LibriMix id.
@@ -28,11 +31,15 @@ def open_librimix(folder: Path, sample_rate: int) -> Speech:
     if train is None:
         raise UserError(f"{root} has no training part: {' or '.join(f'{part}/s1' for part in TRAINING_PARTS)} is needed")
     parts = {"calibration": train, "dev": root / "dev", "test": root / "test"}
+    noise = audio_files(train / "noise")
+    if noisy and not noise:
+        raise UserError(f"{train / 'noise'} holds no audio; mixtures with noise are trained with it")
     return Speech(
-        name="librimix",
+        name="librimix-both" if noisy else "librimix",
         synthetic=False,
         licence="CC BY 4.0 (LibriSpeech); noise CC BY-NC 4.0 (WHAM!)",
-        description=f"Libri2Mix as published, {train.name}, dev and test; its speakers of test are in no other part",
+        description=f"Libri2Mix as published{', with noise' if noisy else ''}, {train.name}, dev and test; "
+        "its speakers of test are in no other part",
         utterances={
             Split.TRAIN: _sources(train),
             Split.DEV: _sources(parts["dev"]),
@@ -40,6 +47,8 @@ def open_librimix(folder: Path, sample_rate: int) -> Speech:
             Split.TEST_UNSEEN: _sources(parts["test"]),
         },
         published=parts,
+        noisy=noisy,
+        noise=noise,
     )
 
 

@@ -1,14 +1,15 @@
-"""Noise for enhancement: babble of other voices and coloured noise, mixed."""
+"""Noise: babble of other voices, coloured noise, and recordings."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.data.mixing import Waveform
+from pipeline.data.mixing import Waveform, load_utterance
 
 COLOURS = {"white": 0.0, "pink": 1.0, "brown": 2.0}  # the power falls with this exponent of the frequency
 LOWEST_HZ = 50.0  # below, brown noise would hold most of its power and be inaudible
@@ -37,6 +38,17 @@ def background(voices: Sequence[Waveform], samples: int, sample_rate: int, rando
     colour = list(COLOURS)[random.integers(len(COLOURS))]
     noise = coloured_noise(colour, samples, sample_rate, random)
     return _unit_power(np.sqrt(share) * babble(voices, samples, random) + np.sqrt(1 - share) * noise)
+
+
+def recorded_noise(files: Sequence[Path], samples: int, sample_rate: int, random: np.random.Generator) -> Waveform:
+    """A random recording from a random place on, repeated where it is shorter: [T] of unit power, zeros where it is silent.
+
+    Raises:
+        UserError: a file that cannot be read.
+    """
+    recording = load_utterance(files[int(random.integers(len(files)))], sample_rate)
+    start = int(random.integers(max(1, len(recording) - samples + 1)))
+    return _unit_power(np.take(recording, np.arange(start, start + samples), mode="wrap"))
 
 
 def _unit_power(waveform: NDArray[Any]) -> Waveform:

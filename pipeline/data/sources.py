@@ -1,5 +1,8 @@
-"""The data sets that DATA can name: of speech ``embedded``, ``debian-voices``, ``librimix:DIR``, ``folder:DIR`` or a list of such
-(``pipeline.data.training_list``); of music ``embedded-stems``, ``rendered-stems``, ``musdb18hq:DIR``."""
+"""The data sets that DATA can name.
+
+Of speech ``embedded``, ``debian-voices``, ``librimix:DIR``, ``librimix-both:DIR`` (with noise), ``folder:DIR`` or a list of such
+(``pipeline.data.training_list``); of music ``embedded-stems``, ``rendered-stems``, ``musdb18hq:DIR``.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from export_specs.foundation.errors import UserError, choice_error
 from export_specs.inheritance import is_file_name
 from export_specs.schema import Task
 from pipeline.data.audio_files import audio_files, other_files, seconds_of, visible_folders
-from pipeline.data.augmentation import Augmentation
+from pipeline.data.augmentation import Augmentation, Noise
 from pipeline.data.debian_voices import open_debian_voices
 from pipeline.data.embedded_stems import open_embedded_stems
 from pipeline.data.librimix import open_librimix
@@ -21,7 +24,9 @@ from pipeline.data.split import Split, split_of
 from pipeline.data.training_list import TrainingList, adapted, joined, read_training_list, training_speech
 
 EMBEDDED = Path(__file__).parents[2] / "data" / "embedded"
-SPEECH_CHOICES = ["embedded", "debian-voices", "librimix:DIR", "folder:DIR", "LIST.yaml"]
+SPEECH_CHOICES = ["embedded", "debian-voices", "librimix:DIR", "librimix-both:DIR", "folder:DIR", "LIST.yaml"]
+# loudness in LUFS of two speakers from -33 to -25 each and of noise from -38 to -30, as LibriMix draws them
+LIBRIMIX_NOISE = Noise(share=1.0, snr_db=(0.0, 16.0))
 MUSIC_CHOICES = ["embedded-stems", "rendered-stems", "musdb18hq:DIR"]
 
 
@@ -42,11 +47,11 @@ def open_speech(name: str, sample_rate: int) -> Speech:
         return open_embedded()
     if name == "debian-voices":
         return open_debian_voices()
-    if kind not in ("librimix", "folder") or not folder:
+    if kind not in ("librimix", "librimix-both", "folder") or not folder:
         raise choice_error("data set of speech", name, SPEECH_CHOICES)
     if not Path(folder).is_dir():
         raise UserError(f"DATA={name}: there is no folder {folder}")
-    return open_librimix(Path(folder), sample_rate) if kind == "librimix" else open_folder(Path(folder))
+    return open_folder(Path(folder)) if kind == "folder" else open_librimix(Path(folder), sample_rate, kind == "librimix-both")
 
 
 def open_list(path: Path, sample_rate: int) -> tuple[TrainingList, list[Speech]]:
@@ -59,6 +64,9 @@ def open_list(path: Path, sample_rate: int) -> tuple[TrainingList, list[Speech]]
     for part in wanted.parts:
         if is_file_name(part.data):
             raise UserError(f"{path}: a part cannot be a list itself; name what {part.data} lists")
+        if part.data.startswith("librimix-both:"):
+            folder = part.data.partition(":")[2]
+            raise UserError(f"{path}: a list's noise stands in its augmentation: name librimix:{folder}, and the noise as noise: recorded")
     return wanted, [adapted(part, open_speech(part.data, sample_rate)) for part in wanted.parts]
 
 
@@ -93,8 +101,8 @@ def open_music(name: str) -> Music:
     return open_musdb18hq(Path(folder))
 
 
-def training_files(name: str, sample_rate: int, task: Task = "separation") -> tuple[TrainingFiles, list[Utterance]]:
-    """What training examples are drawn from, and the (speaker, path) of those that watch the training; of music (name, folder) of tracks.
+def training_files(name: str, sample_rate: int, task: Task = "separation") -> tuple[TrainingFiles, TrainingFiles]:
+    """What training examples are drawn from, and what those that watch the training are; of music (name, folder) of tracks.
 
     Raises:
         UserError: see :func:`open_speech` and :func:`open_music`; or one of the two has fewer than two speakers.
@@ -108,13 +116,16 @@ def training_files(name: str, sample_rate: int, task: Task = "separation") -> tu
         training = training_speech(wanted, parts)
     else:
         speech = open_speech(name, sample_rate)
-        digest = data_digest(Augmentation().model_dump_json(), speech.utterances)
-        training = TrainingSpeech(speech.utterances[Split.TRAIN], digest=digest)
+        augmentation = Augmentation(noise=LIBRIMIX_NOISE if speech.noisy else None)
+        noise = speech.noise if speech.noisy or task == "enhancement" else ()
+        digest = data_digest(augmentation.model_dump_json(), speech.utterances, noise)
+        ready = speech.published.get("calibration")
+        training = TrainingSpeech(speech.utterances[Split.TRAIN], None, augmentation, digest, noise, ready, speech.noisy)
     for split in (Split.TRAIN, Split.DEV):
         speakers = {speaker for speaker, _ in speech.utterances[split]}
         if len(speakers) < 2:
             raise UserError(f"DATA={name} has {len(speakers)} speaker(s) in its {split} part and needs two: add speakers or utterances")
-    return training, list(speech.utterances[Split.DEV])
+    return training, TrainingSpeech(speech.utterances[Split.DEV], published=speech.published.get("dev"), noisy=speech.noisy)
 
 
 def open_embedded(root: Path = EMBEDDED) -> Speech:

@@ -25,6 +25,8 @@ class Speech:
         licence: of the audio; ``description``: where it comes from.
         utterances: (speaker, path) by split; a speaker of ``Split.TEST_UNSEEN`` is in no other split.
         published: folders of ready mixtures (LibriMix) by evaluation set; they are used instead of mixtures of our own.
+        noisy: mixtures of two speakers hold noise besides, the published ones and those that are trained on.
+        noise: recordings of it, to train with.
         subset: name of the subset that items of the test splits belong to; None: ``seen`` and ``unseen`` apart.
     """
 
@@ -35,6 +37,8 @@ class Speech:
     utterances: Mapping[Split, Sequence[Utterance]]
     published: Mapping[str, Path] = field(default_factory=dict)
     subset: str | None = None
+    noisy: bool = False
+    noise: Sequence[Path] = ()
 
 
 @dataclass(frozen=True)
@@ -45,12 +49,18 @@ class TrainingSpeech:
         shares: how often each utterance is drawn, in proportion; None: all alike.
         augmentation: what is done to examples, where they are augmented.
         digest: by which a model card names it; "" where it is not known.
+        noise: recordings from which the augmentation's noise comes; none: it is made.
+        published: folder of ready mixtures (a part of LibriMix), for those who train or watch a training with them.
+        noisy: of which those with noise are meant.
     """
 
     utterances: Sequence[Utterance]
     shares: Sequence[float] | None = None
     augmentation: Augmentation = field(default_factory=Augmentation)
     digest: str = ""
+    noise: Sequence[Path] = ()
+    published: Path | None = None
+    noisy: bool = False
 
     @classmethod
     def of(cls, files: TrainingFiles) -> TrainingSpeech:
@@ -61,9 +71,13 @@ class TrainingSpeech:
 TrainingFiles = TrainingSpeech | Sequence[Utterance]  # Utterance also is (name, folder) of a track of music
 
 
-def data_digest(settings: str, utterances: Mapping[Split, Sequence[Utterance]]) -> str:
-    """sha256 of the settings and of each utterance's split, speaker, file name and size in bytes: the same wherever the files lie."""
-    found = [(split, speaker, path.name, path.stat().st_size) for split, part in utterances.items() for speaker, path in part]
+def data_digest(settings: str, utterances: Mapping[Split, Sequence[Utterance]], noise: Sequence[Path] = ()) -> str:
+    """sha256 of the settings, of each utterance's split, speaker, file name and size in bytes, and of names and sizes of the noise.
+
+    It is the same wherever the files lie.
+    """
+    found = [(str(split), speaker, path.name, path.stat().st_size) for split, part in utterances.items() for speaker, path in part]
+    found += [("noise", "", path.name, path.stat().st_size) for path in noise]
     lines = sorted(f"{split} {speaker} {name} {size}" for split, speaker, name, size in found)
     return hashlib.sha256("\n".join([settings, *lines]).encode()).hexdigest()
 

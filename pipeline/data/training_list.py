@@ -23,6 +23,7 @@ from pydantic import Field, field_validator
 from export_specs.foundation.errors import UserError
 from export_specs.inheritance import read_yaml
 from export_specs.strict import Strict, validated
+from pipeline.data.audio_files import audio_files
 from pipeline.data.augmentation import Augmentation
 from pipeline.data.speech import Speech, TrainingSpeech, Utterance, data_digest
 from pipeline.data.split import Split
@@ -68,7 +69,12 @@ def read_training_list(path: Path) -> TrainingList:
         UserError: it cannot be read, or breaks the schema; for an unknown key the right ones are told.
     """
     wanted = validated(path, read_yaml(path), TrainingList)
-    return wanted.model_copy(update={"parts": tuple(_from_here(part, path.parent) for part in wanted.parts)})
+    changed: dict[str, object] = {"parts": tuple(_from_here(part, path.parent) for part in wanted.parts)}
+    noise = wanted.augmentation.noise
+    if noise is not None and noise.recorded:
+        here = noise.model_copy(update={"recorded": str(path.parent / noise.recorded)})
+        changed["augmentation"] = wanted.augmentation.model_copy(update={"noise": here})
+    return wanted.model_copy(update=changed)
 
 
 def _from_here(part: Part, folder: Path) -> Part:
@@ -92,7 +98,7 @@ def adapted(part: Part, speech: Speech) -> Speech:
         for speaker, path in found:
             of_part = Split.TRAIN if part.test == "none" and split is not Split.DEV else split
             utterances[Split.TEST_UNSEEN if speaker in part.unseen else of_part].append((f"{part.label}/{speaker}", path))
-    return replace(speech, utterances=utterances, published={}, subset=None)
+    return replace(speech, utterances=utterances, published={}, subset=None, noise=())
 
 
 def joined(wanted: TrainingList, parts: Sequence[Speech]) -> Speech:
@@ -110,7 +116,7 @@ def training_speech(wanted: TrainingList, parts: Sequence[Speech]) -> TrainingSp
     """What training draws: a part as often as its weight says, and within it every utterance alike.
 
     Raises:
-        UserError: a part has nothing to train on.
+        UserError: a part has nothing to train on, or there is no noise where it should be.
     """
     utterances: list[Utterance] = []
     shares: list[float] = []
@@ -121,5 +127,17 @@ def training_speech(wanted: TrainingList, parts: Sequence[Speech]) -> TrainingSp
         utterances += found
         shares += [part.weight / len(found)] * len(found)
     everything = joined(wanted, parts)
-    settings = wanted.model_dump_json(exclude={"description": True, "parts": {"__all__": {"data"}}})
-    return TrainingSpeech(utterances, shares, wanted.augmentation, data_digest(settings, everything.utterances))
+    noise = _recordings(wanted.augmentation)
+    places = {"parts": {"__all__": {"data"}}, "augmentation": {"noise": {"recorded"}}}
+    settings = wanted.model_dump_json(exclude={"description": True, **places})
+    return TrainingSpeech(utterances, shares, wanted.augmentation, data_digest(settings, everything.utterances, noise), noise)
+
+
+def _recordings(augmentation: Augmentation) -> list[Path]:
+    """The files of the noise that is wanted from recordings."""
+    if augmentation.noise is None or not augmentation.noise.recorded:
+        return []
+    files = audio_files(Path(augmentation.noise.recorded))
+    if not files:
+        raise UserError(f"augmentation: noise: recorded: {augmentation.noise.recorded} holds no audio")
+    return files

@@ -7,7 +7,7 @@ import soxr
 import torch
 from torch.utils.data import Dataset
 
-from pipeline.data.augmentation import Augmentation, coloured, disturbance, happens, with_pause
+from pipeline.data.augmentation import coloured, disturbance, happens, with_pause
 from pipeline.data.mixing import Waveform, at_device_level, at_loudness
 from pipeline.data.rooms import RoomResponses
 from pipeline.data.speech import TrainingFiles, TrainingSpeech
@@ -31,7 +31,7 @@ class SpeechExamples(Dataset[tuple[torch.Tensor, torch.Tensor]]):
     def __init__(self, files: TrainingFiles, sample_rate: int, segment_samples: int, length: int, seed: int, augment: bool) -> None:
         self.speech = TrainingSpeech.of(files)
         self.utterances = Utterances(self.speech.utterances, sample_rate, self.speech.shares)
-        self.augmented = Augmented(self.speech.augmentation, sample_rate) if augment else None
+        self.augmented = Augmented(self.speech, sample_rate) if augment else None
         self.sample_rate, self.segment_samples, self.length, self.seed = sample_rate, segment_samples, length, seed
         self.epoch = 0
 
@@ -46,7 +46,8 @@ class TrainingMixtures(SpeechExamples):
     the corpus has), at a random loudness; the speakers of a mixture differ. What else is done to it stands in the augmentation.
     A power-of-two gain brings the mixture's peak into [0.5, 1) of full scale.
 
-    Also of LibriMix: its ready mixtures pair each utterance with one other for good, while here it meets all of them.
+    Also of LibriMix: its ready mixtures pair each utterance with one other for good, while here it meets all of them
+    (``mixing: published`` of a training takes the ready ones: :mod:`pipeline.data.published_examples`).
     """
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -70,10 +71,11 @@ class TrainingMixtures(SpeechExamples):
 
 
 class Augmented:
-    """Carries out an :class:`Augmentation` but for speeds and levels, which are a matter of each crop."""
+    """Carries out the augmentation of ``speech`` but for speeds and levels, which are a matter of each crop."""
 
-    def __init__(self, settings: Augmentation, sample_rate: int) -> None:
-        self.settings, self.sample_rate = settings, sample_rate
+    def __init__(self, speech: TrainingSpeech, sample_rate: int) -> None:
+        self.settings, self.recordings, self.sample_rate = speech.augmentation, speech.noise, sample_rate
+        settings = self.settings
         self.rooms = None if settings.rooms is None else RoomResponses(settings.rooms, sample_rate)
 
     def sources(self, sources: Waveform, random: np.random.Generator) -> Waveform:
@@ -95,7 +97,7 @@ class Augmented:
 
     def disturbance(self, mixture: Waveform, random: np.random.Generator) -> Waveform:
         """What is added to the mixture [T] alone."""
-        return disturbance(mixture, self.settings, self.sample_rate, random)
+        return disturbance(mixture, self.settings, self.sample_rate, random, self.recordings)
 
 
 def random_crop(utterance: Waveform, samples: int, speeds: tuple[float, float], random: np.random.Generator) -> Waveform:
@@ -106,7 +108,7 @@ def random_crop(utterance: Waveform, samples: int, speeds: tuple[float, float], 
     """
     speed = 1.0 if speeds == (1.0, 1.0) else random.uniform(*speeds)
     wanted = int(samples * speed) + 32
-    softest = _rms(utterance) * 10 ** (PAUSE_DB / 20)
+    softest = softest_of(utterance)
     crop, level = _draw(utterance, wanted, random)
     for _ in range(CROPS - 1):
         if level >= softest:
@@ -116,6 +118,11 @@ def random_crop(utterance: Waveform, samples: int, speeds: tuple[float, float], 
         crop = soxr.resample(crop, speed, 1.0, quality="HQ")
     crop = crop[:samples]
     return np.pad(crop, (0, samples - len(crop)))
+
+
+def softest_of(utterance: Waveform) -> float:
+    """The RMS of a cut below which it is a pause of the utterance."""
+    return _rms(utterance) * float(10 ** (PAUSE_DB / 20))
 
 
 def _draw(utterance: Waveform, samples: int, random: np.random.Generator) -> tuple[Waveform, float]:

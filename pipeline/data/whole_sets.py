@@ -9,10 +9,9 @@ import numpy as np
 
 from export_specs.foundation.errors import UserError
 from export_specs.schema import MUSIC_SOURCES, Task
-from pipeline.data.audio_files import audio_files
 from pipeline.data.evaluation_set import pairs_of
 from pipeline.data.music import AUDIO_CHANNELS, SUFFIXES, Music, stem_file
-from pipeline.data.published import published_folders
+from pipeline.data.published import published_files, published_layout
 from pipeline.data.sources import data_for, open_music, open_speech
 from pipeline.data.speech import Speech
 from pipeline.data.split import Split
@@ -50,15 +49,15 @@ def whole_set(data: str, task: Task, sample_rate: int, mixtures: int | None, lev
 
 def _published(speech: Speech, task: Task, sample_rate: int, mixtures: int | None, levels: Sequence[float]) -> dict[str, Any]:
     part = speech.published["test"]
-    mix, second = published_folders(task)
-    files = _evenly(audio_files(part / mix), mixtures, f"{part / mix}")
+    layout = published_layout(task, speech.noisy)
+    files = _evenly(published_files(part, layout), mixtures, f"{part / layout.mixture}")
     items: list[dict[str, Any]] = []
     for file in files:
-        paths = [str((part / folder / file.name).resolve()) for folder in ("s1", second)]
-        parts = {"sources": paths} if task == "separation" else {"sources": paths[:1], "noise": paths[1]}
-        items.append({"id": file.stem, "subset": AS_PUBLISHED, "mixture": str(file.resolve()), **parts})
-        relevelled = levels if task == "separation" else []
-        items += [{"id": f"{file.stem} at {db:g} dB", "subset": f"pairs at {db:g} dB", "snr_db": db, **parts} for db in relevelled]
+        sources = {"sources": [str((part / folder / file.name).resolve()) for folder in layout.sources]}
+        noise = {"noise": str((part / layout.noise / file.name).resolve())} if layout.noise else {}
+        items.append({"id": file.stem, "subset": AS_PUBLISHED, "mixture": str(file.resolve()), **sources, **noise})
+        relevelled = levels if task == "separation" and not speech.noisy else []
+        items += [{"id": f"{file.stem} at {db:g} dB", "subset": f"pairs at {db:g} dB", "snr_db": db, **sources} for db in relevelled]
     return _facts(speech, sample_rate) | {"items": items}
 
 

@@ -29,6 +29,8 @@ def data_identity(name: str) -> str:
     if is_file_name(name):
         wanted = read_training_list(Path(name))
         digest.update("\n".join([wanted.model_dump_json(), *(data_identity(part.data) for part in wanted.parts)]).encode())
+        if wanted.augmentation.noise is not None and wanted.augmentation.noise.recorded:
+            digest.update(data_identity(f"folder:{wanted.augmentation.noise.recorded}").encode())
     elif name in embedded:
         for path in _files(embedded[name]):
             digest.update(f"{path.relative_to(embedded[name])} {sha256(path)}\n".encode())

@@ -13,7 +13,7 @@ from export_specs.schema import MUSIC_SOURCES
 from pipeline.data import debian_voices
 from pipeline.data.audio_files import audio_files, read_audio, read_part, seconds_of
 from pipeline.data.music import track_samples
-from pipeline.data.published import published_mixtures
+from pipeline.data.published import published_layout, published_mixtures
 from pipeline.data.sources import open_music, open_speech
 from pipeline.data.split import Split
 from tests.data.test_data_sets import fake_packages, write_folder, write_librimix
@@ -53,7 +53,8 @@ def test_hidden_files_belong_to_no_data_set(tmp_path: Path) -> None:
         leave_traces_of_macos(tmp_path / name)
     assert {name: files_of(dict(found())) for name, found in opened.items()} == before
     assert all(before.values())
-    made = published_mixtures(tmp_path / "librimix" / "test", "unseen", "separation", 8000, 9, None, np.random.default_rng(0))
+    layout = published_layout("separation", noisy=False)
+    made = published_mixtures(tmp_path / "librimix" / "test", "unseen", layout, 8000, 9, None, np.random.default_rng(0))
     assert len(made) == 3
 
 

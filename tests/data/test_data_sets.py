@@ -30,7 +30,7 @@ def write_folder(root: Path, speakers: int = 12, utterances: int = 14) -> None:
 
 @pytest.mark.parametrize("name", ["embeded", "", "folder", "folder:", "librimix", "debian-voices:x"])
 def test_unknown_name_lists_the_right_ones(name: str) -> None:
-    with pytest.raises(UserError, match=r"LIST\.yaml, debian-voices, embedded, folder:DIR, librimix:DIR"):
+    with pytest.raises(UserError, match=r"LIST\.yaml, debian-voices, embedded, folder:DIR, librimix-both:DIR, librimix:DIR"):
         open_speech(name, 8000)
 
 
@@ -93,6 +93,7 @@ def write_librimix(root: Path, rate: int = 8000, off: int = 0) -> None:
             name = f"{100 + 10 * number + k}-1-000{k}_{200 + 10 * number + k}-2-000{k}.wav"
             first, second, noise = (random.standard_normal(rate * 2) * 0.05 for _ in range(3))
             files = {"s1": first, "s2": second, "noise": noise, "mix_clean": first + second + off / 32768, "mix_single": first + noise}
+            files["mix_both"] = first + second + noise + off / 32768
             for folder, samples in files.items():
                 (root / part / folder).mkdir(parents=True, exist_ok=True)
                 soundfile.write(root / part / folder / name, samples, rate)
@@ -108,7 +109,8 @@ def test_librimix_layout(place: str, tmp_path: Path) -> None:
         *((str(100 + k), "s1") for k in range(3)),
         *((str(200 + k), "s2") for k in range(3)),
     ]
-    assert len(dev) == 6 and all(path.parts[-3] == "dev" for _, path in dev)
+    assert isinstance(dev, TrainingSpeech) and (train.noise, train.augmentation.noise) == ((), None)
+    assert len(dev.utterances) == 6 and all(path.parts[-3] == "dev" for _, path in dev.utterances)
     assert {path.parts[-3] for _, path in speech.utterances[Split.TEST_UNSEEN]} == {"test"}
 
 

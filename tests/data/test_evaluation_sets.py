@@ -126,11 +126,17 @@ def test_pairs_use_every_utterance_about_equally() -> None:
 
 
 @pytest.mark.parametrize(
-    ("task", "mix", "rate"), [("separation", "mix_clean", 8000), ("enhancement", "mix_single", 8000), ("separation", "mix_clean", 16000)]
+    ("kind", "task", "mix", "rate"),
+    [
+        ("librimix", "separation", "mix_clean", 8000),
+        ("librimix", "enhancement", "mix_single", 8000),
+        ("librimix", "separation", "mix_clean", 16000),
+        ("librimix-both", "separation", "mix_both", 8000),
+    ],
 )
-def test_published_mixtures_are_used_as_they_are(task: str, mix: str, rate: int, tmp_path: Path) -> None:
+def test_published_mixtures_are_used_as_they_are(kind: str, task: str, mix: str, rate: int, tmp_path: Path) -> None:
     write_librimix(tmp_path / "mini", rate)
-    speech = open_speech(f"librimix:{tmp_path / 'mini'}", 8000)
+    speech = open_speech(f"{kind}:{tmp_path / 'mini'}", 8000)
     counts = write_evaluation_sets(speech, tmp_path / "sets", SetOptions(8000, 2, task=task, calibration=9))
     assert counts == {"test": 2, "sweep": 3, "dev": 1, "calibration": 3}
     for name in SETS:
@@ -142,6 +148,10 @@ def test_published_mixtures_are_used_as_they_are(task: str, mix: str, rate: int,
         if rate == 8000:
             np.testing.assert_array_equal(item.mixture, soundfile.read(tmp_path / "mini/test" / mix / entry["origin"], dtype="int16")[0])
             np.testing.assert_array_equal(item.sources[0], soundfile.read(tmp_path / "mini/test/s1" / entry["origin"], dtype="int16")[0])
+            assert ("noise" in entry) == (mix != "mix_clean")
+            if mix == "mix_both":
+                second = soundfile.read(tmp_path / "mini/test/s2" / entry["origin"], dtype="int16")[0]
+                np.testing.assert_array_equal(item.sources[1], second)
 
 
 def test_published_mixture_that_is_no_sum_is_refused(tmp_path: Path) -> None:

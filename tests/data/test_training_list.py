@@ -100,7 +100,7 @@ KEYS = "there is no such key; the keys here are"
     [
         ({"augmentations": {}}, rf"augmentations: {KEYS} augmentation, description, name, parts"),
         ({"augmentation": {"nois": {}}}, rf"augmentation\.nois: {KEYS} clicks, colour, loudness_lufs, noise, offset, pauses, rooms, speed"),
-        ({"augmentation": {"noise": {"share": 0.1, "snr": 1}}}, rf"augmentation\.noise\.snr: {KEYS} share, snr_db"),
+        ({"augmentation": {"noise": {"share": 0.1, "snr": 1}}}, rf"augmentation\.noise\.snr: {KEYS} recorded, share, snr_db"),
         ({"augmentation": {"noise": {}}}, r"augmentation\.noise\.share: Field required"),
         ({"augmentation": {"speed": [1.2, 0.8]}}, r"augmentation\.speed: .*the least comes first"),
         ({"parts": []}, r"parts: .*at least 1"),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 from export_specs.foundation.errors import UserError
 from pipeline.data.whole_sets import whole_set
@@ -29,6 +31,16 @@ def test_librimix_of_speech_in_noise(tmp_path: Path) -> None:
     assert [item.subset for item in whole.items] == ["as published"] * 2
     item = read_item(whole, whole.items[0])
     assert item.sources.shape == (1, 16000) and (item.mixture != item.sources[0]).any()
+
+
+def test_librimix_of_two_speakers_in_noise(tmp_path: Path) -> None:
+    """Read whole, the noise is what the mixture holds beside the sources; pairs without it would be another test."""
+    write_librimix(tmp_path)
+    whole = WholeSet.model_validate(whole_set(f"librimix-both:{tmp_path}", "separation", 8000, None, [-10]))
+    assert [item.subset for item in whole.items] == ["as published"] * 3
+    item = read_item(whole, whole.items[0])
+    noise = soundfile.read(tmp_path / "test" / "noise" / Path(str(whole.items[0].mixture)).name, dtype="int16")[0]
+    assert item.sources.shape == (2, 16000) and np.abs(item.mixture - item.sources.sum(axis=0) - noise).max() <= 2
 
 
 def test_pairs_of_a_user_s_own_folder(tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ def test_a_list_changes_with_its_settings_and_with_its_parts(people: Path, tmp_p
 @pytest.mark.parametrize("name", ["nope", "folder", "folder:", "folder:DIR:", "embedded:x", "folder:DIR", "librimix:DIR"])
 def test_another_name_is_refused_with_the_right_ones(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    names = "LIST.yaml, debian-voices, embedded, embedded-stems, folder:DIR, librimix:DIR, musdb18hq:DIR, rendered-stems"
+    names = "LIST.yaml, debian-voices, embedded, embedded-stems, folder:DIR, librimix-both:DIR, librimix:DIR, musdb18hq:DIR, rendered-stems"
     with pytest.raises(UserError, match=rf"there is no folder DIR|^unknown data set '{name}'. Choose one of: {names}\.$"):
         data_identity(name)
 
