@@ -26,7 +26,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 SHELL  := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help deploy release docs train qat export convert package emulate validate report evaluate study ship bench models doctor lint test test-slow replay mutate lock onnx2tf clean
+.PHONY: help deploy release docs train qat export convert package emulate emulate-arm64 arm64 validate report evaluate study ship bench models doctor lint test test-slow replay mutate lock onnx2tf clean
 .NOTPARALLEL:
 
 # The settings that each target takes on the command line. Others are refused before anything is made: a misspelt one would be ignored.
@@ -38,6 +38,7 @@ takes.export   := $(takes.qat)
 takes.convert  := $(takes.qat)
 takes.package  := $(takes.qat)
 takes.emulate  := $(takes.qat) CPU
+takes.emulate-arm64 := $(takes.emulate) MIXTURES
 takes.validate := $(takes.qat)
 takes.report   := $(takes.qat)
 takes.ship     := MODEL
@@ -73,7 +74,7 @@ SETTINGS = --model '$(MODEL)' --target '$(TARGET)' --profile '$(PROFILE)' --data
 # onnx2tf and tensorflow are installed only for what needs them
 OF_ONNX2TF := tflite-float32 tflite-int8-ptq onnx2tf-float32 onnx2tf-int8
 OWN_TARGET := $(filter %.yaml %.yml,$(TARGET))
-NEEDED := $(MAIN) $(if $(or $(filter full,$(PROFILE)),$(filter $(OF_ONNX2TF),$(TARGET) $(if $(OWN_TARGET),$(shell cat '$(OWN_TARGET)')))),$(ONNX2TF))
+NEEDED := $(MAIN) $(if $(filter tflite-int8-arm64,$(TARGET)),arm64) $(if $(or $(filter full,$(PROFILE)),$(filter $(OF_ONNX2TF),$(TARGET) $(if $(OWN_TARGET),$(shell cat '$(OWN_TARGET)')))),$(ONNX2TF))
 
 BENCH := tflite-float32 tflite-int8 tflite-int8-ptq  # the first is the baseline
 
@@ -91,10 +92,10 @@ help: ## this list
 	@echo "  OUT=$(OUT)                     folder of the result; dist/<model>-<target> by default"
 	@echo "  KEY=$(KEY)                     of release: private key (PEM) that signs; without one the bundle says that it is not signed"
 	@echo "  CARD=$(CARD)                    of release: your own model card, for weights of your own"
-	@echo "  CPU=$(CPU)                  of emulate: cortex-m55 cortex-m4; or all: these and this machine by gcc and clang"
+	@echo "  CPU=$(CPU)                  of emulate: cortex-m55 cortex-m4; or all: these and this machine by gcc and clang. of emulate-arm64: cortex-a72 cortex-a76 all"
 	@echo "  FILES=$(FILES)                   of mutate: files to put faults into"
 	@echo "  DIGITS=$(DIGITS)                  of mutate: a sample, of the faults whose number ends with one of the digits"
-	@echo "  MIXTURES=$(MIXTURES)                of evaluate: so many mixtures, pairs or tracks of the test set; all by default. of study: its own number by default"
+	@echo "  MIXTURES=$(MIXTURES)                of evaluate: so many mixtures, pairs or tracks of the test set; all by default. of study: its own number by default. of emulate-arm64: 4 by default"
 	@echo "  NAME=$(NAME)                    of study: $(notdir $(basename $(wildcard export_specs/studies/*.yaml))), or your own (YAML)"
 	@echo "  STEPS=$(STEPS) SEEDS=$(SEEDS) ARMS=$(ARMS)     of study: training steps and runs of every arm, and which arms (with commas); the study's own by default"
 	@echo "  PROCESSES=$(PROCESSES)               of study: runs at a time, one thread each; one for each processor by default"
@@ -102,7 +103,7 @@ help: ## this list
 	@echo
 	@if test -x $(BIN)/python; then $(FQSS) models; echo; fi
 	@echo "targets:"
-	@sed -n 's/^\([a-z0-9 -]*\):.*## \(.*\)/  \1|\2/p' Makefile | while IFS='|' read -r name text; do printf '%-12s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z0-9 -]*\):.*## \(.*\)/  \1|\2/p' Makefile | while IFS='|' read -r name text; do printf '%-14s %s\n' "$$name" "$$text"; done
 
 deploy: $(NEEDED) ## everything: data, quantization, export, conversion, parity report; the result lies in dist/
 	@$(FQSS) deploy $(SETTINGS)
@@ -132,6 +133,15 @@ emulate: $(NEEDED) ## build that package and run its golden clips on an emulated
 	  test -f "$$folder/device/Makefile" || { echo "error: the package of TARGET=$(TARGET) is not built here; TARGET=c-int8 is" >&2; exit 1; }; \
 	  $(MAKE) --no-print-directory -s -C "$$folder/device" $(if $(filter all,$(CPU)),everywhere,emulate CPU='$(CPU)') \
 	  BUILD='$(CURDIR)/build/emulated/'"$$(basename "$$folder")"
+
+emulate-arm64: $(NEEDED) arm64 ## run the files on emulated aarch64 processors, as of a phone or a Raspberry Pi, and compare with this computer
+	@tflite=$$($(FQSS) deploy convert $(SETTINGS) | sed -n 1p); onnx=$$($(FQSS) deploy export $(SETTINGS) | sed -n 1p); \
+	  sets=$$($(FQSS) deploy evaluation $(SETTINGS)); \
+	  $(BIN)/python -m validation.arm64 "$$tflite/model.tflite" "$$onnx/model.qdq.onnx" --clips "$$sets/test" --cpu '$(CPU)' \
+	  $(if $(MIXTURES),--mixtures '$(MIXTURES)')
+
+arm64: $(MAIN) ## what emulate-arm64 and TARGET=tflite-int8-arm64 run: aarch64 Python and runtimes in .cache/arm64 (needs the network once)
+	@$(BIN)/python -m edge_runtime.arm64_prefix
 
 validate report: $(NEEDED) ## the parity report, without packaging
 	@$(FQSS) deploy validate $(SETTINGS)

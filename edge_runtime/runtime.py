@@ -10,7 +10,7 @@ from edge_runtime.branch_signature import signature_of
 from edge_runtime.model_file import Array, ModelFile, Quantization, read_model
 from edge_runtime.signature import Pcm
 from export_specs.foundation.errors import UserError, choice_error
-from export_specs.schema import RUNTIMES
+from export_specs.schema import EMULATED, EMULATION, RUNTIMES, runs_onnx_files
 
 Taps = dict[str, Array]
 
@@ -131,7 +131,7 @@ def open_runtime(path: Path, name: str | None = None, *, threads: int = 1, sampl
 
     Args:
         path: a ``.tflite`` or ``.onnx`` file.
-        name: one of ``RUNTIMES``; by default XNNPACK for TFLite, ONNX Runtime for ONNX.
+        name: one of ``RUNTIMES`` or ``EMULATED``; by default XNNPACK for TFLite, ONNX Runtime for ONNX.
         threads: threads of one run, where the runtime has them.
         sample_rate: for files that do not tell it; in samples per second.
 
@@ -149,12 +149,13 @@ def choose_runtime(file: ModelFile, name: str | None) -> str:
     Raises:
         UserError: there is no such runtime, or it runs the other format.
     """
-    if name is not None and name not in RUNTIMES:
-        raise choice_error("runtime", name, list(RUNTIMES))
+    known = (*RUNTIMES, *EMULATED)
+    if name is not None and name not in known:
+        raise choice_error("runtime", name, list(known))
     name = name or ("onnxruntime" if file.format == "onnx" else "litert-xnnpack")
-    if (file.format == "onnx") != (name == "onnxruntime"):
-        fitting = "onnxruntime" if file.format == "onnx" else ", ".join(RUNTIMES[1:])
-        raise UserError(f"{file.path} is {file.format.upper()}, which {name} does not run. Choose one of: {fitting}.")
+    if (file.format == "onnx") != runs_onnx_files(name):
+        fitting = [other for other in known if runs_onnx_files(other) == (file.format == "onnx")]
+        raise UserError(f"{file.path} is {file.format.upper()}, which {name} does not run. Choose one of: {', '.join(fitting)}.")
     return name
 
 
@@ -164,6 +165,10 @@ def open_engine(file: ModelFile, name: str, threads: int = 1) -> Engine:
     Raises:
         UserError: the runtime cannot load it.
     """
+    if name in EMULATED:
+        from edge_runtime.arm64_engine import Arm64Engine
+
+        return Arm64Engine(file, name.removeprefix(EMULATION), threads)
     if name == "onnxruntime":
         from edge_runtime.onnxruntime_adapter import OnnxRuntimeEngine
 

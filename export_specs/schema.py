@@ -16,9 +16,16 @@ Npu = Literal["u55-128", "u55-256", "u65-256", "u85-256"]  # Ethos-U with so man
 Rewrite = Literal["fold-dilation", "depthwise-products", "parts-apart", "narrow-ends", "memory-plan"]
 RuntimeName = Literal["onnxruntime", "litert-ref", "litert-opt", "litert-xnnpack", "tflm"]
 RUNTIMES: tuple[str, ...] = get_args(RuntimeName)
+EMULATION = "arm64-"  # before the name of a runtime: on an emulated aarch64 processor (edge_runtime/arm64_engine.py)
+EMULATED = tuple(f"{EMULATION}{name}" for name in ("litert-ref", "litert-xnnpack", "onnxruntime"))
 SUBJECTS = ("litert-ref", "litert-xnnpack", "onnxruntime")
 Task = Literal["separation", "enhancement", "music"]
 MUSIC_SOURCES = ("drums", "bass", "other", "vocals")  # in the order of MUSDB18's stems
+
+
+def runs_onnx_files(runtime: str) -> bool:
+    """Whether a runtime of RUNTIMES or EMULATED runs ONNX files; else it runs TFLite files."""
+    return runtime.removeprefix(EMULATION) == "onnxruntime"
 
 
 class Hardware(Strict):
@@ -199,11 +206,12 @@ class TargetSpec(Strict):
     def _check(self) -> TargetSpec:
         if (self.format == "onnx") != (self.converter == "none"):
             raise ValueError(f"format {self.format} with converter {self.converter}: none makes onnx, the others make tflite")
-        unknown = [name for name in self.runtimes if name not in RUNTIMES]
+        known = (*RUNTIMES, *EMULATED)
+        unknown = [name for name in self.runtimes if name not in known]
         if unknown:
-            raise ValueError(f"unknown runtimes {', '.join(unknown)}; there are {', '.join(RUNTIMES)}")
-        runs_onnx, runs_tflite = "onnxruntime" in self.runtimes, bool({"litert-ref", "litert-xnnpack"} & set(self.runtimes))
-        if self.format == "onnx" and self.runtimes != ["onnxruntime"]:
+            raise ValueError(f"unknown runtimes {', '.join(unknown)}; there are {', '.join(known)}")
+        runs_onnx, runs_tflite = any(map(runs_onnx_files, self.runtimes)), bool({"litert-ref", "litert-xnnpack"} & set(self.runtimes))
+        if self.format == "onnx" and not (all(map(runs_onnx_files, self.runtimes)) and "onnxruntime" in self.runtimes):
             raise ValueError(f"runtimes {self.runtimes}: an ONNX file runs in onnxruntime alone")
         if self.format == "tflite" and not runs_tflite:
             raise ValueError(f"runtimes {self.runtimes}: the file is judged on litert-ref or litert-xnnpack, name one of them")

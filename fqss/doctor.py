@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from edge_runtime.arm64_prefix import QEMU
 from export_specs.foundation.code_version import ROOT
 from export_specs.foundation.source_version import product_version
 from export_specs.load import load_target, target_names
@@ -23,6 +24,7 @@ RELEASE = ("model-signing", "pyopenssl")
 RUNTIME_LIBRARY = {"onnxruntime": "onnxruntime", "tflm": "tflite_micro"}  # the others are LiteRT's
 EMULATORS = ("gcc", "clang", "arm-none-eabi-gcc", "qemu-system-arm")
 DEBIAN = {"gcc": "gcc", "clang": "clang", "g++": "g++", "fluidsynth": "fluidsynth", "qemu-system-arm": "qemu-system-arm", "make": "make",
+          "qemu-aarch64": "qemu-user", "apt-get": "apt", "dpkg-deb": "dpkg",
           "arm-none-eabi-gcc": "gcc-arm-none-eabi libnewlib-arm-none-eabi"}  # fmt: skip
 ONNX2TF = ROOT / ".venv-onnx2tf" / "bin" / "python"
 SOUNDFONT = Path("/usr/share/sounds/sf2/FluidR3_GM.sf2")
@@ -52,6 +54,7 @@ def checks() -> list[Check]:
         _programs("compile training steps, twice as fast", ("g++",)),
         _python_headers(),
         _programs("emulated microcontrollers (make emulate)", (*EMULATORS, "make")),
+        _arm64(),
         _soundfont(),
         _libraries("sign releases and check signatures", RELEASE, "release"),
     ]
@@ -67,6 +70,11 @@ def _libraries(use: str, names: tuple[str, ...], extra: str) -> Check:
 def _programs(use: str, names: tuple[str, ...]) -> Check:
     lacks = [name for name in names if shutil.which(name) is None]
     return Check(use, lacks, "apt-get install " + " ".join(DEBIAN[name] for name in lacks))
+
+
+def _arm64() -> Check:
+    qemu = next((name for name in QEMU if shutil.which(name)), QEMU[0])
+    return _programs("emulated aarch64 (make emulate-arm64)", (qemu, "apt-get", "dpkg-deb"))
 
 
 def _python_headers() -> Check:

@@ -66,6 +66,17 @@ def test_what_ships_is_evaluated_unless_weights_are_given() -> None:
     assert "--profile 'ptq'" in dry_run("evaluate", "CHECKPOINT=a.pth").stdout
 
 
+def test_settings_reach_the_emulated_processor() -> None:
+    done = dry_run("emulate-arm64", "MODEL=dptnet", "PROFILE=ptq", "MIXTURES=9", "CPU=cortex-a76")
+    assert done.returncode == 0, done.stderr
+    for stage in ("convert", "export", "evaluation"):
+        assert f"fqss deploy {stage} --model 'dptnet' --target 'tflite-int8' --profile 'ptq'" in done.stdout
+    assert "--cpu 'cortex-a76'" in done.stdout and "--mixtures '9'" in done.stdout
+    assert done.stdout.index("-m edge_runtime.arm64_prefix") < done.stdout.index("-m validation.arm64")
+    assert "--mixtures" not in dry_run("emulate-arm64").stdout
+    assert "MIXTURES has no effect on `make emulate`" in dry_run("emulate", "MIXTURES=9").stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "folder"),
     [

@@ -27,6 +27,7 @@ UNTIL: dict[str, Callable[[Deployment], list[Stage | None]]] = {
     "qat": lambda deployment: [deployment.quantized],
     "export": lambda deployment: [deployment.onnx or deployment.float_export, deployment.stream_onnx],
     "convert": lambda deployment: [deployment.tflite, deployment.stream_tflite],
+    "evaluation": lambda deployment: [deployment.evaluation],
     "package": lambda deployment: [deployment.package],
     "validate": lambda deployment: [deployment.report],
 }
@@ -35,7 +36,7 @@ UNTIL: dict[str, Callable[[Deployment], list[Stage | None]]] = {
 @app.command()
 def run(
     stage: Annotated[
-        str, typer.Argument(help="How far: train, float, qat, export, convert, package, validate, or deploy for all of it.")
+        str, typer.Argument(help="How far: train, float, qat, export, convert, evaluation, package, validate, or deploy for all of it.")
     ] = "deploy",
     model: Annotated[str, typer.Option(help="Model that ships with the product.")] = "convtasnet",
     target: Annotated[str, typer.Option(help="What to make: a target that ships, or your own (YAML).")] = "tflite-int8",
