@@ -1,4 +1,4 @@
-"""audio/: mixtures with float and int8 results and their difference, to listen to."""
+"""audio/: mixtures with their clean sources, float and int8 results and the difference of these two, to listen to."""
 
 from __future__ import annotations
 
@@ -44,6 +44,7 @@ def write_item(
     before, after = (estimates[list(score.order)] for estimates, score in zip((reference, result), scores, strict=True))
     parts: list[tuple[str, int | None, npt.NDArray[np.float64]]] = [("mixture", None, item.mixture / 32768.0)]
     for number in range(len(before)):
+        parts.append(("clean", number, item.sources[number] / 32768.0))
         parts.append(("float", number, before[number]))
         parts.append(("result", number, after[number]))
         parts.append(("difference", number, after[number] - before[number]))

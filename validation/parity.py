@@ -88,7 +88,7 @@ class Resources(Record):
 
 
 class Clip(Record):
-    """One recording of the audio folder. ``kind`` is mixture, source, float, result or difference; ``rank`` tells why the mixture was
+    """One recording of the audio folder. ``kind`` is mixture, clean, float, result or difference; ``rank`` tells why the mixture was
     chosen."""
 
     item: str

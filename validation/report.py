@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,11 +9,11 @@ from pathlib import Path
 import jinja2
 
 from export_specs.foundation.atomic import write_text
-from export_specs.foundation.errors import UserError
 from validation.gate_result import Excuse, GateResult
 from validation.golden_inputs import OpComparison
 from validation.layers import LSB_LABELS, TensorComparison
-from validation.parity import Clip, Parity
+from validation.parity import Parity
+from validation.players import RANGE_DB, heard
 from validation.plots import ladder_plot, layer_plot, lsb_plot
 from validation.sdr_bins import bin_words
 from validation.theory_plots import loss_plot, sdr_plot, snr_histogram
@@ -22,7 +21,6 @@ from validation.theory_plots import loss_plot, sdr_plot, snr_histogram
 _SUMMARY_LINES = 40
 _NOISIEST = 10
 _TOLD = ("task.", "theory.", "resources.", "exact.")
-_PLAYED = ("worst", "median")
 _QUESTIONS = {"Does it fit?": ("size", "memory"), "Is it good?": ("loss",), "Is it fast?": ("speed", "latency")}  # by the tiles' labels
 
 
@@ -44,6 +42,7 @@ def render(parity: Parity, folder: Path, out: Path | None = None) -> None:
         "parity": parity,
         "questions": _QUESTIONS,
         "headline": headline(parity),
+        "range_db": RANGE_DB,
         "exceptions": exceptions(parity.gates),
         "lsb_labels": LSB_LABELS,
         "noisiest": sorted(parity.layers.noise, key=lambda noise: noise.own)[:_NOISIEST],
@@ -58,7 +57,7 @@ def render(parity: Parity, folder: Path, out: Path | None = None) -> None:
         "layers": layer_plot(parity),
         "lsb": lsb_plot(parity),
     }
-    page = environment.get_template("parity.html.j2").render(**shared, plots=plots, players=_players(parity.audio, folder))
+    page = environment.get_template("parity.html.j2").render(**shared, plots=plots, heard=heard(parity.audio, folder))
     summary = environment.get_template("summary.md.j2").render(**shared)
     lines = summary.rstrip().splitlines()
     if len(lines) > _SUMMARY_LINES:
@@ -108,17 +107,3 @@ def number(value: float | None, digits: int = 3) -> str:
 def sign(value: float, digits: int = 3) -> str:
     """As :func:`number`, with a plus for gains."""
     return ("+" if value > 0 else "") + number(value, digits)
-
-
-def _players(clips: Sequence[Clip], folder: Path) -> list[dict[str, object]]:
-    groups: dict[str, list[dict[str, object]]] = {}
-    for clip in clips:
-        if clip.rank not in _PLAYED:
-            continue
-        path = folder / clip.path
-        if not path.is_file():
-            raise UserError(f"{path} is missing: parity.json needs the audio folder beside it")
-        title = clip.kind if clip.source is None else f"{clip.kind} {clip.source + 1}"
-        data = base64.b64encode(path.read_bytes()).decode()
-        groups.setdefault(clip.item, []).append({"title": title, "data": data, "rank": clip.rank, "loss": clip.loss_db})
-    return [{"item": item, "rank": found[0]["rank"], "loss": found[0]["loss"], "clips": found} for item, found in groups.items()]
