@@ -16,6 +16,7 @@ from edge_runtime.arm64_prefix import QEMU
 from export_specs.foundation.code_version import ROOT
 from export_specs.foundation.source_version import product_version
 from export_specs.load import load_target, target_names
+from export_specs.schema import EMULATED
 
 RUNTIME = ("ai-edge-litert", "flatbuffers", "numpy", "pydantic", "pyyaml", "rich", "soundfile", "soxr", "typer")
 TRAIN = ("torch", "lightning", "safetensors", "onnx", "onnxsim", "pyloudnorm")
@@ -96,7 +97,9 @@ def _target(name: str) -> Check:
     if target.converter.startswith("onnx2tf"):
         return Check(use, [] if ONNX2TF.is_file() else ["onnx2tf's environment"], "`make onnx2tf` in a checkout (2.6 GB)")
     wanted = {RUNTIME_LIBRARY.get(runtime, "ai-edge-litert") for runtime in target.runtimes}
-    return _libraries(use, tuple(sorted({*wanted, *TRAIN})), "train")
+    found = [_libraries(use, tuple(sorted({*wanted, *TRAIN})), "train"), *([_arm64()] if {*EMULATED} & {*target.runtimes} else [])]
+    lacking = [check for check in found if check.lacks]
+    return Check(use, [name for check in lacking for name in check.lacks], "; ".join(check.remedy for check in lacking))
 
 
 def _version(name: str) -> str | None:

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 
+from export_specs.schema import EMULATION
+
 _PACKAGES = ("onnx", "numpy", "scipy", "pystoi")  # of every judgement
 _RUNTIMES = {"litert": "ai-edge-litert", "tflm": "tflite-micro", "onnxruntime": "onnxruntime"}
 
@@ -19,7 +21,7 @@ def environment(workers: int | None, runtimes: Iterable[str]) -> dict[str, str]:
         workers: None: one process for each core that may be used.
         runtimes: names of those that ran, say ``litert-ref``.
     """
-    ran = sorted({_RUNTIMES[name.partition("-")[0]] for name in runtimes})
+    ran = sorted({_RUNTIMES[name.removeprefix(EMULATION).partition("-")[0]] for name in runtimes})
     return {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",

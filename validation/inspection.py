@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from edge_runtime.runtime import open_runtime
 from export_specs.foundation.errors import UserError
-from export_specs.schema import TargetSpec
+from export_specs.schema import TargetSpec, runs_onnx_files
 from validation.accounting import Cost, count_onnx_float, count_tflite
 from validation.behaviour import RuntimeBehaviour, observe
 from validation.config import JudgeConfig
@@ -37,7 +37,7 @@ class Inspection:
 
     def file_for(self, runtime: str) -> Path | None:
         """The file that a runtime runs; None where judge.json names none of that kind."""
-        return self._config.onnx if runtime == "onnxruntime" else self._config.tflite
+        return self._config.onnx if runs_onnx_files(runtime) else self._config.tflite
 
     @cached_property
     def structure(self) -> Structure:

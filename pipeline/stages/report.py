@@ -14,7 +14,7 @@ from export_specs.foundation.atomic import write_text
 from export_specs.foundation.child_process import run_child
 from export_specs.foundation.errors import UserError
 from export_specs.foundation.progress import handed_over
-from export_specs.schema import ModelSpec, TargetSpec
+from export_specs.schema import EMULATED, ModelSpec, TargetSpec, runs_onnx_files
 from pipeline.networks.build import build_network
 from pipeline.stages.graph import RECORD
 from pipeline.stages.onnx2tf_beside import REFUSAL
@@ -23,7 +23,8 @@ from pipeline.stages.simulation import EVERY_ITEM
 TARGET_FILE = "target.yaml"  # beside judge.json: what the target says now, whatever becomes of the file that it was read from
 # fast ones for softer mixtures, because the change is small beside what it varies by and needs them all, and for whole tracks
 FAST_RUNTIMES = ("litert-xnnpack", "onnxruntime")
-TFLM_ITEMS = 4  # it is slow, and every one of its tensors is compared with LiteRT's on other clips anyway
+SLOW_RUNTIMES = ("tflm", *EMULATED)
+SLOW_ITEMS = 4  # every one of their tensors is compared with LiteRT's on other clips anyway
 BESIDE = {"vanilla": "vanilla QAT", "ptq": "ptq", "onnx2tf": "onnx2tf int8"}
 
 
@@ -66,7 +67,7 @@ def judge_config(settings: Mapping[str, Any], inputs: Mapping[str, Path]) -> dic
         stages.append({"name": "fake-quantized", "kind": "outputs", "path": f"{files['fake']}/outputs/{{set}}.npz"})
     onnx = f"{files['onnx']}/model.qdq.onnx" if "onnx" in files else None
     tflite = f"{files['tflite']}/model.tflite" if "tflite" in files else None
-    stages += [_model(runtime, onnx if runtime == "onnxruntime" else tflite, runtime) for runtime in target.runtimes]
+    stages += [_model(runtime, onnx if runs_onnx_files(runtime) else tflite, runtime) for runtime in target.runtimes]
     beside = ["float", *(stage["name"] for stage in stages if stage.get("beside"))]
     fast_runtime = next((runtime for runtime in FAST_RUNTIMES if runtime in target.runtimes), target.subject)
     sets = [
@@ -99,7 +100,7 @@ def judge_config(settings: Mapping[str, Any], inputs: Mapping[str, Path]) -> dic
 
 def _model(name: str, path: str | None, runtime: str) -> dict[str, Any]:
     stage: dict[str, Any] = {"name": name, "kind": "model", "path": path, "runtime": runtime}
-    return {**stage, "items": TFLM_ITEMS} if runtime == "tflm" else stage
+    return {**stage, "items": SLOW_ITEMS} if runtime in SLOW_RUNTIMES else stage
 
 
 def _digests(inputs: Mapping[str, Path]) -> dict[str, str]:

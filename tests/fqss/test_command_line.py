@@ -96,7 +96,8 @@ def test_a_doctor_names_what_lacks_and_how_to_get_it(monkeypatch: pytest.MonkeyP
     assert found["emulated aarch64 (make emulate-arm64)"].line == "ready"
     monkeypatch.setattr("shutil.which", lambda name: None if name.startswith("qemu-aarch64") else f"/usr/bin/{name}")
     found |= {check.use: check for check in checks()}
-    assert found["emulated aarch64 (make emulate-arm64)"].line == "lacks qemu-aarch64: apt-get install qemu-user"
+    for use in ("emulated aarch64 (make emulate-arm64)", "target tflite-int8-arm64"):
+        assert found[use].line == "lacks qemu-aarch64: apt-get install qemu-user"
     assert {f"target {name}" for name in target_names()} <= set(found)
     assert found["run files (fqss separate, info, audit)"].line == "ready"
     assert Check("x", ["a", "b"], "do c").line == "lacks a, b: do c"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from export_specs.load import load_model, load_target, model_names
-from export_specs.schema import RUNTIMES
+from export_specs.schema import EMULATED, RUNTIMES
 from pipeline.stages.choice import PROFILES, SHIPPED_MIXTURES, Choice
 from pipeline.stages.deployment import Deployment
 from pipeline.stages.onnx2tf_beside import REFUSAL
@@ -92,6 +92,19 @@ def test_targets_ask_for_their_runtimes() -> None:
 
 def test_only_tflm_runs_on_fewer_mixtures(tmp_path: Path) -> None:
     assert {stage["name"]: stage.get("items") for stage in asked(tmp_path)["stages"] if stage.get("items")} == {"tflm": 4}
+
+
+def test_the_ladder_has_rungs_on_an_emulated_processor(tmp_path: Path) -> None:
+    """On few mixtures, as TFLM. The file is that of tflite-int8, and so are what is judged and the fast runtime."""
+    config, plain = asked(tmp_path, target="tflite-int8-arm64"), asked(tmp_path)
+    rungs = {stage["name"]: stage for stage in config["stages"] if stage["name"] in EMULATED}
+    assert list(rungs) == ["arm64-litert-ref", "arm64-litert-xnnpack", "arm64-onnxruntime"]
+    assert {stage["items"] for stage in rungs.values()} == {4}
+    assert [Path(stage["path"]).name for stage in rungs.values()] == ["model.tflite", "model.tflite", "model.qdq.onnx"]
+    assert all(stage["runtime"] == name for name, stage in rungs.items())
+    assert all(config[key] == plain[key] for key in ("subject", "level_runtime", "tflite", "onnx"))
+    ours, theirs = load_target("tflite-int8-arm64"), load_target("tflite-int8")
+    assert (ours.allowed_ops, ours.rewrites, ours.norm_recipe) == (theirs.allowed_ops, theirs.rewrites, theirs.norm_recipe)
 
 
 @pytest.mark.parametrize("profile", PROFILES)

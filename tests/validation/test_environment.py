@@ -17,6 +17,7 @@ OF_RUNTIMES = {"ai-edge-litert", "tflite-micro", "onnxruntime"}
     [
         (["onnxruntime"], {"onnxruntime"}),
         (["litert-ref", "litert-xnnpack"], {"ai-edge-litert"}),
+        (["arm64-litert-ref", "arm64-onnxruntime"], {"ai-edge-litert", "onnxruntime"}),
         (["tflm", "litert-opt"], {"tflite-micro", "ai-edge-litert"}),
         (RUNTIMES, OF_RUNTIMES),
     ],

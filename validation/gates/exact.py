@@ -22,6 +22,19 @@ class ExactEvidence:
     exceptions: Mapping[str, str]
 
 
+def equal_to_golden(name: str, rule: str, observed: ExactEvidence, runtime: str) -> GateResult:
+    """Passed where every golden tensor is there and the same, but for those of excepted operators. ``runtime``: what it is called."""
+    if observed.comparison is None:
+        return no_evidence(name, rule, f"{runtime} did not run the file")
+    differing = [(tensor, observed.ops.get(tensor, "")) for tensor in observed.comparison.unequal]
+    missing = [(tensor, observed.ops.get(tensor, "")) for tensor in observed.comparison.only_golden]
+    unexcused = [tensor for tensor, op in (*differing, *missing) if op not in observed.exceptions]
+    found = excuses(observed.exceptions, [op for _, op in (*differing, *missing) if op in observed.exceptions])
+    compared = len(observed.comparison.tensors) + len(observed.comparison.shapes_differ)
+    gate = none_of(name, rule, unexcused, compared, "tensors")
+    return gate.noted(*told(found)).model_copy(update={"excuses": found})
+
+
 class Exact(Gate[ExactEvidence, GateSettings]):
     """0 LSB on every tensor."""
 
@@ -36,15 +49,7 @@ class Exact(Gate[ExactEvidence, GateSettings]):
 
     def judge(self, observed: ExactEvidence, settings: GateSettings, profile: Profile) -> list[GateResult]:
         rule = "LiteRT BUILTIN_REF = TFLM, 0 LSB on every inner tensor and the output"
-        if observed.comparison is None:
-            return [no_evidence(self.id, rule, "TFLM did not run the file")]
-        differing = [(name, observed.ops.get(name, "")) for name in observed.comparison.unequal]
-        missing = [(name, observed.ops.get(name, "")) for name in observed.comparison.only_golden]
-        unexcused = [name for name, op in (*differing, *missing) if op not in observed.exceptions]
-        found = excuses(observed.exceptions, [op for _, op in (*differing, *missing) if op in observed.exceptions])
-        compared = len(observed.comparison.tensors) + len(observed.comparison.shapes_differ)
-        gate = none_of(self.id, rule, unexcused, compared, "tensors")
-        return [gate.noted(*told(found)).model_copy(update={"excuses": found})]
+        return [equal_to_golden(self.id, rule, observed, "TFLM")]
 
     def render(self, settings: GateSettings, profile: Profile) -> str:
         return (

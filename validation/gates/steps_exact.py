@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from edge_runtime.runtime import open_runtime
-from export_specs.schema import Profile
+from export_specs.schema import Profile, runs_onnx_files
 from validation.evidence import Evidence
 from validation.gate import Gate, GateSettings
 from validation.gate_result import GateResult, none_of
@@ -24,7 +24,7 @@ class StepsExact(Gate[Mapping[str, Compared], GateSettings]):
         stream, whole = evidence.config.stream_tflite, evidence.config.tflite
         assert stream is not None and whole is not None, "it was asked"
         recording = evidence.file.recording(2)
-        runtimes = [name for name in evidence.file.running if name != "onnxruntime"]
+        runtimes = [name for name in evidence.file.running if not runs_onnx_files(name)]
         return {name: compare(Steps(stream, name), open_runtime(whole, name), recording) for name in runtimes}
 
     def judge(self, observed: Mapping[str, Compared], settings: GateSettings, profile: Profile) -> list[GateResult]:

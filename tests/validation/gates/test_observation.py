@@ -15,6 +15,7 @@ from validation.gates import memory, streamed
 from validation.gates.allowed_ops import AllowedOps
 from validation.gates.arena import Arena
 from validation.gates.exact import Exact, ExactEvidence
+from validation.gates.exact_arm64 import ExactArm64
 from validation.gates.file_size import FileSize, Size
 from validation.gates.input_contract import InputContract
 from validation.gates.int16_ends import Int16Ends
@@ -61,7 +62,8 @@ def evidence(*runtimes: str, target: str = "tflite", named: bool = False, stream
         structure=SOUND, parameters=900, arena_bytes=77, ops={"t": "ADD"}, clips=["clip"] * 3, golden="golden", path="path",
         sample_rate=8000, golden_inputs={"litert-xnnpack": ["compared"]}, running=[*runtimes],
         file_for=lambda runtime: f"file of {runtime}",
-        free=[SimpleNamespace(runtime=name) for name in FULL], recording=lambda segments: f"recording of {segments} segments",
+        free=[SimpleNamespace(runtime=name) for name in ("arm64-litert-ref", *FULL)],
+        recording=lambda segments: f"recording of {segments} segments",
         behaviour=[
             SimpleNamespace(runtime="tflm", problem=None, peaks={"zeros": 4, "clip": 9}),
             SimpleNamespace(runtime="litert-opt", problem="broken", peaks={}),
@@ -97,6 +99,7 @@ def test_most_gates_are_asked_of_every_file(kind: type[Gate[Any, Any]]) -> None:
         (Stoi, evidence(), evidence(named=True)),
         (MusicSdr, evidence(named=True), evidence()),
         (Exact, evidence("tflm"), evidence("litert-ref")),
+        (ExactArm64, evidence("arm64-litert-ref"), evidence("litert-ref", "arm64-litert-xnnpack")),
         (Near, evidence("litert-xnnpack"), evidence("tflm", "litert-ref")),
         (Near, evidence("onnxruntime"), evidence("onnxruntime", target="onnx")),
         (Memory, evidence("tflm"), evidence("onnxruntime", target="onnx")),
@@ -133,10 +136,11 @@ def test_gates_of_the_file_look_at_its_audit_and_at_its_runs() -> None:
 def test_tensors_are_those_of_tflm_and_those_with_golden_inputs() -> None:
     found = evidence("litert-xnnpack", "tflm", "onnxruntime")
     assert Exact().observe(found) == ExactEvidence(found.file.free[-1], {"t": "ADD"}, {"ADD": "why"})
+    assert ExactArm64().observe(found) == ExactEvidence(found.file.free[0], {"t": "ADD"}, {})
     wanted = {"litert-xnnpack": ["compared"], "onnxruntime": None}
     assert Near().observe(found) == NearEvidence(wanted, 3, {"t": "ADD"}, {"MUL": "why"})  # type: ignore[arg-type]
     without = SimpleNamespace(file=SimpleNamespace(free=[], ops={}), target=SimpleNamespace(exact_exceptions={}))
-    assert Exact().observe(without) == ExactEvidence(None, {}, {})  # type: ignore[arg-type]
+    assert Exact().observe(without) == ExactArm64().observe(without) == ExactEvidence(None, {}, {})  # type: ignore[arg-type]
 
 
 def test_quality_is_that_of_what_ships_beside_float_on_the_test_set() -> None:

@@ -9,6 +9,7 @@ import pytest
 from tests.validation.gates.judging import judge, judge_each
 from validation.gate_result import GateResult
 from validation.gates.exact import Exact, ExactEvidence
+from validation.gates.exact_arm64 import ExactArm64
 from validation.gates.near import Near, NearEvidence
 from validation.golden_inputs import OpComparison
 from validation.layers import RuntimeComparison, TensorComparison
@@ -41,6 +42,15 @@ def test_exact_without_evidence_fails() -> None:
     for found in (None, comparison()):
         assert (exact(found).state, exact(found).n) == ("failed", 0)
         assert "no evidence" in exact(found).note
+
+
+def test_exact_on_an_emulated_processor() -> None:
+    def found(comparison: RuntimeComparison | None) -> GateResult:
+        return judge(ExactArm64, ExactEvidence(comparison, OPS, {}))
+
+    assert (found(comparison(0, 0)).id, found(comparison(0, 0)).state, found(comparison(0, 0)).n) == ("exact.arm64", "passed", 2)
+    assert (found(comparison(0, 1)).state, found(comparison(0, 1)).note) == ("failed", "t1")
+    assert found(None).note == "no evidence: arm64-litert-ref did not run the file"
 
 
 def test_exceptions_of_exact_name_operators() -> None:
