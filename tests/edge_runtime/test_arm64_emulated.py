@@ -8,22 +8,18 @@ import numpy as np
 import pytest
 
 from edge_runtime.arm64_engine import Arm64Engine
-from edge_runtime.arm64_prefix import PROCESSORS, make_prefix
+from edge_runtime.arm64_prefix import PROCESSORS
 from edge_runtime.model_file import read_model
 from edge_runtime.runtime import FileRuntime, open_runtime
 from edge_runtime.shipped import file_named
-from export_specs.foundation.errors import UserError
+from tests.edge_runtime.emulated import prefix_or_skip
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module", autouse=True)
 def prefix() -> Path:
-    """Made where it is not there yet, which takes the network and a minute."""
-    try:
-        return make_prefix()
-    except UserError as error:
-        pytest.skip(str(error))
+    return prefix_or_skip()
 
 
 def emulated(path: Path, kernels: str, cpu: str) -> FileRuntime:
