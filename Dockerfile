@@ -33,7 +33,7 @@ ARG PIP_INDEX_URL
 WORKDIR /src
 COPY requirements requirements
 RUN python3 -m venv /opt/venv \
- && /opt/venv/bin/python -m pip install --no-cache-dir --quiet -c requirements/main.lock -r requirements/runtime.in -r requirements/judge.in
+ && /opt/venv/bin/python -m pip install --no-cache-dir --quiet --no-deps -r requirements/judge.lock
 COPY . .
 # nothing here reads weights
 RUN rm pipeline/weights/*/*.safetensors \
@@ -50,7 +50,8 @@ ARG PIP_EXTRA_INDEX_URL
 WORKDIR /app
 COPY requirements requirements
 RUN python3 -m venv /opt/venv \
- && /opt/venv/bin/python -m pip install --no-cache-dir --quiet -r requirements/main.lock \
+ && /opt/venv/bin/python -m pip install --no-cache-dir --quiet --no-deps -r requirements/main.lock \
+ && /opt/venv/bin/python -m pip install --no-cache-dir --quiet -r requirements/torch.in \
  && rm -rf /opt/venv/lib/python3.*/site-packages/torch/include /opt/venv/lib/python3.*/site-packages/torch/test
 COPY . .
 RUN /opt/venv/bin/python -m pip install --no-cache-dir --quiet --no-deps --no-build-isolation -e . \
@@ -76,7 +77,8 @@ WORKDIR /app
 # make's names, not the shell's
 # hadolint ignore=SC2016
 RUN ln -s /opt/venv .venv \
- && /opt/venv/bin/python -m pip install --no-cache-dir --quiet --no-deps -r requirements/test.lock -r requirements/release.lock -r requirements/docs.lock \
+ && /opt/venv/bin/python -m pip install --no-cache-dir --quiet --no-deps \
+    -r requirements/test.lock -r requirements/references.lock -r requirements/release.lock -r requirements/docs.lock \
  && make -s --eval='stamps: ; @touch $(MAIN) $(TEST)' stamps
 ENTRYPOINT []
 CMD ["make", "lint", "test"]

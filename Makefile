@@ -60,16 +60,24 @@ $(foreach name,$(filter-out $(TAKEN) $(ALWAYS),$(GIVEN)),$(error $(name) has no 
 $(if $(filter MODEL,$(GIVEN)),$(if $(SPEC),$(error MODEL and SPEC both name the network: give one of them)))
 
 key = $(firstword $(shell cat $(1) | sha256sum | cut -c1-12))
-MAIN    := .venv/.installed-$(call key,requirements/main.lock pyproject.toml)
-SIGN    := .venv/.installed-release-$(call key,requirements/main.lock requirements/release.lock pyproject.toml)
-DOCS    := .venv/.installed-docs-$(call key,requirements/main.lock requirements/docs.lock pyproject.toml)
-TEST    := .venv/.installed-test-$(call key,requirements/main.lock requirements/release.lock requirements/test.lock pyproject.toml)
+OF_MAIN := requirements/main.lock requirements/torch.in pyproject.toml
+OF_SIGN := requirements/release.lock
+OF_DOCS := requirements/docs.lock
+OF_TEST := requirements/test.lock requirements/references.lock requirements/release.lock
+MAIN    := .venv/.installed-$(call key,$(OF_MAIN))
+SIGN    := .venv/.installed-release-$(call key,$(OF_MAIN) $(OF_SIGN))
+DOCS    := .venv/.installed-docs-$(call key,$(OF_MAIN) $(OF_DOCS))
+TEST    := .venv/.installed-test-$(call key,$(OF_MAIN) $(OF_TEST))
 ONNX2TF := .venv-onnx2tf/.installed-$(call key,requirements/onnx2tf.lock)
 
 BIN    := .venv/bin
 FQSS   := $(BIN)/python -m fqss
 SETTINGS = --model '$(MODEL)' --target '$(TARGET)' --profile '$(PROFILE)' --data '$(DATA)' \
            --checkpoint '$(CHECKPOINT)' --spec '$(SPEC)' --segment '$(SEGMENT)' --out '$(OUT)'
+
+PYTHONS := 3.11 3.12 3.13
+WRONG_PYTHON := Python 3.11, 3.12 or 3.13 is needed: install one (Debian, Ubuntu: python3 and python3-venv) or name one with PYTHON=
+WRONG_FOR_ONNX2TF := onnx2tf and what it pins need Python 3.11: install it, or name one once by make onnx2tf PYTHON=; all but PROFILE=full, make bench and the targets tflite-float32 and tflite-int8-ptq do without
 
 # onnx2tf and tensorflow are installed only for what needs them
 OF_ONNX2TF := tflite-float32 tflite-int8-ptq onnx2tf-float32 onnx2tf-int8
@@ -197,41 +205,55 @@ replay: $(TEST) ## a refactoring's proof: the files of all edge networks, this c
 mutate: $(TEST) ## how many small faults in stages, training and judge the fast tests notice (hours; FILES and DIGITS take fewer)
 	@nice $(BIN)/python -m tests.mutate $(FILES) $(if $(DIGITS),--digits '$(DIGITS)')
 
-lock: $(MAIN) ## resolve requirements/*.in anew (needs the network)
-	@for name in main test train release docs onnx2tf; do $(BIN)/python requirements/lock.py $$name; done
+# torch is in no lock: which build of it pip finds differs by machine, and with it the digest. What lies in main.lock is left out of those installed beside it.
+COMPILE = $(BIN)/uv pip compile --quiet --no-python-downloads --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command 'make lock'
+WITHOUT = --no-emit-package torch
+BESIDE  = $(WITHOUT) $$(sed -n 's/^\([^ =]*\)==.*/--no-emit-package \1/p' requirements/main.lock) -c requirements/torch.in -c requirements/main.lock
+
+lock: $(MAIN) ## resolve requirements/*.in for every Python that is served (needs the network); pins stay that still fit, a line taken out is chosen anew
+	@$(BIN)/python -m pip install --quiet uv==0.13.9
+	@$(COMPILE) --universal $(WITHOUT) requirements/torch.in requirements/main.in -o requirements/main.lock
+	@$(COMPILE) --universal -c requirements/main.lock requirements/runtime.in requirements/judge.in -o requirements/judge.lock
+	@for name in test train; do $(COMPILE) --universal $(BESIDE) requirements/$$name.in -o requirements/$$name.lock; done
+	@for name in release docs; do $(COMPILE) --universal $(BESIDE) -c requirements/test.lock requirements/$$name.in -o requirements/$$name.lock; done
+	@$(COMPILE) --universal --no-deps requirements/references.in -o requirements/references.lock
+	@$(COMPILE) requirements/onnx2tf.in -o requirements/onnx2tf.lock
 
 onnx2tf: $(ONNX2TF) ## the environment of onnx2tf and tensorflow
 
 clean: ## remove results (build, dist), not the environments
 	rm -rf build dist release
 
+# make_venv: a folder, the Python that makes it, the versions that may, what to say of others
 define make_venv
-	@test -n "$(PYTHON)" || { echo "error: no python3.11 found; install Python 3.11 (Debian: python3 and python3-venv)" >&2; exit 1; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "error: $(PYTHON) is not Python 3.11; name one with PYTHON=" >&2; exit 1; }
-	@test -x $(1)/bin/pip || $(PYTHON) -m venv $(1)
+	@test -n '$(2)' || { echo 'error: no python3 found; $(4)' >&2; exit 1; }
+	@'$(2)' -c 'import sys; sys.exit("%d.%d" % sys.version_info[:2] not in sys.argv[1:])' $(3) \
+	  || { echo "error: $(2) is $$('$(2)' --version 2>&1 | head -n 1); $(4)" >&2; exit 1; }
+	@test -x $(1)/bin/pip || '$(2)' -m venv $(1)
 	@rm -f $(1)/.installed*
 endef
 
 # the stamps' names carry the locks' content, so a fresh checkout's file times reinstall nothing
 $(MAIN):
-	$(call make_venv,.venv)
-	$(BIN)/python -m pip install --quiet -r requirements/main.lock
+	$(call make_venv,.venv,$(PYTHON),$(PYTHONS),$(WRONG_PYTHON))
+	$(BIN)/python -m pip install --quiet --no-deps -r requirements/main.lock
+	$(BIN)/python -m pip install --quiet -r requirements/torch.in
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
 $(TEST): | $(MAIN)
-	$(BIN)/python -m pip install --quiet --no-deps -r requirements/test.lock -r requirements/release.lock
+	$(BIN)/python -m pip install --quiet --no-deps $(OF_TEST:%=-r %)
 	@touch $@
 
 $(DOCS): | $(MAIN)
-	$(BIN)/python -m pip install --quiet --no-deps -r requirements/docs.lock
+	$(BIN)/python -m pip install --quiet --no-deps -r $(OF_DOCS)
 	@touch $@
 
 $(SIGN): | $(MAIN)
-	$(BIN)/python -m pip install --quiet --no-deps -r requirements/release.lock
+	$(BIN)/python -m pip install --quiet --no-deps -r $(OF_SIGN)
 	@touch $@
 
 $(ONNX2TF):
-	$(call make_venv,.venv-onnx2tf)
-	.venv-onnx2tf/bin/python -m pip install --quiet -r requirements/onnx2tf.lock
+	$(call make_venv,.venv-onnx2tf,$(firstword $(shell command -v python3.11) $(PYTHON)),3.11,$(WRONG_FOR_ONNX2TF))
+	.venv-onnx2tf/bin/python -m pip install --quiet --no-deps -r requirements/onnx2tf.lock
 	@touch $@

@@ -95,7 +95,7 @@ def _target(name: str) -> Check:
     target = load_target(name)
     use = f"target {name}"
     if target.converter.startswith("onnx2tf"):
-        return Check(use, [] if ONNX2TF.is_file() else ["onnx2tf's environment"], "`make onnx2tf` in a checkout (2.6 GB)")
+        return Check(use, [] if ONNX2TF.is_file() else ["onnx2tf's environment"], "`make onnx2tf` in a checkout (2.6 GB, Python 3.11)")
     wanted = {RUNTIME_LIBRARY.get(runtime, "ai-edge-litert") for runtime in target.runtimes}
     found = [_libraries(use, tuple(sorted({*wanted, *TRAIN})), "train"), *([_arm64()] if {*EMULATED} & {*target.runtimes} else [])]
     lacking = [check for check in found if check.lacks]

@@ -9,7 +9,9 @@ import sys
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 from fqss import FOLDERS
 from tests.edge_runtime.conftest import write_tflite_network
@@ -106,3 +108,30 @@ def test_commands_work_outside_a_checkout(site: Path, tmp_path: Path) -> None:
     assert "separates 64 samples into 2 source(s)" in python(site, "-m", "fqss", "info", str(file)).stdout
     audited = python(site, "-m", "fqss", "audit", str(file))
     assert audited.returncode == 0 and "LiteRT: loads it" in audited.stdout, audited.stderr
+
+
+def python_of(version: str) -> str | None:
+    """A Python of this version that can make an environment, from PATH or pyenv."""
+    found = [shutil.which(f"python{version}"), *map(str, Path.home().glob(f".pyenv/versions/{version}.*/bin/python3"))]
+    tried = ((path, subprocess.run([path, "-c", "import ensurepip"], capture_output=True, check=False)) for path in found if path)
+    return next((path for path, done in tried if not done.returncode), None)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("version", ["3.11", "3.12", "3.13"])
+def test_every_python_gives_the_same_samples(version: str, wheel: zipfile.ZipFile, tmp_path: Path) -> None:
+    """In an empty environment, with the libraries that pip chooses today; beside this process's Python and the locked ones."""
+    other = python_of(version)
+    if other is None:
+        pytest.skip(f"no Python {version} that makes environments is on this machine")
+    subprocess.run([other, "-m", "venv", tmp_path / "there"], check=True)
+    subprocess.run([tmp_path / "there" / "bin" / "python", "-m", "pip", "install", "--quiet", str(wheel.filename)], check=True)
+    noise = np.random.default_rng(0).integers(-9000, 9000, 40_000).astype(np.int16)
+    soundfile.write(tmp_path / "mix.wav", noise, 8000)
+    for program, out in (([tmp_path / "there" / "bin" / "fqss"], "there-out"), ([sys.executable, "-m", "fqss"], "here-out")):
+        command = [*program, "separate", tmp_path / "mix.wav", "--model", "convtasnet", "--out", tmp_path / out]
+        subprocess.run(command, cwd=ROOT if out == "here-out" else tmp_path, check=True, capture_output=True)
+    for source in ("mix_1.wav", "mix_2.wav"):
+        separated, rate = soundfile.read(tmp_path / "there-out" / source, dtype="int16")
+        assert rate == 8000 and np.ptp(separated) > 0
+        np.testing.assert_array_equal(separated, soundfile.read(tmp_path / "here-out" / source, dtype="int16")[0])

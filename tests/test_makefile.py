@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -115,3 +117,23 @@ def test_a_target_of_the_users_own_gets_the_environment_that_it_needs(target: st
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
     assert (".venv-onnx2tf/" in done.stdout) == needed
     assert "needs .venv/" in done.stdout
+
+
+HERE = f"{sys.version_info[0]}.{sys.version_info[1]}"
+NEEDED = "Python 3.11, 3.12 or 3.13 is needed: install one (Debian, Ubuntu: python3 and python3-venv) or name one with PYTHON="
+
+
+@pytest.mark.parametrize(
+    ("python", "served", "told"),
+    [
+        (sys.executable, f"3.9 {HERE}", None),
+        (sys.executable, "3.9 3.10", f"error: {sys.executable} is Python {platform.python_version()}; {NEEDED}"),
+        ("", HERE, f"error: no python3 found; {NEEDED}"),
+    ],
+)
+def test_a_python_that_is_not_served_is_refused(python: str, served: str, told: str | None, tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "pip").symlink_to("/bin/true")  # as if the environment were made
+    rule = f"--eval=try: ; $(call make_venv,{tmp_path},{python},{served},$(WRONG_PYTHON))"
+    done = subprocess.run(["make", rule, "try"], cwd=ROOT, env=OUTSIDE, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.splitlines()[:1]) == ((2, [told]) if told else (0, []))
