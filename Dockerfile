@@ -86,7 +86,7 @@ CMD ["make", "lint", "test"]
 FROM base AS firmware
 # hadolint ignore=DL3008
 RUN apt-get update -qq \
- && apt-get install -y -qq --no-install-recommends clang cmake gcc gcc-arm-none-eabi g++ libc6-dev libnewlib-arm-none-eabi make qemu-system-arm \
+ && apt-get install -y -qq --no-install-recommends clang cmake gcc gcc-arm-none-eabi g++ libc6-dev libnewlib-arm-none-eabi make qemu-system-arm qemu-user \
  && rm -rf /var/lib/apt/lists/*
 RUN python3 -m venv /opt/vela && /opt/vela/bin/python -m pip install --no-cache-dir --quiet ethos-u-vela==5.2.0 \
  && ln -s /opt/vela/bin/vela /usr/local/bin/vela

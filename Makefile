@@ -79,10 +79,11 @@ PYTHONS := 3.11 3.12 3.13
 WRONG_PYTHON := Python 3.11, 3.12 or 3.13 is needed: install one (Debian, Ubuntu: python3 and python3-venv) or name one with PYTHON=
 WRONG_FOR_ONNX2TF := onnx2tf and what it pins need Python 3.11: install it, or name one once by make onnx2tf PYTHON=; all but PROFILE=full, make bench and the targets tflite-float32 and tflite-int8-ptq do without
 
-# onnx2tf and tensorflow are installed only for what needs them
+# onnx2tf and tensorflow are installed only for what needs them, and the emulated aarch64 runtimes too
 OF_ONNX2TF := tflite-float32 tflite-int8-ptq onnx2tf-float32 onnx2tf-int8
 OWN_TARGET := $(filter %.yaml %.yml,$(TARGET))
-NEEDED := $(MAIN) $(if $(filter tflite-int8-arm64,$(TARGET)),arm64) $(if $(or $(filter full,$(PROFILE)),$(filter $(OF_ONNX2TF),$(TARGET) $(if $(OWN_TARGET),$(shell cat '$(OWN_TARGET)')))),$(ONNX2TF))
+TOLD := $(TARGET) $(if $(OWN_TARGET),$(shell cat '$(OWN_TARGET)'))
+NEEDED := $(MAIN) $(if $(or $(filter full,$(PROFILE)),$(filter $(OF_ONNX2TF),$(TOLD))),$(ONNX2TF)) $(if $(filter tflite-int8-arm64,$(TOLD)),arm64)
 
 BENCH := tflite-float32 tflite-int8 tflite-int8-ptq  # the first is the baseline
 
