@@ -8,6 +8,8 @@ from setuptools import setup
 from setuptools.command.build_py import build_py
 from setuptools.command.egg_info import egg_info
 
+if sys.version_info < (3, 11):  # noqa: UP036 (without it pip tells of a library that has no such version for this Python)
+    sys.exit("fqss-deploy needs Python 3.11, 3.12 or 3.13")
 sys.path.insert(0, str(Path(__file__).parent))
 from fqss import FOLDERS, INSIDE
 

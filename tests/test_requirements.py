@@ -69,5 +69,5 @@ def test_every_place_names_the_same_pythons() -> None:
     minors = [f"3.{minor}" for minor in range(6, 20)]
     assert [python for python in minors if SpecifierSet(project["requires-python"]).contains(f"{python}.4")] == SERVED
     told = f"{', '.join(SERVED[:-1])} or {SERVED[-1]}"
-    for name in ("Makefile", "README.md", "docs/quick-start.md"):
+    for name in ("Makefile", "setup.py", "README.md", "docs/quick-start.md"):
         assert f"Python {told}" in (ROOT / name).read_text(), name
