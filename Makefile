@@ -112,7 +112,7 @@ help: ## this list
 	@echo
 	@if test -x $(BIN)/python; then $(FQSS) models; echo; fi
 	@echo "targets:"
-	@sed -n 's/^\([a-z0-9 -]*\):.*## \(.*\)/  \1|\2/p' Makefile | while IFS='|' read -r name text; do printf '%-14s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z0-9 -]*\):.*## \(.*\)/  \1|\2/p' Makefile | while IFS='|' read -r name text; do printf '%-17s %s\n' "$$name" "$$text"; done
 
 deploy: $(NEEDED) ## everything: data, quantization, export, conversion, parity report; the result lies in dist/
 	@$(FQSS) deploy $(SETTINGS)

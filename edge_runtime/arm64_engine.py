@@ -32,11 +32,12 @@ class Arm64Engine:
     def __init__(self, file: ModelFile, kernels: str, threads: int = 1, cpu: str = PROCESSOR) -> None:
         self._what = f"{kernels} on the emulated {cpu}"
         prefix = prefix_made()
+        program = command(prefix, cpu, ["-m", serve.__module__])
         self._said = os.memfd_create("what the process says")
         self._connection, theirs = Pipe()
         with theirs:
             self._process = subprocess.Popen(
-                command(prefix, cpu, ["-m", serve.__module__, str(theirs.fileno())]),
+                [*program, str(theirs.fileno())],
                 env=variables(prefix),
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
