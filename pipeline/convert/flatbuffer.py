@@ -16,9 +16,9 @@ from ai_edge_litert import schema_py_generated as schema
 
 from export_specs.file_metadata import ENTRY, FileMetadata
 from export_specs.layout import Layout
-from pipeline.convert.builtin_operators import SLICE, BuiltinOperator, TensorKind
+from pipeline.convert.builtin_operators import SLICE, WHILE, BuiltinOperator, TensorKind
 from pipeline.convert.memory_plan import ENTRY as PLAN
-from pipeline.convert.memory_plan import memory_plan
+from pipeline.convert.memory_plan import Wiring, memory_plan
 from pipeline.convert.reshaped import Wired, overwriting
 from pipeline.convert.sharing import Once, SharingBuilder
 
@@ -59,6 +59,7 @@ class FlatbufferBuilder:
         self._model.operatorCodes = []
         self._model.metadata = []
         self._model.subgraphs = []
+        self._builders: list[FlatbufferBuilder] = []  # one for each graph
         self._codes: dict[str, int] = {}
         self._contents: dict[bytes, int] = {}
         self.op_counts: Counter[str] = Counter()
@@ -71,6 +72,7 @@ class FlatbufferBuilder:
         self._graph.operators = []
         self._model.subgraphs.append(self._graph)
         self._operators: list[BuiltinOperator] = []  # what each operator of the graph is
+        self._builders.append(self)
         self._names: set[str] = set()
         self._constants: dict[Hashable, int] = {}
 
@@ -174,12 +176,12 @@ class FlatbufferBuilder:
         """The file's bytes: inputs and outputs by name, a signature ``serving_default``, and ``metadata`` if there is any.
 
         ``layouts``: of computed tensors, by index; the others are plain. ``plan_memory``: the file says where TFLite Micro is to put its
-        tensors (:mod:`pipeline.convert.memory_plan`), unless it has loops.
+        tensors (:mod:`pipeline.convert.memory_plan`).
         """
         self.close(list(inputs.values()), list(outputs.values()))
         self._copy_where_overwritten()
-        if plan_memory and len(self._model.subgraphs) == 1:
-            self._plan_memory()
+        if plan_memory:
+            self._add_metadata(PLAN, memory_plan([builder._wiring() for builder in self._builders]))
         signature = schema.SignatureDefT()
         signature.signatureKey = SIGNATURE_KEY
         signature.inputs = [_tensor_map(name, index) for name, index in inputs.items()]
@@ -207,16 +209,18 @@ class FlatbufferBuilder:
         self._model.metadata.append(entry)
 
     def _wired(self) -> list[Wired]:
-        return [
-            Wired(builtin, list(operator.inputs), list(operator.outputs))
-            for builtin, operator in zip(self._operators, self._graph.operators, strict=True)
-        ]
+        wired = []
+        for builtin, operator in zip(self._operators, self._graph.operators, strict=True):
+            loop = operator.builtinOptions.table if builtin is WHILE else None
+            subgraphs = [] if loop is None else [loop.condSubgraphIndex, loop.bodySubgraphIndex]
+            wired.append(Wired(builtin, operator.inputs.tolist(), operator.outputs.tolist(), subgraphs))
+        return wired
 
-    def _plan_memory(self) -> None:
+    def _wiring(self) -> Wiring:
         graph, wired = self._graph, self._wired()
-        computed = [*graph.inputs, *(index for operator in wired for index in operator.outputs)]
-        sizes = {int(index): self._bytes_of(index) for index in computed}
-        self._add_metadata(PLAN, memory_plan(wired, graph.inputs, graph.outputs, sizes, len(graph.tensors)))
+        inputs, outputs = graph.inputs.tolist(), graph.outputs.tolist()
+        sizes = {index: self._bytes_of(index) for index in (*inputs, *(made for operator in wired for made in operator.outputs))}
+        return Wiring(wired, inputs, outputs, sizes, len(graph.tensors))
 
     def _bytes_of(self, index: int) -> int:
         kind = self.kind(index)

@@ -15,11 +15,12 @@ from pipeline.convert.builtin_operators import RESHAPE, BuiltinOperator
 
 
 class Wired(NamedTuple):
-    """An operator and the indices of its tensors."""
+    """An operator and the indices of its tensors; of a loop also those of its condition and its body."""
 
     builtin: BuiltinOperator
     inputs: Sequence[int]
     outputs: Sequence[int]
+    subgraphs: Sequence[int] = ()
 
 
 def overwriting(operators: Sequence[Wired], kept: Sequence[int]) -> list[tuple[int, int]]:
@@ -29,10 +30,10 @@ def overwriting(operators: Sequence[Wired], kept: Sequence[int]) -> list[tuple[i
         operators: of one graph, in order.
         kept: tensors that are read after the last operator.
     """
-    readers = Counter([*kept, *(index for _, inputs, _ in operators for index in inputs)])
-    source = {outputs[0]: inputs[0] for builtin, inputs, outputs in operators if builtin is RESHAPE}
+    readers = Counter([*kept, *(index for _, inputs, *_ in operators for index in inputs)])
+    source = {outputs[0]: inputs[0] for builtin, inputs, outputs, _ in operators if builtin is RESHAPE}
     found = []
-    for position, (builtin, inputs, _) in enumerate(operators):
+    for position, (builtin, inputs, *_) in enumerate(operators):
         for slot, index in enumerate(inputs if builtin.overwrites else ()):
             shared = index
             while shared in source and readers[index] == 1:

@@ -9,10 +9,11 @@ from tests.conformance.case import Case, scale, size, zero
 from tests.conformance.qdq_graph import QdqGraph
 
 
-def _convolution(rng: Generator, kind: str) -> Case:
+def _convolution(rng: Generator, kind: str, channels: int | None = None) -> Case:
     case = Case(QdqGraph(), rng)
     g = case.graph
     _, inputs, time = size(rng)
+    inputs = channels or inputs
     depthwise = kind in ("depthwise", "run-time")
     outputs = inputs if depthwise else int(rng.integers(1, 20))
     taps = 1 if kind == "run-time" else int(rng.integers(1, 4))
@@ -81,5 +82,6 @@ CONVOLUTION_CASES = {
     },
     "depthwise_conv static": lambda rng: _convolution(rng, "depthwise"),
     "depthwise_conv run-time": lambda rng: _convolution(rng, "run-time"),
+    "depthwise_conv run-time of one channel": lambda rng: _convolution(rng, "run-time", 1),  # one group is a group a channel
     "transpose_conv": transpose_conv,
 }

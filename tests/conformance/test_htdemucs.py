@@ -24,11 +24,11 @@ from validation.golden_inputs import forced_onnx, forced_tflite
 from validation.layers import golden_taps
 from validation.structure import audit
 
-TARGETS = {"scalar-gain": "tflite-int8", "int16-elementwise": "tflite-int8-npu"}
+TARGETS = {"scalar-gain": "tflite-int8", "int16-elementwise": "tflite-int8-npu", "runtime-filter": "cortex-m"}
 SPEC = tiny_htdemucs()
 
 
-@pytest.fixture(scope="module", params=TARGETS)
+@pytest.fixture(scope="module", params=["scalar-gain", "int16-elementwise", pytest.param("runtime-filter", marks=pytest.mark.slow)])
 def norm(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

@@ -14,14 +14,16 @@ from edge_runtime.model_file import read_model
 from edge_runtime.tflite_file import with_outputs
 from edge_runtime.tflm import TflmEngine
 from export_specs.schema import Rewrite
-from pipeline.convert.builtin_operators import MUL
+from pipeline.convert.builtin_operators import LOGISTIC, MUL, QUANTIZE, SOFTMAX, BuiltinOperator
 from pipeline.convert.convert import convert
 from pipeline.convert.flatbuffer import FlatbufferBuilder
+from pipeline.layers.lstm.to_onnx import ACROSS, WITHIN
 from pipeline.quantization.recipe import Recipe
+from tests.conformance.lstm import lstm_case
 from tests.conformance.networks import deployed
 from tests.tiny import mixtures, quantized_network, tiny_spec
 
-WRITES_OVER = {"ADD", "LEAKY_RELU", "MAXIMUM", "MINIMUM", "MUL", "RESHAPE", "SUB"}
+WRITES_OVER = {"ADD", "LEAKY_RELU", "LOGISTIC", "MAXIMUM", "MINIMUM", "MUL", "QUANTIZE", "RESHAPE", "SOFTMAX", "SUB", "TANH"}
 NAMES = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
 Span = tuple[int, int]
 
@@ -73,6 +75,42 @@ def test_a_product_takes_the_place_of_its_factor(tmp_path: Path) -> None:
     assert size <= arenas[0] - arenas[1] <= size + 64
     np.testing.assert_array_equal(*outputs)
     assert np.unique(outputs[0]).size > 30
+
+
+def one_after_the_other(builtin: BuiltinOperator, path: Path, plan_memory: bool) -> TflmEngine:
+    """Three operators of one input in a row, on 256 rows of 256 codes."""
+    builder = FlatbufferBuilder()
+    tensors = [builder.tensor(f"x{number}", (1, 256, 256), np.int8, np.array([1 / 256]), np.array([-128])) for number in range(4)]
+    for source, result in pairwise(tensors):
+        builder.operator(builtin, [source], [result], {"beta": 40.0} if builtin is SOFTMAX else {})
+    path.write_bytes(builder.finish({"x": tensors[0]}, {"y": tensors[-1]}, "", None, plan_memory=plan_memory))
+    return TflmEngine(read_model(path))
+
+
+@pytest.mark.parametrize("builtin", [SOFTMAX, LOGISTIC, QUANTIZE], ids=lambda builtin: str(builtin.name))
+def test_an_operator_of_one_input_writes_where_it_reads(builtin: BuiltinOperator, tmp_path: Path) -> None:
+    engines = [one_after_the_other(builtin, tmp_path / f"{plan_memory}.tflite", plan_memory) for plan_memory in (False, True)]
+    codes = np.random.default_rng(0).integers(-128, 128, (1, 256, 256)).astype(np.int8)
+    outputs = [engine.invoke([codes])[0] for engine in engines]
+    np.testing.assert_array_equal(*outputs)
+    assert np.unique(outputs[0]).size > 3
+    arenas = [engine.arena_bytes or 0 for engine in engines]
+    assert codes.size <= arenas[0] - arenas[1] <= codes.size + 64
+
+
+@pytest.mark.parametrize("axis", [WITHIN, ACROSS], ids=["within", "across"])
+def test_what_a_loop_carries_lies_in_one_place(axis: int, tmp_path: Path) -> None:
+    """TFLM's own planner has every variable nine times or more: before and after the loop, and in condition and body."""
+    case = lstm_case(3, axis, (11, 13), 16, 16)
+    source, plain, _ = case.write(tmp_path)
+    planned = tmp_path / "planned.tflite"
+    convert(source, planned, rewrites=["memory-plan"])
+    engines = [TflmEngine(read_model(path)) for path in (plain, planned)]
+    outputs = [engine.invoke([case.codes])[0] for engine in engines]
+    np.testing.assert_array_equal(*outputs)
+    assert np.unique(outputs[0]).size > 20
+    arenas = [engine.arena_bytes or 0 for engine in engines]
+    assert arenas[0] - arenas[1] > 5 * case.codes.size
 
 
 def test_no_tensor_lies_on_one_that_is_still_to_be_read(files: tuple[Path, Path, np.ndarray]) -> None:

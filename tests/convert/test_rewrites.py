@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edge_runtime.model_file import read_model
+from edge_runtime.tflm import TflmEngine
 from export_specs.schema import Rewrite
 from pipeline.convert.convert import convert
 from pipeline.quantization.recipe import Recipe
@@ -17,7 +19,7 @@ from tests.conformance.runtimes import RUNTIMES, run_tflite
 from tests.tiny import mixtures, quantized_network, tiny_spec
 
 CHANNELS, SCALE, ZERO = 8, 0.05, -20
-ALL: tuple[Rewrite, ...] = ("fold-dilation", "depthwise-products", "parts-apart")
+ALL: tuple[Rewrite, ...] = ("fold-dilation", "depthwise-products", "parts-apart", "turned-operands")
 
 
 def _same(
@@ -77,6 +79,21 @@ def test_parts_are_computed_apart(tmp_path: Path) -> None:
     inputs = {"x": rng.integers(-128, 128, (1, CHANNELS, 30)).astype(np.int8)}
     before, after = _same(source, "parts-apart", inputs, ["y0", "y1"])
     assert before == {"CONV_2D": 1, "SLICE": 2, "ADD": 2} and after == {"CONV_2D": 2, "ADD": 2}
+
+
+def test_second_operands_are_turned(tmp_path: Path) -> None:
+    """Values that two products read are turned once, and TFLM keeps no copy of them."""
+    rng, shapes = np.random.default_rng(0), {"weights": (1, 3, 40, 30), "values": (1, 3, 30, 200)}
+    g = QdqGraph()
+    left, right = (g.dq(g.input(name, shape), SCALE, ZERO) for name, shape in shapes.items())
+    for name, first in (("y", left), ("z", left)):
+        g.q(g.op("MatMul", first, right), 0.7, 11, out=name)
+    source = g.save(tmp_path / "m.onnx", dict.fromkeys(("y", "z"), ("int8", (1, 3, 40, 200))))
+    inputs = {name: rng.integers(-128, 128, shape).astype(np.int8) for name, shape in shapes.items()}
+    before, after = _same(source, "turned-operands", inputs, ["y", "z"])
+    assert before == {"BATCH_MATMUL": 2} and after == {"BATCH_MATMUL": 2, "TRANSPOSE": 1}
+    arenas = [TflmEngine(read_model(tmp_path / f"{name}.tflite")).arena_bytes or 0 for name in ("plain", "other")]
+    assert abs(arenas[0] - arenas[1] - 2 * 3 * 30 * 200) < 1024
 
 
 def test_a_network_with_all_of_them(tmp_path: Path) -> None:

@@ -31,11 +31,11 @@ def lower_conv(lowering: Lowering, node: NodeProto) -> None:
         lower_plane_conv(lowering, node)
         return
     groups = int(lowering.graph.attributes(node).get("group", 1))
-    if groups != 1:
+    source, weight = lowering.dequantized(node, 0), weight_operand(lowering, node, channel_axis=0)
+    of_one_channel = lowering.graph.shape(source.name)[1] == 1  # a group a channel as well as one group
+    if groups != 1 or (of_one_channel and weight.name not in lowering.graph.constants):
         lower_depthwise_conv(lowering, node, groups)
         return
-    source = lowering.dequantized(node, 0)
-    weight = weight_operand(lowering, node, channel_axis=0)
     result = lowering.quantized(node, fuse_relu=True)
     value = static_weight(lowering, node, weight)
     channels = value.shape[0]

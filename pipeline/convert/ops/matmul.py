@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import numpy as np
 from onnx import NodeProto
 
 from export_specs.layout import Layout
-from pipeline.convert.builtin_operators import BATCH_MATMUL
+from pipeline.convert.builtin_operators import BATCH_MATMUL, TRANSPOSE
 from pipeline.convert.declaration import lowers
-from pipeline.convert.lowering import Lowering
+from pipeline.convert.lowering import Lowering, Operand
 from pipeline.convert.ops.batch_matmul import MAXIMUM_CHANNELS
 
 
-@lowers("MatMul", emits=(BATCH_MATMUL,))
+@lowers("MatMul", emits=(BATCH_MATMUL, TRANSPOSE))
 def lower_matmul(lowering: Lowering, node: NodeProto) -> None:
     """Lower a MatMul on int8, [..., L, D] by [..., D, M], or by the Transpose of [..., M, D], which the kernel reads as it lies."""
     left, result = lowering.dequantized(node, 0), lowering.quantized(node)
@@ -30,5 +31,21 @@ def lower_matmul(lowering: Lowering, node: NodeProto) -> None:
         node, lowering.graph.shape(right.name)[:-2] == shape[:-2], "its operands have other leading axes", "equal leading axes"
     )
     lowering.require(node, shape[-1] <= MAXIMUM_CHANNELS, f"sums of {shape[-1]} overflow int32", f"at most {MAXIMUM_CHANNELS}")
-    inputs = [lowering.tensor(left.name), lowering.tensor(right.name)]
-    lowering.emit(node, BATCH_MATMUL, inputs, [lowering.tensor(result.name)], adjX=False, adjY=turned)
+    second = lowering.tensor(right.name)
+    if not turned and "turned-operands" in lowering.rewrites:
+        second, turned = _turned(lowering, node, right), True
+    lowering.emit(node, BATCH_MATMUL, [lowering.tensor(left.name), second], [lowering.tensor(result.name)], adjX=False, adjY=turned)
+
+
+def _turned(lowering: Lowering, node: NodeProto, right: Operand) -> int:
+    """[..., D, M] as [..., M, D]; made once. Of what lies the other way TFLite Micro keeps a copy of its own for good."""
+
+    def make() -> int:
+        *leading, depth, columns = lowering.shape(right.name)
+        name, grid, rank = f"{right.name}/turned", right.grid, len(leading) + 2
+        made = lowering.builder.tensor(name, (*leading, columns, depth), right.dtype, grid.scales(), grid.zero_points())
+        order = lowering.constant(f"{name}/order", np.array([*range(rank - 2), rank - 1, rank - 2], np.int32))
+        lowering.emit(node, TRANSPOSE, [lowering.tensor(right.name), order], [made])
+        return made
+
+    return lowering.derived(("turned", right.name), make)

@@ -17,7 +17,7 @@ from pipeline.layers.branch_ends.quantized import (
 )
 from pipeline.layers.convolution.to_onnx import PLANE, as_plane, emit_upsampling, write_convolution
 from pipeline.layers.decoder.residue import emit_parts, frame_kernel, phase_kernel
-from pipeline.layers.decoder.to_onnx import combine_bytes, emit_waveforms, high_scale, waveform_of
+from pipeline.layers.decoder.to_onnx import channel_waveform, combine_channels, emit_waveforms, high_scale, waveform_of
 from pipeline.layers.encoder.quantized import BYTE
 from pipeline.layers.encoder.splitter import emit_rounder, emit_splitter
 from pipeline.layers.encoder.to_onnx import digit_codes
@@ -78,15 +78,19 @@ def _emit_planes(graph: GraphBuilder, layer: ReconstructingUpsampling, features:
         plane = replace(kernel, codes=kernel.codes[..., None])
         made.append(emit_parts(graph, x, plane, layer, f"{name}.{phase}", (f"{names[0]}/{phase}", f"{names[1]}/{phase}")))
     samples = ((bins - 1) * layer.stride + layer.kernel_size) * frames
-    waveforms = []
+    chains = []
     for part, codes in zip(names, zip(*made, strict=True), strict=True):
         beside = graph.concat(codes, f"{part}/phases/{PLANE}", axis=3)
         below = graph.reshape(beside, [1, channels, (bins + ends) * layer.stride, frames], f"{part}/{PLANE}", Layout.PLANE)
         chain = graph.reshape(below, [1, channels, (bins + ends) * layer.stride * frames], part, Layout.FRAMES)
         if (bins + ends) * layer.stride * frames != samples:
             chain = graph.slice(chain, [0], [samples], [2], f"{part}/cut")
-        waveforms.append(waveform_of(graph, Value(chain, channels, samples), f"{part}/waveform"))
-    return Value(combine_bytes(graph, waveforms, high_scale(layer), name), channels, samples, sequences=samples // frames)
+        chains.append(Value(chain, channels, samples))
+
+    def waveforms(channel: int) -> list[str]:
+        return [channel_waveform(graph, chain, channel) for chain in chains]
+
+    return Value(combine_channels(graph, channels, waveforms, high_scale(layer), name), channels, samples, sequences=samples // frames)
 
 
 def _weights(layer: ReconstructingUpsampling) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 
 from pipeline.export.qdq_graph import INT16, INT32, GraphBuilder, Value, layer_name
 from pipeline.layers.decoder.quantized import ByteDecoder, QuantizedDecoder, ReconstructingDecoder
 from pipeline.layers.decoder.residue import Kernel, Reconstructor, emit_parts, frame_kernel
 from pipeline.layers.encoder.quantized import BYTE
-from pipeline.layers.sources import slice_channels
 
 
 def emit_reconstructing_decoder(graph: GraphBuilder, layer: ReconstructingDecoder, inputs: list[Value], name: str) -> Value:
@@ -31,22 +32,24 @@ def emit_waveforms(graph: GraphBuilder, layer: Reconstructor, features: Value, k
         features.zero_point,
     )
     parts = emit_parts(graph, padded, kernel, layer, layer_name(name), (f"{name}/high", f"{name}/correction"))
-    samples = (features.frames - 1) * layer.stride + size
-    waveforms = [_unframed(graph, part, layer.stride, len(kernel.codes) // layer.stride, features.frames + ends, samples) for part in parts]
-    return Value(combine_bytes(graph, waveforms, high_scale(layer), name), len(kernel.codes) // layer.stride, samples)
+    samples, stride = (features.frames - 1) * layer.stride + size, layer.stride
+    channels = len(kernel.codes) // stride
 
-
-def _unframed(graph: GraphBuilder, frames: str, stride: int, channels: int, count: int, samples: int) -> str:
-    """[1, C * stride, F] to [1, C, T] out of the body's layout; the last frame may go beyond T."""
-    waveforms = []
-    for channel in range(channels):
-        own = frames
+    def waveforms(channel: int) -> list[str]:
+        framed = list(parts)
         if channels > 1:
-            own = graph.slice(frames, [channel * stride], [(channel + 1) * stride], [1], f"{frames}/channel_{channel}")
-        rows = graph.node("Transpose", [own], f"{own}/rows", perm=[0, 2, 1])
-        waveform = graph.reshape(rows, [1, 1, count * stride], f"{own}/waveform")
-        waveforms.append(waveform if count * stride == samples else graph.slice(waveform, [0], [samples], [2], f"{own}/cut"))
-    return waveforms[0] if channels == 1 else graph.concat(waveforms, f"{frames}/waveform", axis=1)
+            bounds = [channel * stride], [(channel + 1) * stride], [1]
+            framed = [graph.slice(part, *bounds, f"{part}/channel_{channel}") for part in parts]
+        return [_unframed(graph, part, stride, features.frames + ends, samples) for part in framed]
+
+    return Value(combine_channels(graph, channels, waveforms, high_scale(layer), name), channels, samples)
+
+
+def _unframed(graph: GraphBuilder, frames: str, stride: int, count: int, samples: int) -> str:
+    """[1, stride, F] to [1, 1, T] out of the body's layout; the last frame may go beyond T."""
+    rows = graph.node("Transpose", [frames], f"{frames}/rows", perm=[0, 2, 1])
+    waveform = graph.reshape(rows, [1, 1, count * stride], f"{frames}/waveform")
+    return waveform if count * stride == samples else graph.slice(waveform, [0], [samples], [2], f"{frames}/cut")
 
 
 def high_scale(layer: Reconstructor) -> np.float32:
@@ -54,7 +57,18 @@ def high_scale(layer: Reconstructor) -> np.float32:
     return np.float32(layer.high_quantizer.grid()[0].item())
 
 
-def combine_bytes(graph: GraphBuilder, waveforms: list[str], scale: np.float32, name: str) -> str:
+def combine_channels(graph: GraphBuilder, channels: int, waveforms: Callable[[int], Sequence[str]], scale: np.float32, name: str) -> str:
+    """int16 [1, C, T] of what ``waveforms`` makes for a channel, [1, 1, T] of the high byte and of the correction.
+
+    Each channel is finished before the next one is begun: of what int32 takes, one channel's share is alive at a time.
+    """
+    if channels == 1:
+        return combine_bytes(graph, waveforms(0), scale, name)
+    finished = [combine_bytes(graph, waveforms(channel), scale, f"{name}/channel_{channel}") for channel in range(channels)]
+    return graph.concat(finished, name, axis=1)
+
+
+def combine_bytes(graph: GraphBuilder, waveforms: Sequence[str], scale: np.float32, name: str) -> str:
     """int16 codes 256 * high + correction, saturated, of two int8 waveforms; ``scale``: of the high one.
 
     In int32, which CPUs do fastest, or as a quantized int16 sum, which is what NPUs take (``GraphBuilder.narrow_ends``): all its ratios of
@@ -71,7 +85,7 @@ def combine_bytes(graph: GraphBuilder, waveforms: list[str], scale: np.float32, 
     return graph.node("Cast", [both], name, to=INT16)
 
 
-def _combine_narrowly(graph: GraphBuilder, waveforms: list[str], scale: np.float32, name: str) -> str:
+def _combine_narrowly(graph: GraphBuilder, waveforms: Sequence[str], scale: np.float32, name: str) -> str:
     step = np.float32(scale / BYTE)
     edges = []
     for waveform, grid in zip(waveforms, (scale, step), strict=True):
@@ -100,8 +114,14 @@ def _codes(layer: QuantizedDecoder) -> np.ndarray:
 
 def waveform_of(graph: GraphBuilder, value: Value, name: str) -> str:
     """[1, A, T] out of the body's layout, where int32 is slow and the channels of a sample lie side by side."""
-    shape = [1, 1, value.frames]
     if value.channels == 1:
-        return graph.reshape(value.name, shape, name)
-    channels = slice_channels(graph, value.name, 1, value.channels)
-    return graph.concat([graph.reshape(channel, shape, f"{channel}/waveform") for channel in channels], name, axis=1)
+        return graph.reshape(value.name, [1, 1, value.frames], name)
+    return graph.concat([channel_waveform(graph, value, channel) for channel in range(value.channels)], name, axis=1)
+
+
+def channel_waveform(graph: GraphBuilder, value: Value, channel: int) -> str:
+    """One channel as a waveform [1, 1, T]."""
+    own = value.name
+    if value.channels > 1:
+        own = graph.slice(own, [channel], [channel + 1], [1], f"{own}/channel_{channel}")
+    return graph.reshape(own, [1, 1, value.frames], f"{own}/waveform")
