@@ -12,7 +12,7 @@ from export_specs.strict import Strict
 
 Profile = Literal["ptq", "quick", "full"]  # plans of quantization-aware training
 Npu = Literal["u55-128", "u55-256", "u65-256", "u85-256"]  # Ethos-U with so many multipliers
-# explained in docs/adr: 0037-cortex-m.md, narrow-ends and memory-plan 0042-npu-and-memory-plan.md, turned-operands 0045-arena.md
+# explained in docs/adr: 0037-cortex-m.md, narrow-ends and memory-plan 0042-npu-and-memory-plan.md, turned-operands 0046-arena.md
 Rewrite = Literal["fold-dilation", "depthwise-products", "parts-apart", "narrow-ends", "memory-plan", "turned-operands"]
 RuntimeName = Literal["onnxruntime", "litert-ref", "litert-opt", "litert-xnnpack", "tflm"]
 RUNTIMES: tuple[str, ...] = get_args(RuntimeName)

@@ -42,7 +42,8 @@ def emit_waveforms(graph: GraphBuilder, layer: Reconstructor, features: Value, k
             framed = [graph.slice(part, *bounds, f"{part}/channel_{channel}") for part in parts]
         return [_unframed(graph, part, stride, features.frames + ends, samples) for part in framed]
 
-    return Value(combine_channels(graph, channels, waveforms, high_scale(layer), name), channels, samples)
+    apart = [waveforms(channel) for channel in range(channels)]  # what the corrections are computed of is large: they come first
+    return Value(combine_channels(graph, channels, apart.__getitem__, high_scale(layer), name), channels, samples)
 
 
 def _unframed(graph: GraphBuilder, frames: str, stride: int, count: int, samples: int) -> str:
