@@ -31,11 +31,13 @@ class Job(Strict):
     """A training of the float network, or with ``recipe`` and ``profile`` the quantization-aware one.
 
     ``data``: the data set, as DATA names it. ``weights``: float weights to start from, which quantization-aware training needs.
+    ``quantized``: the quantized network's state that it goes on from, if it has been trained before.
     """
 
     spec: ModelSpec
     data: str
     weights: Path | None = None
+    quantized: Path | None = None
     recipe: Recipe | None = None
     profile: Profile | None = None
 
@@ -82,7 +84,7 @@ def _train(job: Job, folder: Path) -> Path:
         return train_teacher(spec, train, dev, folder, workers=1, start=job.weights)
     if job.weights is None or job.profile is None:
         raise UserError("quantization-aware training needs float weights and a profile")
-    return train_quantized(spec, job.recipe, spec.profiles[job.profile], job.weights, train, dev, folder)
+    return train_quantized(spec, job.recipe, spec.profiles[job.profile], job.weights, train, dev, folder, start=job.quantized)
 
 
 @app.command()

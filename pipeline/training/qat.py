@@ -146,12 +146,14 @@ def train_quantized(
     dev_files: TrainingFiles,
     folder: Path,
     workers: int = 0,
+    start: Path | None = None,
 ) -> Path:
     """Observe ranges and, unless ``profile.steps`` is 0 (post-training), train; an interrupted run goes on.
 
     Args:
         float_weights: the teacher, which is also where the student starts.
         folder: checkpoints, ``curve.csv`` and the result ``quantized.safetensors``.
+        start: a quantized network's state by the same recipe: the student starts there instead, with that one's ranges.
 
     Returns:
         The path of the quantized network's state: weights, ranges, statistics and the number of observed batches.
@@ -170,13 +172,17 @@ def train_quantized(
     objective = objective_of(spec.task)
     if objective.open_level:
         match_output_level(teacher, *known)
-    student = quantize(teacher, recipe)
-    observe(student, [mixture for mixture, _ in batches])
-    if method.calibration == "least-error":
-        equalize_features(student, [mixture for mixture, _ in batches[:FITTED_BATCHES]])
-        fit_ranges(student, [mixture for mixture, _ in batches[:FITTED_BATCHES]])
-        correct_biases(student, torch.cat([mixture for mixture, _ in batches[:CORRECTED_BATCHES]]))
-    leave_float(student, method)
+    if start is not None:
+        student = load_quantized(spec, recipe, start).train()
+        freeze_statistics(student, False)
+    else:
+        student = quantize(teacher, recipe)
+        observe(student, [mixture for mixture, _ in batches])
+        if method.calibration == "least-error":
+            equalize_features(student, [mixture for mixture, _ in batches[:FITTED_BATCHES]])
+            fit_ranges(student, [mixture for mixture, _ in batches[:FITTED_BATCHES]])
+            correct_biases(student, torch.cat([mixture for mixture, _ in batches[:CORRECTED_BATCHES]]))
+        leave_float(student, method)
     if profile.steps:
         train = training_examples(spec, train_files, samples, examples_an_epoch(training), training.seed, True)
         validation = training_examples(spec, dev_files, samples, VALIDATION_MIXTURES, training.seed + 1, False)

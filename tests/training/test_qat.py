@@ -106,6 +106,28 @@ def test_quantization_aware_training_resumes_exactly(
     assert not any(key.startswith("teacher") for key in checkpoint["state_dict"])
 
 
+def test_a_student_goes_on_from_where_another_training_has_ended(speech: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a step it is that network; with a step it moves by a step, and not from the teacher's observed ranges."""
+    observe_briefly(monkeypatch)
+    spec, recipe = tiny_spec(qat_steps=12), Recipe("fqss", "scalar-gain")
+    weights, quick = float_weights(spec, tmp_path), spec.profiles["quick"]
+    first = train_quantized(spec, recipe, quick, weights, speech, speech, tmp_path / "first")
+    kept = train_quantized(spec, recipe, spec.profiles["ptq"], weights, speech, speech, tmp_path / "kept", start=first)
+    same_state(first, kept)
+    one_step = quick.model_copy(update={"steps": 1, "learning_rate": 1e-6})
+    state, moved, anew = (
+        load_file(path)
+        for path in (
+            first,
+            train_quantized(spec, recipe, one_step, weights, speech, speech, tmp_path / "moved", start=first),
+            train_quantized(spec, recipe, one_step, weights, speech, speech, tmp_path / "anew"),
+        )
+    )
+    ranges = [name for name in state if name.endswith("quantizer.maximum") and not name.startswith("decoder")]
+    distance = [sum(float((other[name] - state[name]).abs().sum()) for name in ranges) for other in (moved, anew)]
+    assert 0 < distance[0] < 0.2 * distance[1]
+
+
 def test_the_student_can_be_an_average_of_its_steps(speech: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its weights and ranges lie between those that it starts from and those that it ends with."""
     observe_briefly(monkeypatch)
