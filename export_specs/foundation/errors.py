@@ -19,6 +19,11 @@ class UserError(Exception):
     """Something the user can mend: the message says what was wrong, where, and what would help."""
 
 
+def printable(text: str) -> str:
+    """Text that a file tells, in one line: what is not printable (a line's end, a terminal's commands) as its escape, as in ``\\n``."""
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
+
+
 def choice_error(kind: str, name: str, choices: list[str]) -> UserError:
     """A :class:`UserError` for an unknown name that lists the right ones."""
     return UserError(f"unknown {kind} '{name}'. Choose one of: {', '.join(sorted(choices))}.")

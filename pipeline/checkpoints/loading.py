@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from export_specs.foundation.errors import UserError
+from export_specs.foundation.errors import UserError, printable
 from export_specs.schema import ModelSpec
 from pipeline.checkpoints.container import read_content
 from pipeline.checkpoints.content import Content, Told
@@ -49,7 +49,8 @@ def load_network(network: nn.Module, path: Path, spec: ModelSpec) -> list[str]:
     if faults:
         more = f"; and {len(faults) - NAMED_FAULTS} more" if len(faults) > NAMED_FAULTS else ""
         evidence = _evidence(content, match, state, expected)
-        raise UserError(f"the checkpoint {path} does not fit the network: {'; '.join(faults[:NAMED_FAULTS])}{more}{evidence}")
+        told = printable(f"{'; '.join(faults[:NAMED_FAULTS])}{more}{evidence}")
+        raise UserError(f"the checkpoint {path} does not fit the network: {told}")
     if path.suffix == ".onnx":
         trial = copy.deepcopy(network)
         trial.load_state_dict(state)

@@ -177,6 +177,16 @@ def test_code_in_a_pickle_is_not_run(form: str, trained: nn.Module, tmp_path: Pa
     assert not (tmp_path / "ran").exists()
 
 
+def test_keys_that_are_not_printable_are_told_in_one_line(tmp_path: Path) -> None:
+    """A damaged name may hold a line's end, or what commands a terminal."""
+    state = build_network(SPEC).state_dict()
+    state["masker.TCN\n.\x1b[2J.\u00e9"] = state.pop(next(iter(state)))
+    torch.save(state, tmp_path / "a.pt")
+    with pytest.raises(UserError) as refusal:
+        load_network(build_network(SPEC), tmp_path / "a.pt", SPEC)
+    assert "masker.TCN\\n.\\x1b[2J.\u00e9" in str(refusal.value) and str(refusal.value).isprintable()
+
+
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, bytes]]:
     """A checkpoint in each kind of file."""
