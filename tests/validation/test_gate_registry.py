@@ -104,7 +104,7 @@ def test_a_target_overrides_single_settings_and_the_rest_keep_their_defaults() -
     [
         (
             {"taks.mean": {}},
-            r"target 'mine': unknown gate 'taks.mean'. Choose one of: exact.arm64, exact.steps, exact.tflm, level, level, .*task.mean",
+            r"target 'mine': unknown gate 'taks.mean'. Choose one of: exact.arm64, exact.steps, exact.tflm, level, .*task.mean",
         ),
         ({"near": {"max_lbs": 1}}, r"gate 'near': unknown setting 'max_lbs'. Choose one of: max_lsb, max_lsb_of_loops, max_share"),
         ({"near": {"max_lsb": -1}}, r"gate 'near': max_lsb: Input should be greater than or equal to 0"),
