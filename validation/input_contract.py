@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import combinations
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -15,7 +16,7 @@ from edge_runtime.runtime import FileRuntime, open_runtime
 from edge_runtime.segments import separate
 from export_specs.foundation.progress import tracked
 from validation.batches import doubling, until_known
-from validation.bootstrap import RESAMPLES, SEED, Interval, interval_of
+from validation.bootstrap import Interval, mean_interval
 from validation.evaluation_set import Item
 from validation.metrics import si_sdr
 from validation.permutation import matched
@@ -96,10 +97,13 @@ def contract_of(path: Path, runtime: str, items: Sequence[Item], sample_rate: in
 
 
 def _spread_interval(kept: npt.NDArray[np.float64]) -> Interval:
-    """Percentile bootstrap of the spread of the means, mixtures of ``kept`` [conditions, mixtures] drawn anew."""
-    mixtures = kept.shape[1]
-    drawn = np.random.default_rng(SEED).integers(0, mixtures, (RESAMPLES, mixtures))
-    return interval_of(np.ptp(kept[:, drawn].mean(axis=2), axis=0))
+    """Of the means of ``kept`` [conditions, mixtures] the two that differ most: the largest ends over all pairs of conditions.
+
+    Resampling the spread itself would not do: the largest of means less the least grows with every noise, so that its interval lies
+    above the spread.
+    """
+    pairs = [mean_interval(one - other) for one, other in combinations(kept, 2)]
+    return Interval(low=max(0.0, *(max(pair.low, -pair.high) for pair in pairs)), high=max(max(-pair.low, pair.high) for pair in pairs))
 
 
 def at_peak(mixture: npt.NDArray[np.int16], peak_dbfs: float, constant: float) -> npt.NDArray[np.int16]:

@@ -81,6 +81,9 @@ def test_the_interval_of_the_spread_is_that_of_mixtures_drawn_for_all_conditions
     """An offset that all conditions share is no spread; one condition 1 dB above the others by chance of half of the mixtures is."""
     shared = np.tile(np.random.default_rng(0).normal(0, 5, 40), (5, 1))
     assert module._spread_interval(shared).high == pytest.approx(0, abs=1e-9)
+    noise = shared + np.random.default_rng(1).normal(0, 0.5, shared.shape)
+    noise_interval = module._spread_interval(noise)
+    assert noise_interval.low <= np.ptp(noise.mean(axis=1)) <= noise_interval.high, "noise alone does not lift it"
     shared[2, ::2] += 2.0
     interval = module._spread_interval(shared)
     reach = 1.96 / np.sqrt(40)
