@@ -22,9 +22,6 @@ from export_specs.foundation.errors import UserError, choice_error, run_command_
 from export_specs.foundation.progress import at_work, say
 
 CACHE = ROOT / ".cache" / "arm64"
-SUITE = "bookworm"  # its Python is 3.11
-KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
-SOURCE = f"deb [arch=arm64 signed-by={KEYRING}] http://deb.debian.org/debian {SUITE} main\n"
 PACKAGES = ("python3.11-minimal", "libpython3.11-minimal", "libpython3.11-stdlib", "libc6", "libcrypt1", "libgcc-s1", "libstdc++6",
             "libbz2-1.0", "libexpat1", "libffi8", "liblzma5", "libssl3", "libuuid1", "zlib1g")  # fmt: skip
 # LiteRT and ONNX Runtime, and what edge_runtime and export_specs import besides
@@ -76,7 +73,7 @@ def prefix_place() -> Path:
     Raises:
         UserError: a library that it needs a wheel of is not installed here.
     """
-    told = (SOURCE, *PACKAGES, *_wheels(), CPUINFO, *PROCESSORS, *PROCESSORS.values())
+    told = (*PACKAGES, *_wheels(), CPUINFO, *PROCESSORS, *PROCESSORS.values())
     return CACHE / hashlib.sha256("\n".join(told).encode()).hexdigest()[:12]
 
 
@@ -103,11 +100,10 @@ def make_prefix() -> Path:
         return place
     lacking = [f"{program} (Debian: apt-get install {package})"
                for program, package in (("apt-get", "apt"), ("dpkg-deb", "dpkg")) if shutil.which(program) is None]  # fmt: skip
-    lacking += [] if KEYRING.is_file() else [f"{KEYRING} (apt-get install debian-archive-keyring)"]
     if lacking:
         raise UserError(f"to download aarch64 programs this machine lacks {', '.join(lacking)}")
     command(place, next(iter(PROCESSORS)), [])  # the emulator is there
-    say(f"emulated aarch64: {len(PACKAGES)} packages of Debian {SUITE} and {len(WHEELS)} wheels are downloaded, about 100 MB, once")
+    say(f"emulated aarch64: {len(PACKAGES)} packages of Debian 12 and {len(WHEELS)} wheels are downloaded, about 100 MB, once")
     start = time.monotonic()
     CACHE.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=CACHE, prefix=".") as name, at_work("emulated aarch64"):
@@ -134,14 +130,12 @@ def _wheels() -> list[str]:
 
 
 def _unpack_packages(folder: Path, root: Path) -> int:
-    """Download Debian's packages with lists of our own, apart from the system's, and unpack them. Gives their bytes."""
+    """Download packages from where the system has its own, with lists apart from the system's, and unpack them. Gives their bytes."""
     lists, packages = folder / "apt", folder / "packages"
     for part in (lists / "lists" / "partial", lists / "archives" / "partial", packages, root):
         part.mkdir(parents=True)
     (lists / "status").touch()
-    (lists / "sources.list").write_text(SOURCE)
     settings = {"Dir::State": lists, "Dir::State::status": lists / "status", "Dir::Cache": lists, "APT::Sandbox::User": "root",
-                "Dir::Etc::sourcelist": lists / "sources.list", "Dir::Etc::sourceparts": os.devnull,
                 "APT::Architecture": "arm64", "APT::Architectures": "arm64"}  # fmt: skip
     apt = ["apt-get", "-qq", *(part for key, value in settings.items() for part in ("-o", f"{key}={value}"))]
     _run("apt-get update", [*apt, "update"], packages)

@@ -60,7 +60,7 @@ def run_command_line(app: Callable[..., Any]) -> NoReturn:
 
 def _explain(error: BaseException) -> str | None:
     if isinstance(error, UserError):
-        return str(error)
+        return "\n".join(map(printable, str(error).split("\n")))  # names in damaged files may hold what commands a terminal
     return explain_os_error(error) if isinstance(error, OSError) else None
 
 

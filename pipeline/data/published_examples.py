@@ -42,6 +42,8 @@ class PublishedExamples(Dataset[tuple[torch.Tensor, torch.Tensor]]):
         found = [load_utterance(self._part / folder / path.name, self.sample_rate) for folder in self._layout.parts]
         if len({len(part) for part in found}) > 1:
             raise UserError(f"{path}: its parts are {' and '.join(str(len(part)) for part in found)} samples long; is it of the mode min?")
+        if not np.abs(found).max(axis=1).all():
+            raise UserError(f"{path}: a part of it is silent; remove it from the data set")
         parts = at_device_level(self._cut(np.stack(found), random))
         return torch.from_numpy(parts.sum(axis=0)), torch.from_numpy(parts[: len(self._layout.sources)])
 

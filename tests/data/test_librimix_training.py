@@ -122,6 +122,15 @@ def test_what_is_not_there_is_said(librimix: Path) -> None:
         training_files(f"librimix-both:{librimix}", RATE)
 
 
+def test_a_silent_source_is_refused_when_its_turn_comes(librimix: Path) -> None:
+    """A target of zeros has no SI-SDR."""
+    for path in (librimix / "train-360" / "s2").iterdir():
+        soundfile.write(path, np.zeros(2 * RATE), RATE)
+    train, _ = training_files(f"librimix:{librimix}", RATE)
+    with pytest.raises(UserError, match="a part of it is silent; remove it from the data set"):
+        training_examples(spec_of("published"), train, SAMPLES, 2, 0, True)[0]
+
+
 def write_list(folder: Path, data: str, **augmentation: object) -> Path:
     path = folder / "list.yaml"
     path.write_text(f"name: mix\nparts: [{{data: {data}}}]\naugmentation: {augmentation}\n")

@@ -38,7 +38,6 @@ def programs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> set[str]:
     there = {"qemu-aarch64", "apt-get", "dpkg-deb"}
     monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}" if name in there else None)
     monkeypatch.setattr(arm64_prefix, "CACHE", tmp_path / "cache")
-    monkeypatch.setattr(arm64_prefix, "KEYRING", Path(__file__))
     return there
 
 
@@ -102,7 +101,7 @@ def test_a_prefix_is_made_once_and_whole(programs: set[str], monkeypatch: pytest
     place = make_prefix()
     assert ran == ["apt-get update", "apt-get download", "dpkg-deb -x libc6_1_arm64.deb", "pip download", "pip install",
                    *(f"Python on the emulated {cpu}" for cpu in PROCESSORS)]  # fmt: skip
-    assert "packages of Debian bookworm" in (told := capfd.readouterr().err) and f"in {place}" in told
+    assert "packages of Debian 12" in (told := capfd.readouterr().err) and f"in {place}" in told
     for cpu in PROCESSORS:
         assert (place / cpu / "lib").readlink() == Path("../root/lib") and (place / cpu / "usr").readlink() == Path("../root/usr")
         assert f"{PARTS[cpu]:#x}" in (place / cpu / "proc" / "cpuinfo").read_text()
@@ -123,12 +122,10 @@ def test_an_interrupted_prefix_is_not_there(failing: str, programs: set[str], mo
 def test_what_lacks_is_told_before_anything_is_downloaded(programs: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
     ran = fake_programs(monkeypatch)
     programs.discard("apt-get")
-    monkeypatch.setattr(arm64_prefix, "KEYRING", Path("/no/keyring.gpg"))
-    with pytest.raises(UserError, match=r"lacks apt-get \(Debian: apt-get install apt\), /no/keyring.gpg .*debian-archive-keyring"):
+    with pytest.raises(UserError, match=r"lacks apt-get \(Debian: apt-get install apt\)"):
         make_prefix()
     programs.add("apt-get")
     programs.discard("qemu-aarch64")
-    monkeypatch.setattr(arm64_prefix, "KEYRING", Path(__file__))
     with pytest.raises(UserError, match="apt-get install qemu-user"):
         make_prefix()
     monkeypatch.setattr(arm64_prefix, "WHEELS", ("numpy", "no-such-library"))

@@ -48,6 +48,7 @@ def failing(error: BaseException) -> Callable[[], None]:
 
 def test_a_users_mistake(end: Command) -> None:
     assert end(failing(UserError("no such model"))) == (1, "error: no such model\n")
+    assert end(failing(UserError("no tensor \x1b[2Jw\u00e9"))) == (1, "error: no tensor \\x1b[2Jw\u00e9\n"), "terminals obey no file"
 
 
 @pytest.fixture(params=[(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["ctrl-c", "sigterm"])
