@@ -17,6 +17,7 @@ STEPS      ?=
 SEEDS      ?=
 ARMS       ?=
 PROCESSES  ?=
+CLUSTER    ?=
 BASE       ?= main
 CPU        ?= all
 KEY        ?=
@@ -31,7 +32,7 @@ SHELL  := /bin/bash
 
 # The settings that each target takes on the command line. Others are refused before anything is made: a misspelt one would be ignored.
 takes.deploy   := MODEL TARGET PROFILE DATA CHECKPOINT SPEC SEGMENT OUT
-takes.help     := $(takes.deploy) BASE CPU FILES DIGITS MIXTURES KEY CARD NAME STEPS SEEDS ARMS PROCESSES
+takes.help     := $(takes.deploy) BASE CPU FILES DIGITS MIXTURES KEY CARD NAME STEPS SEEDS ARMS PROCESSES CLUSTER
 takes.release  := $(takes.deploy) KEY CARD
 takes.qat      := $(filter-out OUT,$(takes.deploy))
 takes.export   := $(takes.qat)
@@ -42,8 +43,8 @@ takes.emulate-arm64 := $(takes.emulate) MIXTURES
 takes.validate := $(takes.qat)
 takes.report   := $(takes.qat)
 takes.ship     := MODEL
-takes.evaluate := $(takes.deploy) MIXTURES
-takes.study    := NAME MODEL SPEC DATA CHECKPOINT STEPS SEEDS ARMS MIXTURES PROCESSES OUT
+takes.evaluate := $(takes.deploy) MIXTURES CLUSTER
+takes.study    := NAME MODEL SPEC DATA CHECKPOINT STEPS SEEDS ARMS MIXTURES PROCESSES CLUSTER OUT
 takes.bench    := $(filter-out TARGET,$(takes.qat))
 takes.train    := $(filter-out TARGET PROFILE SEGMENT,$(takes.qat))
 takes.replay   := BASE
@@ -63,10 +64,12 @@ key = $(firstword $(shell cat $(1) | sha256sum | cut -c1-12))
 OF_MAIN := requirements/main.lock requirements/torch.in pyproject.toml
 OF_SIGN := requirements/release.lock
 OF_DOCS := requirements/docs.lock
+OF_RAY  := requirements/cluster.lock
 OF_TEST := requirements/test.lock requirements/references.lock requirements/release.lock
 MAIN    := .venv/.installed-$(call key,$(OF_MAIN))
 SIGN    := .venv/.installed-release-$(call key,$(OF_MAIN) $(OF_SIGN))
 DOCS    := .venv/.installed-docs-$(call key,$(OF_MAIN) $(OF_DOCS))
+RAY     := .venv/.installed-cluster-$(call key,$(OF_MAIN) $(OF_RAY))
 TEST    := .venv/.installed-test-$(call key,$(OF_MAIN) $(OF_TEST))
 ONNX2TF := .venv-onnx2tf/.installed-$(call key,requirements/onnx2tf.lock)
 
@@ -108,6 +111,7 @@ help: ## this list
 	@echo "  NAME=$(NAME)                    of study: $(notdir $(basename $(wildcard export_specs/studies/*.yaml))), or your own (YAML)"
 	@echo "  STEPS=$(STEPS) SEEDS=$(SEEDS) ARMS=$(ARMS)     of study: training steps and runs of every arm, and which arms (with commas); the study's own by default"
 	@echo "  PROCESSES=$(PROCESSES)               of study: runs at a time, one thread each; one for each processor by default"
+	@echo "  CLUSTER=$(CLUSTER)                 of study and evaluate: address of a Ray cluster whose computers do the work (docs/cluster.md); this computer by default"
 	@echo "  BASE=$(BASE)                of replay: the commit whose files are the right ones"
 	@echo
 	@if test -x $(BIN)/python; then $(FQSS) models; echo; fi
@@ -162,17 +166,17 @@ ship: $(MAIN) ## write the files that ship of MODEL, from the weights that ship:
 
 # what ships needs no training on the data that it is evaluated with
 evaluate: PROFILE = $(if $(CHECKPOINT)$(SPEC),ptq,shipped)
-evaluate: $(NEEDED) ## float network and file on the whole test set of DATA: every mixture in full length, pairs at -10, 0 and 10 dB, or whole tracks
+evaluate: $(NEEDED) $(if $(CLUSTER),$(RAY)) ## float network and file on the whole test set of DATA: every mixture in full length, pairs at -10, 0 and 10 dB, or whole tracks
 	@float=$$($(FQSS) deploy float $(SETTINGS)); int8=$$($(FQSS) deploy convert $(SETTINGS) | sed -n 1p); \
-	  $(FQSS) evaluate $(if $(DATA),--data '$(DATA)') $(if $(MIXTURES),--mixtures $(MIXTURES)) \
+	  $(FQSS) evaluate $(if $(DATA),--data '$(DATA)') $(if $(MIXTURES),--mixtures $(MIXTURES)) $(if $(CLUSTER),--cluster '$(CLUSTER)') \
 	  --out '$(or $(OUT),build/evaluate/$(or $(basename $(notdir $(SPEC))),$(MODEL))-$(basename $(notdir $(TARGET))))' \
 	  float="$$float/float.onnx" int8="$$int8/model.tflite"
 
-study: $(MAIN) ## networks that differ in one thing each, at equal budget: table, plot, JSON and page of NAME in docs/studies (goes on where it stopped)
+study: $(MAIN) $(if $(CLUSTER),$(RAY)) ## networks that differ in one thing each, at equal budget: table, plot, JSON and page of NAME in docs/studies (goes on where it stopped)
 	@test -n '$(NAME)' || { echo "error: NAME= names the study; \`make help\` lists all" >&2; exit 1; }
 	@$(FQSS) study '$(NAME)' --model '$(if $(SPEC),,$(MODEL))' --spec '$(SPEC)' --data '$(DATA)' --checkpoint '$(CHECKPOINT)' --arms '$(ARMS)' \
 	  $(if $(STEPS),--steps '$(STEPS)') $(if $(SEEDS),--seeds '$(SEEDS)') $(if $(MIXTURES),--mixtures '$(MIXTURES)') \
-	  $(if $(PROCESSES),--processes '$(PROCESSES)') $(if $(OUT),--out '$(OUT)')
+	  $(if $(PROCESSES),--processes '$(PROCESSES)') $(if $(CLUSTER),--cluster '$(CLUSTER)') $(if $(OUT),--out '$(OUT)')
 
 # its speed does not depend on what the weights are
 bench: PROFILE = ptq
@@ -197,7 +201,7 @@ lint: $(TEST) ## ruff, mypy and the import rules
 test: $(TEST) ## the fast tests
 	@$(BIN)/pytest -n 2
 
-test-slow: $(TEST) ## the tests that take minutes
+test-slow: $(TEST) $(RAY) ## the tests that take minutes
 	@$(BIN)/pytest -m slow
 
 replay: $(TEST) ## a refactoring's proof: the files of all edge networks, this checkout's beside those of commit BASE, byte by byte
@@ -216,7 +220,7 @@ lock: $(MAIN) ## resolve requirements/*.in for every Python that is served (need
 	@$(COMPILE) --universal $(WITHOUT) requirements/torch.in requirements/main.in -o requirements/main.lock
 	@$(COMPILE) --universal -c requirements/main.lock requirements/runtime.in requirements/judge.in -o requirements/judge.lock
 	@for name in test train; do $(COMPILE) --universal $(BESIDE) requirements/$$name.in -o requirements/$$name.lock; done
-	@for name in release docs; do $(COMPILE) --universal $(BESIDE) -c requirements/test.lock requirements/$$name.in -o requirements/$$name.lock; done
+	@for name in release docs cluster; do $(COMPILE) --universal $(BESIDE) -c requirements/test.lock requirements/$$name.in -o requirements/$$name.lock; done
 	@$(COMPILE) --universal --no-deps requirements/references.in -o requirements/references.lock
 	@$(COMPILE) requirements/onnx2tf.in -o requirements/onnx2tf.lock
 
@@ -252,6 +256,10 @@ $(DOCS): | $(MAIN)
 
 $(SIGN): | $(MAIN)
 	$(BIN)/python -m pip install --quiet --no-deps -r $(OF_SIGN)
+	@touch $@
+
+$(RAY): | $(MAIN)
+	$(BIN)/python -m pip install --quiet --no-deps -r $(OF_RAY)
 	@touch $@
 
 $(ONNX2TF):

@@ -26,16 +26,19 @@ def run(
     mixtures: Annotated[int | None, typer.Option(min=1, help="So many mixtures, pairs or tracks, evenly spread; by default all.")] = None,
     levels: Annotated[str, typer.Option(help="Pairs of speakers once more at these levels, dB.")] = "-10,0,10",
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; by default one for each processor.")] = None,
+    cluster: Annotated[str, typer.Option(help="Address of a Ray cluster whose computers score, or auto; instead of --workers.")] = "",
     out: Annotated[Path, typer.Option(help="Folder of the result, and of what is done so far.")] = Path("build/evaluate"),
 ) -> None:
     """Evaluate files on a whole test set. The same command goes on with an interrupted run."""
     stages, opened = zip(*(_stage(entry) for entry in files), strict=True)
     if len({stage.name for stage in stages}) < len(stages):
         raise UserError("two files have one name")
+    if cluster and workers:
+        raise UserError("--workers counts processes of this computer; on a cluster each processor scores")
     wanted = [_level(level) for level in levels.split(",") if level.strip()]
     found = whole_set(data, _task(opened[0]), opened[0].sample_rate, mixtures, wanted)
     whole = WholeSet.model_validate(found)
-    result = summarised(whole, stages, evaluate(whole, stages, out / "mixtures.jsonl", workers))
+    result = summarised(whole, stages, evaluate(whole, stages, out / "mixtures.jsonl", workers, cluster))
     write_text(out / "evaluation.json", result.model_dump_json(indent=1) + "\n")
     table = markdown(result)
     write_text(out / "evaluation.md", table)

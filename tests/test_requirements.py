@@ -46,7 +46,7 @@ def test_a_lock_has_what_is_asked_for_with_digests(name: str) -> None:
 
 @pytest.mark.parametrize("python", SERVED)
 def test_what_is_installed_together_agrees(python: str) -> None:
-    together = ("test", "references", "release", "docs", "train", "judge", "main")
+    together = ("test", "references", "release", "docs", "train", "cluster", "judge", "main")
     found = [item for name in together for item in pins(f"{name}.lock", python).items()]
     assert len(set(found)) == len(dict(found)), sorted(set(found) - set(dict(found).items()))
 

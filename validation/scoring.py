@@ -1,38 +1,39 @@
-"""What is computed of many mixtures, on all processors: metrics take longer than most runtimes do."""
+"""What is computed of many mixtures, on all processors or computers: metrics take longer than most runtimes do."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from export_specs.foundation.child_process import end_with_parent
+from export_specs.foundation.cluster import cluster
 from export_specs.foundation.errors import UserError
 
 T = TypeVar("T")
 
 
 class Scorer:
-    """What calls functions of modules, here or in other processes."""
+    """What calls functions of modules, here, in other processes or on other computers."""
 
-    def __init__(self, pool: ProcessPoolExecutor | None) -> None:
+    def __init__(self, pool: Executor | None) -> None:
         self._pool = pool
 
     def map(self, function: Callable[..., T], jobs: Iterable[tuple[Any, ...]]) -> Iterator[T]:
         """What the function gives for each job, its arguments; in their order.
 
         Raises:
-            UserError: a process died.
+            UserError: a process died, or what the cluster says (:func:`export_specs.foundation.cluster.cluster`).
         """
         if self._pool is None:
             return (function(*job) for job in jobs)
         return self._in_processes(self._pool, function, jobs)
 
-    def _in_processes(self, pool: ProcessPoolExecutor, function: Callable[..., T], jobs: Iterable[tuple[Any, ...]]) -> Iterator[T]:
+    def _in_processes(self, pool: Executor, function: Callable[..., T], jobs: Iterable[tuple[Any, ...]]) -> Iterator[T]:
         futures = [pool.submit(function, *job) for job in jobs]
         try:
             for future in futures:
@@ -42,8 +43,15 @@ class Scorer:
 
 
 @contextmanager
-def scorer(workers: int | None) -> Iterator[Scorer]:
-    """A scorer with so many processes, by default one for each processor; with one it is this process."""
+def scorer(workers: int | None, address: str = "") -> Iterator[Scorer]:
+    """A scorer with so many processes, by default one for each processor; with one it is this process.
+
+    ``address``: that of a Ray cluster, whose computers score instead.
+    """
+    if address:
+        with cluster(address) as computers:
+            yield Scorer(computers)
+        return
     count = workers or len(os.sched_getaffinity(0))
     if count == 1:
         yield Scorer(None)

@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated
 
@@ -13,12 +14,13 @@ import typer
 
 from export_specs.foundation.atomic import write_text
 from export_specs.foundation.child_process import run_child
+from export_specs.foundation.cluster import cluster as ray_cluster
 from export_specs.foundation.errors import UserError, run_command_line
 from export_specs.foundation.progress import handed_over, say
 from pipeline.accounting.describe import describe
 from pipeline.stages.graph import StageRunner
 from pipeline.study.plan import PROFILE, SETS, Grid, Plan
-from pipeline.study.running import BUILD, ONE_THREAD, over_processes
+from pipeline.study.running import BUILD, ONE_THREAD, make_runs
 
 REQUEST = "study.json"
 OUT = Path("docs", "studies")
@@ -37,16 +39,22 @@ def run(
     mixtures: Annotated[int | None, typer.Option(min=1, help="Mixtures of the set test; the study's by default.")] = None,
     arms: Annotated[str, typer.Option(help="These arms alone, with commas between; all by default.")] = "",
     processes: Annotated[int | None, typer.Option(min=1, help="Runs at a time; one for each processor by default.")] = None,
+    cluster: Annotated[
+        str, typer.Option(help="Address of a Ray cluster whose computers make the runs, or auto; instead of --processes.")
+    ] = "",
     out: Annotated[Path, typer.Option(help="Folder of the page, its plot and its figures.")] = OUT,
 ) -> None:
     """Make every network of a study at equal budget, and tell how they compare; what is done already is not done again."""
+    if cluster and processes:
+        raise UserError("--processes counts those of this computer; on a cluster each processor makes one run")
     wanted = tuple(arm.strip() for arm in arms.split(",") if arm.strip())
     grid = Grid(
         study=name, model=model, spec=spec, data=data, checkpoint=checkpoint, steps=steps, seeds=seeds, mixtures=mixtures, arms=wanted
     )
     plan, runner = Plan(grid), StageRunner(BUILD, say)
     evaluation = runner.run(plan.evaluation)
-    over_processes(grid, [(run.arm, run.seed) for run in plan.everything], processes or len(os.sched_getaffinity(0)))
+    with ray_cluster(cluster) if cluster else ThreadPoolExecutor(processes or len(os.sched_getaffinity(0))) as executor:
+        make_runs(grid, [(run.arm, run.seed) for run in plan.everything], executor)
     request = BUILD / "studies" / f"{plan.study.name}-{plan.spec.name}" / REQUEST
     write_text(request, json.dumps(judged(plan, grid, runner, evaluation), indent=1))
     with handed_over():

@@ -1,4 +1,4 @@
-"""The runs of a study over processes. Each has one thread, so that results do not depend on how many there are."""
+"""The runs of a study, over processes or computers. Each has one thread, so that results do not depend on how many there are."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
+from functools import partial
 from pathlib import Path
 
 from export_specs.foundation.child_process import run_child
@@ -19,14 +20,14 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 Runs = Sequence[tuple[str, int]]  # arm and seed
 
 
-def over_processes(grid: Grid, runs: Runs, processes: int) -> None:
-    """Make every run, so many at a time; what is done already is not done again.
+def make_runs(grid: Grid, runs: Runs, executor: Executor) -> None:
+    """Make every run, as many at a time as the executor takes; what is done already is not done again.
 
     Raises:
         UserError: a run failed. The others go on and are kept.
     """
-    with handed_over(), ThreadPoolExecutor(processes) as pool:
-        codes = list(pool.map(lambda run: _in_process(grid, *run), runs))
+    with handed_over():
+        codes = list(executor.map(partial(_in_process, grid), *zip(*runs, strict=True)))
     failed = [f"{arm} (seed {seed})" for (arm, seed), code in zip(runs, codes, strict=True) if code]
     if failed:
         raise UserError(f"{len(failed)} of {len(runs)} runs failed, see above: {', '.join(failed)}; the same command goes on with them")

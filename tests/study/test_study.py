@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -41,12 +42,12 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     fields = tiny_spec().model_dump(mode="json") | {"segment_samples": 4000}
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(fields))
     (tmp_path / "little.yaml").write_text(STUDY)
-    monkeypatch.setattr(study, "over_processes", in_this_process)
+    monkeypatch.setattr(study, "make_runs", in_this_process)
     monkeypatch.setattr(study, "run_child", judged_here)
     return tmp_path
 
 
-def in_this_process(grid: Grid, runs: list[tuple[str, int]], processes: int) -> None:
+def in_this_process(grid: Grid, runs: list[tuple[str, int]], executor: Executor) -> None:
     plan, runner = Plan(grid), StageRunner(running.BUILD, lambda _: None)
     for run in runs:
         runner.run(plan.run_of(*run).stage)
@@ -94,7 +95,7 @@ def test_runs_that_fail_are_named_and_the_others_made(place: Path, monkeypatch: 
 
     monkeypatch.setattr(running, "run_child", child)
     with pytest.raises(UserError, match=r"1 of 3 runs failed.*vanilla \(seed 1\)"):
-        running.over_processes(Grid(study="little.yaml"), [("fqss", 0), ("vanilla", 1), ("fqss", 1)], 1)
+        running.make_runs(Grid(study="little.yaml"), [("fqss", 0), ("vanilla", 1), ("fqss", 1)], ThreadPoolExecutor(1))
     assert asked == [([["fqss", 0]], "1"), ([["vanilla", 1]], "1"), ([["fqss", 1]], "1")]
 
 

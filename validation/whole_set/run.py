@@ -53,12 +53,13 @@ class Found(Record):
     left_out: str = ""
 
 
-def evaluate(whole: WholeSet, stages: Sequence[WholeStage], results: Path, workers: int | None = None) -> list[Found]:
+def evaluate(whole: WholeSet, stages: Sequence[WholeStage], results: Path, workers: int | None = None, cluster: str = "") -> list[Found]:
     """Score all mixtures, in the order of the set; the first stage is the one that others are compared with.
 
     Args:
         results: a file of JSON lines, one for each mixture that is done; lines of other files, runtimes, data or code are not used.
         workers: processes; by default one for each processor. The result does not depend on it.
+        cluster: address of a Ray cluster whose computers score instead.
 
     Raises:
         UserError: a file that its runtime cannot run, or that is of another rate or other sources than the set; an audio file that is
@@ -73,7 +74,7 @@ def evaluate(whole: WholeSet, stages: Sequence[WholeStage], results: Path, worke
     waiting = [item for item in whole.items if keys[item.id] not in done]
     results.parent.mkdir(parents=True, exist_ok=True)
     facts = whole.model_copy(update={"items": whole.items[:1]})  # the list itself is not sent with each job
-    with scorer(workers) as scoring, results.open("a") as stream:
+    with scorer(workers, cluster) as scoring, results.open("a") as stream:
         jobs = [(facts, item, tuple(stages), keys[item.id]) for item in waiting]
         for found in tracked(scoring.map(score, jobs), f"{whole.name}, mixture", len(jobs)):
             stream.write(found.model_dump_json() + "\n")
