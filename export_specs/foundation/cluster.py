@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import uuid
@@ -38,7 +39,7 @@ def cluster(address: str) -> Iterator[Executor]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would tell its maker of each run
     try:
         _reach(address)
-        ray.init(address, logging_level="warning", runtime_env={"env_vars": {"PYTHONPATH": CODE}})
+        ray.init(address, logging_level=logging.WARNING, runtime_env={"env_vars": {"PYTHONPATH": CODE}})
     except (OSError, ValueError) as error:  # a ConnectionError, that of Ray too, is an OSError
         reason = str(error).splitlines()[0]
         raise UserError(f"no Ray cluster answers at '{address}' ({reason}); `ray start --head` on its first computer begins one") from None

@@ -64,10 +64,11 @@ def run_job(job: Job, folder: Path) -> Path:
         write_text(place / FILE, job.model_dump_json(indent=1))
         command = ["-m", "pipeline.training.job", str(place / FILE)]
         if job.hardware.num_nodes > 1:
-            launcher = f"torchrun --nnodes={job.hardware.num_nodes} --nproc-per-node={job.hardware.devices} --rdzv-endpoint=HOST:PORT"
+            launcher = f"torchrun --nnodes={job.hardware.num_nodes} --nproc-per-node={job.hardware.devices}"
             raise UserError(
-                f"this training needs {job.hardware.num_nodes} computers: run `{launcher} {' '.join(command)}` on each of them, "
-                "in this folder, and then this command again"
+                f"this training needs {job.hardware.num_nodes} computers: run `{launcher} --node-rank=NUMBER --master-addr=FIRST "
+                f"--master-port=29500 {' '.join(command)}` on each of them, NUMBER from 0 on, in this folder, and then this command again "
+                "(docs/cluster.md)"
             )
         with handed_over():
             code = run_child([sys.executable, *command]).returncode

@@ -20,7 +20,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.utilities.types import LRSchedulerConfigType
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, DistributedSampler
 
 from export_specs.foundation.atomic import write_bytes, write_text
 from export_specs.foundation.errors import UserError
@@ -43,11 +43,17 @@ class Mixtures(lightning.LightningDataModule):
         """Rebuilt each epoch, so that a resumed run sees exactly the examples it would have seen."""
         assert self.trainer is not None
         self.train.epoch = self.trainer.current_epoch
-        return DataLoader(self.train, self.batch_size, shuffle=False, num_workers=self.workers, worker_init_fn=obey_the_trainer_alone)
+        return self._loader(self.train, num_workers=self.workers, worker_init_fn=obey_the_trainer_alone)
 
     def val_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
         """The same validation mixtures every time."""
-        return DataLoader(self.validation, self.batch_size, shuffle=False)
+        return self._loader(self.validation)
+
+    def _loader(self, examples: Examples, **options: Any) -> DataLoader[tuple[Tensor, Tensor]]:
+        """In order, every process its share. Lightning's own sampler shuffles, and otherwise after an interruption than without one."""
+        assert self.trainer is not None
+        share: DistributedSampler[Any] = DistributedSampler(examples, self.trainer.world_size, self.trainer.global_rank, shuffle=False)
+        return DataLoader(examples, self.batch_size, sampler=share, **options)
 
 
 def obey_the_trainer_alone(_: int) -> None:
@@ -119,12 +125,14 @@ class Curve(Callback):
     def __init__(self, path: Path) -> None:
         self.path = path
         self.lines: list[dict[str, str]] = []
+        self.train_loss: dict[str, float] = {}
 
     def on_validation_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Adds the figures of the validation that just ended, and the last known training loss."""
         assert isinstance(pl_module, SeparationTask)
         names = ("train_loss", "val_loss", pl_module.objective.figure_name)
-        figures = {name: f"{float(value):.4f}" for name, value in trainer.callback_metrics.items() if name in names}
+        known: dict[str, Any] = {**self.train_loss, **trainer.callback_metrics}
+        figures = {name: f"{float(value):.4f}" for name, value in known.items() if name in names}
         rate = trainer.optimizers[0].param_groups[0]["lr"]
         self.lines.append({"step": str(trainer.global_step), "learning_rate": f"{rate:.3g}", **dict.fromkeys(names, ""), **figures})
         if trainer.is_global_zero:
@@ -134,13 +142,17 @@ class Curve(Callback):
             writer.writerows(self.lines)
             write_text(self.path, content.getvalue())
 
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """The training loss is known after the validation, so the next line tells it."""
+        self.train_loss |= {name: float(value) for name, value in trainer.callback_metrics.items() if name == "train_loss"}
+
     def state_dict(self) -> dict[str, Any]:
         """What lightning keeps of it in a checkpoint."""
-        return {"lines": self.lines}
+        return {"lines": self.lines, "train_loss": self.train_loss}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Goes on from a checkpoint."""
-        self.lines = state_dict["lines"]
+        self.lines, self.train_loss = state_dict["lines"], state_dict.get("train_loss", {})
 
 
 class Told(Callback):
@@ -206,6 +218,7 @@ def fit(task: SeparationTask, data: Mixtures, folder: Path) -> int:
             precision=training.precision,
             max_steps=training.steps,
             limit_train_batches=training.epoch_steps,
+            use_distributed_sampler=False,
             reload_dataloaders_every_n_epochs=1,
             callbacks=[best, latest, Curve(folder / "curve.csv"), Told(), *averaging],
             logger=False,

@@ -1,4 +1,4 @@
-"""A training with two processes, run as a program: ``python ddp_program.py <teacher|quantized> <folder> <speech folder>``."""
+"""A training with two processes, run as a program: ``python ddp_program.py <teacher|recipe> <folder> <speech folder> [<steps>]``."""
 
 import os
 import sys
@@ -14,7 +14,7 @@ from pipeline.training import qat, teacher
 from tests.tiny import tiny_spec
 
 if __name__ == "__main__":
-    what, folder, speech = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
+    what, folder, speech, *steps = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), *map(int, sys.argv[4:])
     torch.set_num_threads(1)
     torch.compiler.set_stance("force_eager")
     teacher.compiler_available = lambda: False
@@ -24,7 +24,7 @@ if __name__ == "__main__":
 
     def recorded(mixtures: TrainingMixtures, index: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Notes which process takes which training example."""
-        if mixtures.augment:
+        if mixtures.augmented:
             with (folder / f"examples-{os.environ.get('LOCAL_RANK', '0')}").open("a") as stream:
                 stream.write(f"{mixtures.epoch} {index}\n")
         return original(mixtures, index)
@@ -40,12 +40,12 @@ if __name__ == "__main__":
 
     saving.write_bytes = slow_write
     files = [(path.parent.name, path) for path in sorted(speech.glob("*/*.wav"))]
-    spec = tiny_spec(steps=4, epoch_steps=2, qat_steps=4)
+    spec = tiny_spec(steps=steps[0] if steps else 4, epoch_steps=2, qat_steps=4)
     two = {"devices": 2}
     if what == "teacher":
         spec = spec.model_copy(update={"training": spec.training.model_copy(update=two)})
         teacher.train_teacher(spec, files, files, folder, 0)
     else:
         weights = speech / "teacher.safetensors"
-        qat.train_quantized(spec, Recipe(*what.split("-")), spec.profiles["quick"].model_copy(update=two), weights, files, files, folder)
+        qat.train_quantized(spec, Recipe(*what.split("-", 1)), spec.profiles["quick"].model_copy(update=two), weights, files, files, folder)
     assert next(folder.glob("*.safetensors"), None) is not None, "a process went on before the result was there"

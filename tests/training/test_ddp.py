@@ -21,12 +21,13 @@ ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.slow
 
 
-def run(what: str, folder: Path, launcher: list[str]) -> Path:
-    write_speech(folder / "speech")
-    save_network(tiny_network(tiny_spec()), folder / "speech" / "teacher.safetensors", {})
+def run(what: str, folder: Path, launcher: list[str], steps: int = 4) -> Path:
+    if not (folder / "speech").exists():
+        write_speech(folder / "speech")
+        save_network(tiny_network(tiny_spec()), folder / "speech" / "teacher.safetensors", {})
     out = folder / "out"
-    out.mkdir()
-    command = [*launcher, str(Path(__file__).with_name("ddp_program.py")), what, str(out), str(folder / "speech")]
+    out.mkdir(exist_ok=True)
+    command = [*launcher, str(Path(__file__).with_name("ddp_program.py")), what, str(out), str(folder / "speech"), str(steps)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "MASTER_PORT": str(free_port())}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-4000:]
@@ -59,6 +60,20 @@ def test_two_processes_train_one_teacher_on_different_examples(launcher: str, tm
     assert len((out / "curve.csv").read_text().splitlines()) == 3  # written by one process
     checkpoint = torch.load(out / "last.ckpt", weights_only=True)
     assert checkpoint["global_step"] == 4
+
+
+def test_two_processes_go_on_exactly_where_they_were_stopped(tmp_path: Path) -> None:
+    """The same examples come to the same process; lightning's own sampler shuffled them otherwise after an interruption."""
+    (straight := tmp_path / "straight").mkdir()
+    (stopped := tmp_path / "stopped").mkdir()
+    whole = run("teacher", straight, [sys.executable], steps=6)
+    run("teacher", stopped, [sys.executable], steps=4)
+    parts = run("teacher", stopped, [sys.executable], steps=6)
+    for rank in range(2):
+        assert examples(parts, rank) == examples(whole, rank)
+    expected, found = load_file(whole / "float.safetensors"), load_file(parts / "float.safetensors")
+    assert all(torch.equal(found[name], value) for name, value in expected.items())
+    assert (parts / "curve.csv").read_text() == (whole / "curve.csv").read_text()
 
 
 @pytest.mark.parametrize("recipe", ["fqss-scalar-gain", "fqss-runtime-filter", "vanilla-int16-elementwise"])
