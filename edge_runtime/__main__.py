@@ -22,7 +22,7 @@ from edge_runtime.separator import Separator, pushed
 from edge_runtime.shipped import file_named
 from edge_runtime.source_files import FormatName, source_files
 from edge_runtime.stream_states import state_bytes
-from export_specs.foundation.errors import UserError, choice_error, run_command_line
+from export_specs.foundation.errors import UserError, choice_error, printable, run_command_line
 from export_specs.schema import RuntimeName
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
@@ -103,12 +103,12 @@ def info(
     typer.echo(f"{file.path}: {file.format}, {len(file.content)} bytes")
     for title, tensors in (("input", file.inputs), ("output", file.outputs)):
         for tensor in tensors:
-            typer.echo(f"{title}: {tensor}")
+            typer.echo(printable(f"{title}: {tensor}"))
     stated = {} if file.metadata is None else file.metadata.model_dump(exclude_defaults=True, exclude={"streaming"})
     for key, value in sorted(stated.items()):
-        typer.echo(f"{key}: {value}")
+        typer.echo(printable(f"{key}: {value}"))
     typer.echo("tensors: " + ", ".join(f"{count} {dtype}" for dtype, count in file.dtypes.most_common()))
-    typer.echo("ops: " + ", ".join(f"{count} {op}" for op, count in file.ops.most_common()))
+    typer.echo(printable("ops: " + ", ".join(f"{count} {op}" for op, count in file.ops.most_common())))
     if file.metadata is not None and (streaming := file.metadata.streaming) is not None:
         hop, latency, held = file.metadata.segment_samples, streaming.latency_samples, state_bytes(streaming.states)
         sources = f"into {file.metadata.sources} source(s)"

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from export_specs.foundation.errors import UserError
+from export_specs.foundation.errors import UserError, printable
 from validation.file_audit import FileAudit, RuntimeReport, audit_file
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -29,7 +29,7 @@ def audit(
         typer.echo(found.model_dump_json(indent=1))
     else:
         for line in audit_lines(found):
-            typer.echo(line)
+            typer.echo(printable(line))
     if not found.fully_integer:
         raise UserError(f"{file} is not fully integer: {_shortcomings(found)}")
 

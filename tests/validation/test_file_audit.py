@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from edge_runtime.__main__ import app as runtime_app
 from export_specs.foundation.errors import UserError
 from tests.edge_runtime.conftest import TfliteGraph, write_tflite_network
 from validation.audit_command import audit, audit_lines
@@ -162,3 +164,15 @@ def test_damaged_bytes_are_refused_or_judged(data: st.DataObject, tmp_path_facto
     except UserError as error:
         lines = [str(error)]
     assert str(path) in lines[0]
+
+
+def test_a_terminal_obeys_no_name_of_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = write_tflite_network(tmp_path / "net.tflite")
+    content = file.read_bytes()
+    assert content.count(b"separated") == 1
+    file.write_bytes(content.replace(b"separated", b"sep\x1b[2J\nd"))
+    audit(file, as_json=False, probed=False)
+    told = capsys.readouterr().out
+    assert "sep\\x1b[2J\\nd" in told and "\x1b" not in told
+    main = CliRunner().invoke(runtime_app, ["info", str(file)])
+    assert main.exit_code == 0 and "sep\\x1b[2J\\nd" in main.output and "\x1b" not in main.output
