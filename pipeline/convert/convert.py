@@ -54,7 +54,8 @@ def convert(
         allowed_ops: TFLite builtin names that the target takes; None allows all.
         declarations: how each op is lowered; those of ``pipeline.convert.ops`` unless given.
         runtimes: of the target; with litert-xnnpack an operator that XNNPACK would leave to slower kernels is refused.
-        rewrites: other forms that the target's kernels are fast at; they change no code.
+        rewrites: other forms that the target's kernels are fast at. They change no code, but for depthwise-products where a LEAKY_RELU
+            would round twice: these round once.
 
     Raises:
         UserError: the file is missing or not ONNX.

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
 import torch
 
+from export_specs.schema import Rewrite
 from pipeline.convert.convert import convert
 from pipeline.convert.ops.leaky_relu import ONCE, STEEP
 from pipeline.layers.prelu.float import Prelu
@@ -16,27 +18,29 @@ from tests.conformance.qdq_graph import QdqGraph
 from tests.conformance.runtimes import RUNTIMES, run_onnx, run_tflite
 
 TIE = -128  # the one code that a slope of n / 256 brings near a tie
-ONCE_ROUNDING = ("onnxruntime", "xnnpack")
+ONCE_ROUNDING = {"": ("onnxruntime", "xnnpack"), "depthwise-products": ("onnxruntime",)}
 
 
 def shipped_slopes() -> list[float]:
-    """Every slope that training can leave between the bounds."""
+    """Every slope below 1/2 that training can leave."""
     slopes = {float(QuantizedPrelu(Prelu(init=n / 256)).slope()) for n in range(-129, 130, 2)}
-    return sorted(slope for slope in slopes if STEEP <= abs(slope) < ONCE)
+    return sorted(slope for slope in slopes if abs(slope) < ONCE)
 
 
+@pytest.mark.parametrize("rewrite", ["", "depthwise-products"])
 @pytest.mark.parametrize(("scale", "zero_point"), [(0.0237, -100), (1.0, 0), (0.00391, 127), (3.3, 31)])
-def test_every_runtime_rounds_once(scale: float, zero_point: int, tmp_path: Path) -> None:
-    slopes = shipped_slopes()
-    assert len(slopes) == 112
+def test_every_runtime_rounds_once(scale: float, zero_point: int, rewrite: Rewrite | Literal[""], tmp_path: Path) -> None:
+    """Slopes of 1/16 to 1/2; all, where products are convolutions."""
+    slopes = [slope for slope in shipped_slopes() if rewrite or abs(slope) >= STEEP]
+    assert len(slopes) == (128 if rewrite else 112)
     codes = np.arange(-128, 128, dtype=np.int8).reshape(1, 1, 256)
     g = QdqGraph()
     x = g.dq(g.input("x", codes.shape), scale, zero_point)
     for place, slope in enumerate(slopes):
         g.q(g.op("LeakyRelu", x, alpha=slope), scale, zero_point, out=f"y{place}")
     source = g.save(tmp_path / "m.onnx", {f"y{place}": ("int8", codes.shape) for place in range(len(slopes))})
-    summary = convert(source, tmp_path / "m.tflite")
-    assert summary.op_counts == {"MUL": len(slopes), "MAXIMUM": len(slopes)}
+    summary = convert(source, tmp_path / "m.tflite", rewrites=[rewrite] if rewrite else [])
+    assert summary.op_counts == {"DEPTHWISE_CONV_2D" if rewrite else "MUL": len(slopes), "MAXIMUM": len(slopes)}
     expected = {}
     for place, slope in enumerate(slopes):
         real = torch.arange(-128, 128).double() - zero_point
@@ -49,7 +53,7 @@ def test_every_runtime_rounds_once(scale: float, zero_point: int, tmp_path: Path
         np.testing.assert_array_equal(found["ref"][name], found["tflm"][name])
         for runtime, outputs in found.items():
             off = np.flatnonzero(outputs[name].ravel() != expected[name]) - 128 - zero_point
-            if runtime in ONCE_ROUNDING or abs(slope) < 0.25:
+            if runtime in ONCE_ROUNDING[rewrite] or abs(slope) < 0.25:
                 assert off.size == 0, (runtime, slope, off)
             else:
                 assert set(off) <= {TIE}, (runtime, slope, off)

@@ -1,4 +1,4 @@
-"""Other forms of operators for a target's kernels: not a code is changed by them."""
+"""Other forms of operators for a target's kernels: not a code is changed by them, but where a LEAKY_RELU would round twice."""
 
 from __future__ import annotations
 
@@ -94,6 +94,30 @@ def test_second_operands_are_turned(tmp_path: Path) -> None:
     assert before == {"BATCH_MATMUL": 2} and after == {"BATCH_MATMUL": 2, "TRANSPOSE": 1}
     arenas = [TflmEngine(read_model(tmp_path / f"{name}.tflite")).arena_bytes or 0 for name in ("plain", "other")]
     assert abs(arenas[0] - arenas[1] - 2 * 3 * 30 * 200) < 1024
+
+
+@pytest.mark.parametrize("slope", [0.0312, -0.0547])
+def test_products_take_the_place_of_a_leaky_relu(slope: float, tmp_path: Path) -> None:
+    """One rounding as in ONNX Runtime (tests/conformance/test_steep_prelu.py), so at most one LSB from the operator."""
+    g = QdqGraph()
+    g.q(g.op("LeakyRelu", g.dq(g.input("x", (1, CHANNELS, 256)), SCALE, ZERO), alpha=slope), SCALE, ZERO, out="y")
+    source = g.save(tmp_path / "m.onnx", {"y": ("int8", (1, CHANNELS, 256))})
+    inputs = {"x": np.broadcast_to(np.arange(-128, 128, dtype=np.int8), (1, CHANNELS, 256)).copy()}
+    plain, other = tmp_path / "plain.tflite", tmp_path / "other.tflite"
+    assert convert(source, plain).op_counts == {"LEAKY_RELU": 1}
+    assert convert(source, other, rewrites=["depthwise-products"]).op_counts == {"DEPTHWISE_CONV_2D": 1, "MAXIMUM": 1}
+    expected, found = (run_tflite(path, "ref", inputs)["y"].astype(int) for path in (plain, other))
+    np.testing.assert_array_equal(found, run_tflite(other, "tflm", inputs)["y"])
+    assert np.abs(found - expected).max() == 1
+
+
+@pytest.mark.parametrize("slope", [0.582, -0.9, 1.5])
+def test_slopes_from_one_half_on_stay_a_leaky_relu(slope: float, tmp_path: Path) -> None:
+    """It rounds once there, and a product would round to 1/128 first."""
+    g = QdqGraph()
+    g.q(g.op("LeakyRelu", g.dq(g.input("x", (1, CHANNELS, 256)), SCALE, ZERO), alpha=slope), SCALE, ZERO, out="y")
+    source = g.save(tmp_path / "m.onnx", {"y": ("int8", (1, CHANNELS, 256))})
+    assert convert(source, tmp_path / "m.tflite", rewrites=["depthwise-products"]).op_counts == {"LEAKY_RELU": 1}
 
 
 def test_a_network_with_all_of_them(tmp_path: Path) -> None:

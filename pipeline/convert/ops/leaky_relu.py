@@ -24,19 +24,22 @@ def lower_leaky_relu(lowering: Lowering, node: NodeProto) -> None:
     LEAKY_RELU of the reference kernels and TFLM rounds the negative branch twice where the slope's multiplier is below 0.5, always away
     from zero: of a slope of 1/16 3 % of the values, of 1/4 25 %. On one grid max(x, slope * x) is the same and rounds once, because the
     multiplier of a product with 127 is small (docs/adr/0017-steep-prelus.md). The same is done below the least slope that XNNPACK takes,
-    where no operator before it could take the LeakyRelu in.
+    where no operator before it could take the LeakyRelu in, and for all slopes below 1/2 where products are convolutions: CMSIS-NN has
+    no kernel of LEAKY_RELU (docs/adr/0037-cortex-m.md).
     """
     source, result = lowering.dequantized(node, 0), lowering.quantized(node)
     alpha = float(lowering.graph.attributes(node).get("alpha", 0.01))
     x, y = lowering.tensor(source.name), lowering.tensor(result.name)
-    if source.grid != result.grid or not (STEEP <= abs(alpha) < ONCE or 0 < abs(alpha) < LEAST_SLOPE):
+    by_convolution = "depthwise-products" in lowering.rewrites
+    as_product = STEEP <= abs(alpha) < ONCE or 0 < abs(alpha) < (STEEP if by_convolution else LEAST_SLOPE)
+    if source.grid != result.grid or not as_product:
         lowering.emit(node, LEAKY_RELU, [x], [y], alpha=alpha)
         return
     code = CODES[alpha < 0]
     slope_grid = Quantization((alpha / code * OFF_TIES,), (0,))
     grid = result.grid
     scaled = lowering.builder.tensor("scaled", lowering.shape(result.name), np.int8, grid.scales(), grid.zero_points())
-    if "depthwise-products" in lowering.rewrites:
+    if by_convolution:
         _multiply_by_convolution(lowering, node, x, slope_grid, code, scaled)
     else:
         slope = lowering.constant("slope", np.array([code], np.int8), slope_grid)

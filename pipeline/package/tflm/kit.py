@@ -23,6 +23,7 @@ TEMPLATES = ROOM / "templates"
 SEPARATOR = ROOM.parent / "separator"
 INNER_TENSORS = 20  # spread over the network
 TRIED_COMMIT = "90b983c2b3f1480642e040bbd2ddb37b998f3424"  # of tflite-micro, with which the kit was built and run
+TRIED_CMSIS_NN = "4ab83cc3cc98fb85ed6dafb55e8ca02f1628dcae"  # of CMSIS-NN, the one that this commit asks for
 ADDED_AS = {"BATCH_MATMUL": "BatchMatMul"}  # whose function of the resolver is spelt otherwise than the operator
 
 
@@ -73,6 +74,7 @@ def write_tflm_kit(file: Path, clips: Sequence[Clip], arena: ArenaBytes, out: Pa
         "HOST_ARENA": str(arena.host),
         "MODEL": f"{file.stat().st_size:,}",
         "COMMIT": TRIED_COMMIT,
+        "CMSIS_NN": TRIED_CMSIS_NN,
     }
     out.mkdir(parents=True)
     for program in SEPARATOR.glob("separator.*"):
