@@ -16,6 +16,12 @@ from export_specs.foundation.errors import UserError
 _SPARE_BYTES = 1 << 20
 _BYTES_PER_TENSOR = 2048
 _LARGEST_ARENA = (1 << 31) - 1  # beyond it the runtime crashes
+_INFO, _DEVICE_INFO = 32, 24  # bytes of an AllocationInfo, of every tensor and scratch buffer while memory is planned
+_PLANNED = 40  # bytes that the greedy planner takes for each buffer it places
+_SCRATCH_REQUEST = 12  # bytes of a ScratchBufferRequest; there is room for twelve more than are made
+_WITH_SCRATCH = frozenset(
+    ["AVERAGE_POOL_2D", "BATCH_MATMUL", "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "MAX_POOL_2D", "SOFTMAX", "TRANSPOSE_CONV"]
+)  # operators whose kernels ask for a scratch buffer in one library of kernels or another
 _NARROWER_TENSOR = 12  # bytes of a TfLiteEvalTensor: two pointers and their padding
 _NARROWER_OPERATOR = 32  # bytes of a NodeAndRegistration: seven pointers and their padding
 _TAPPED_BYTES = 1 << 28  # of tensors that one run keeps
@@ -31,20 +37,32 @@ class TflmEngine:
         self._groups = _groups([tensor for tensor in file.activations if tensor.is_integer])
         with captured_stderr() as messages:
             self._interpreter.print_allocations()
-        total = re.search(r"Arena allocation total (\d+) bytes", messages[0])
-        self._arena_bytes = int(total.group(1)) if total else None
+        found = [re.search(rf"Arena allocation {part} (\d+) bytes", messages[0]) for part in ("head", "tail")]
+        self._head_and_tail = [int(part.group(1)) for part in found if part] if all(found) else None
+        late = re.findall(r"'Persistent TfLiteTensor (?:quantization )?data' used (\d+) bytes", messages[0])
+        self._after_planning = sum(map(int, late))  # what describes inputs and outputs is made last
 
     @property
     def arena_bytes(self) -> int | None:
-        """Bytes of the arena in use: an upper bound of the device's, because pointers of the host are wider."""
-        return self._arena_bytes
+        """Bytes of the arena that the file needs on this computer. None where TFLM does not tell.
+
+        That is what is in use, or what loading takes if it is more: TFLM plans the memory of activations in what permanent data leave
+        of the arena, so where the activations are few, as in a file of one step, the plan needs more than they do.
+        """
+        return self._needed(0, _INFO)
 
     @property
     def device_arena_bytes(self) -> int | None:
-        """Bytes of the arena on a 32-bit device, at most: pointers in what describes tensors and operators are narrower there."""
-        if self._arena_bytes is None:
+        """The same on a 32-bit device, at most: pointers in what describes tensors and operators are narrower there."""
+        return self._needed(_NARROWER_TENSOR * self._file.dtypes.total() + _NARROWER_OPERATOR * self._file.ops.total(), _DEVICE_INFO)
+
+    def _needed(self, narrower: int, info: int) -> int | None:
+        if self._head_and_tail is None:
             return None
-        return self._arena_bytes - _NARROWER_TENSOR * self._file.dtypes.total() - _NARROWER_OPERATOR * self._file.ops.total()
+        head, tail = self._head_and_tail
+        scratch = sum(count for operator, count in self._file.ops.items() if operator in _WITH_SCRATCH)
+        planning = info * (self._file.dtypes.total() + scratch) + _PLANNED * (len(self._file.activations) + scratch)
+        return tail - narrower + max(head, planning + _SCRATCH_REQUEST * (scratch + 12) - self._after_planning)
 
     def invoke(self, tensors: Sequence[Array]) -> list[Array]:
         """The model's outputs for these inputs."""

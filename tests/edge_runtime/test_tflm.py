@@ -2,15 +2,19 @@
 
 import os
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
+from tflite_micro.python.tflite_micro.runtime import Interpreter
 
 from edge_runtime import tflm
 from edge_runtime.model_file import read_model
 from edge_runtime.runtime import open_runtime
 from export_specs.foundation.errors import UserError
 from tests.edge_runtime.conftest import METADATA, TfliteGraph
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_tflm_equals_reference_kernels_and_counts_its_arena(tflite_network, pcm):
@@ -80,3 +84,13 @@ def test_tflm_loads_more_tensors_than_fit_at_once(tflite_graph, tmp_path, monkey
     monkeypatch.setattr(tflm, "_LARGEST_ARENA", 20_000)
     with pytest.raises(UserError, match=r"the tensors of one operator take 32\d{3} bytes, more than the 20000 that an arena may have"):
         open_runtime(path, "tflm", sample_rate=8000)
+
+
+def test_a_file_of_one_step_loads_in_the_arena_that_is_told() -> None:
+    """Its plan needs more than what is in use afterwards; the bytes told are those of the libraries of kernels that ask for the most."""
+    file = read_model(ROOT / "edge_runtime" / "models" / "convtasnet-tiny.stream.tflite")
+    told = tflm.TflmEngine(file).arena_bytes
+    assert told is not None
+    Interpreter.from_bytes(file.content, arena_size=told)
+    with pytest.raises(RuntimeError):
+        Interpreter.from_bytes(file.content, arena_size=int(0.93 * told))
