@@ -35,8 +35,9 @@ COPY requirements requirements
 RUN python3 -m venv /opt/venv \
  && /opt/venv/bin/python -m pip install --no-cache-dir --quiet --no-deps -r requirements/judge.lock
 COPY . .
-# nothing here reads weights
-RUN rm pipeline/weights/*/*.safetensors \
+# nothing here reads weights; a date that is not given is no date to wheel
+RUN { [ -n "$SOURCE_DATE_EPOCH" ] || unset SOURCE_DATE_EPOCH; } \
+ && rm pipeline/weights/*/*.safetensors \
  && /opt/venv/bin/python -m pip install --no-cache-dir --quiet --no-deps . \
  && /opt/venv/bin/python -m pip uninstall --quiet --yes pip setuptools \
  && find /opt/venv -type d -name tests -prune -exec rm -rf {} +
@@ -54,7 +55,8 @@ RUN python3 -m venv /opt/venv \
  && /opt/venv/bin/python -m pip install --no-cache-dir --quiet -r requirements/torch.in \
  && rm -rf /opt/venv/lib/python3.*/site-packages/torch/include /opt/venv/lib/python3.*/site-packages/torch/test
 COPY . .
-RUN /opt/venv/bin/python -m pip install --no-cache-dir --quiet --no-deps --no-build-isolation -e . \
+RUN { [ -n "$SOURCE_DATE_EPOCH" ] || unset SOURCE_DATE_EPOCH; } \
+ && /opt/venv/bin/python -m pip install --no-cache-dir --quiet --no-deps --no-build-isolation -e . \
  && /opt/venv/bin/python -m compileall -q edge_runtime export_specs fqss pipeline validation \
  && ln -s /cache .cache
 
