@@ -17,13 +17,14 @@ import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from lightning.pytorch.utilities.types import LRSchedulerConfigType
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader, DistributedSampler
 
 from export_specs.foundation.atomic import write_bytes, write_text
-from export_specs.foundation.errors import UserError
+from export_specs.foundation.errors import Interruption, UserError
 from export_specs.foundation.progress import at_work
 from export_specs.schema import TrainingSpec
 from pipeline.data.examples import Examples
@@ -234,6 +235,8 @@ def fit(task: SeparationTask, data: Mixtures, folder: Path) -> int:
         trainer.fit(task, data, ckpt_path=str(last) if last.exists() else None)
     except UserError as error:  # of a process that mixes examples: torch puts its traceback before it
         raise UserError(str(error).rpartition("UserError: ")[2].strip()) from None
+    except SIGTERMException:  # where a finalizer has dropped ours; a SystemExit without a code would pass for the end
+        raise Interruption from None
     return take_best(task, folder)
 
 

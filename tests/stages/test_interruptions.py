@@ -41,8 +41,8 @@ INTERRUPTIONS = [
 
 @pytest.fixture
 def spec(tmp_path: Path) -> Path:
-    """Ten epochs of training; segments long enough for every metric of the report."""
-    content = tiny_spec(steps=20, epoch_steps=2).model_dump()
+    """A hundred epochs of training, so that some are left when a signal comes; segments long enough for every metric of the report."""
+    content = tiny_spec(steps=200, epoch_steps=2).model_dump()
     content["segment_samples"] = 8000
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(content))
     return tmp_path / "tiny.yaml"
