@@ -9,11 +9,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from export_specs.foundation.cluster import _call, cluster
 from export_specs.foundation.errors import UserError
+from pipeline.stages.graph import StageRunner
 from pipeline.study import running
-from pipeline.study.plan import Grid
+from pipeline.study.plan import Grid, Plan
+from tests.study.test_study import STUDY
+from tests.tiny import tiny_spec, write_speech
 from tests.validation.whole_set.test_whole_set import make_set, stages
 from validation.whole_set.run import evaluate
 
@@ -118,8 +122,22 @@ def test_a_test_set_is_scored_as_on_one_processor(address: str, tmp_path: Path, 
 
 
 @pytest.mark.slow
-def test_the_runs_of_a_study_are_programs_on_the_nodes(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first study is not there: each run's program ends with a user's error on its node, and the driver names them."""
+def test_a_study_of_two_arms_is_made_on_the_nodes(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then the driver finds every run done; one that ends with an error is named."""
     monkeypatch.chdir(tmp_path)
-    with cluster(address) as computers, pytest.raises(UserError, match=r"2 of 2 runs failed.*fqss \(seed 0\), vanilla \(seed 1\)"):
-        running.make_runs(Grid(study="missing.yaml"), [("fqss", 0), ("vanilla", 1)], computers)
+    write_speech(tmp_path / "speech", speakers=8, utterances=6, seconds=2)
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(tiny_spec().model_dump(mode="json") | {"segment_samples": 4000}))
+    (tmp_path / "little.yaml").write_text(STUDY)
+    grid = Grid(study="little.yaml", spec="tiny.yaml", data="folder:speech")
+    said: list[str] = []
+    plan, runner = Plan(grid), StageRunner(running.BUILD, said.append)
+    runner.run(plan.evaluation)
+    arms = [(run.arm, run.seed) for run in plan.everything]
+    with cluster(address) as computers:
+        running.make_runs(grid, arms, computers)
+        with pytest.raises(UserError, match=r"1 of 1 runs failed.*missing \(seed 0\)"):
+            running.make_runs(grid, [("missing", 0)], computers)
+    said.clear()
+    for arm, seed in arms:
+        runner.run(plan.run_of(arm, seed).stage)
+    assert len(arms) >= 2 and said and all("done before" in line for line in said), said
