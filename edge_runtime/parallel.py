@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 from edge_runtime.runtime import FileRuntime, open_runtime
 from edge_runtime.segments import separate
 from edge_runtime.signature import Pcm
-from export_specs.foundation.child_process import end_with_parent
+from export_specs.foundation.child_process import process_pool
 from export_specs.foundation.errors import UserError
 
 _opened: FileRuntime | None = None
@@ -48,7 +47,7 @@ def separate_many(
 
 
 def _in_processes(model: tuple[Path, str, int], clips: Sequence[Pcm], workers: int, overlap: float) -> Iterator[Pcm]:
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _open_in_worker, model)
+    pool = process_pool(workers, _open_in_worker, *model)
     running: deque[Future[Pcm]] = deque()
     try:
         for clip in clips:
@@ -65,7 +64,6 @@ def _in_processes(model: tuple[Path, str, int], clips: Sequence[Pcm], workers: i
 
 def _open_in_worker(path: Path, name: str, sample_rate: int) -> None:
     global _opened
-    end_with_parent()  # a killed one would leave workers that wait for ever
     _opened = open_runtime(path, name, sample_rate=sample_rate)
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import Executor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from export_specs.foundation.child_process import end_with_parent
+from export_specs.foundation.child_process import process_pool
 from export_specs.foundation.cluster import cluster
 from export_specs.foundation.errors import UserError
 
@@ -56,7 +55,7 @@ def scorer(workers: int | None, address: str = "") -> Iterator[Scorer]:
     if count == 1:
         yield Scorer(None)
         return
-    pool = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), end_with_parent)
+    pool = process_pool(count)
     try:
         yield Scorer(pool)
     finally:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import ctypes
+import multiprocessing
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_QUIET_TRACKER = "ignore::UserWarning:multiprocessing.resource_tracker"
 _prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 
 
@@ -25,3 +28,19 @@ def run_child(command: Sequence[str], **options: Any) -> subprocess.CompletedPro
     Ctrl-C does not reach it (it is in a session of its own) but this process, which then ends it and has the last word.
     """
     return subprocess.run(command, check=False, start_new_session=True, preexec_fn=end_with_parent, **options)
+
+
+def process_pool(count: int, initialize: Callable[..., None] | None = None, *arguments: Any) -> ProcessPoolExecutor:
+    """``count`` processes that call functions of modules, each after ``initialize(*arguments)``, and end with this process.
+
+    A script that uses it needs the ``if __name__ == "__main__"`` guard, because they are spawned.
+    """
+    if _QUIET_TRACKER not in sys.warnoptions:  # Python hands them to its tracker of semaphores, which tells that it had to remove
+        sys.warnoptions.append(_QUIET_TRACKER)  # some, after the last word of an interrupted process
+    return ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), _begin, (initialize, arguments))
+
+
+def _begin(initialize: Callable[..., None] | None, arguments: tuple[Any, ...]) -> None:
+    end_with_parent()
+    if initialize is not None:
+        initialize(*arguments)

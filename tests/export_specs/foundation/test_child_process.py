@@ -47,3 +47,14 @@ def wait_for(path: Path) -> str:
 def test_what_it_gives(tmp_path: Path) -> None:
     done = run_child([sys.executable, "-c", "print('said'); raise SystemExit(3)"], cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (3, "said\n")
+
+
+def test_a_pool_that_is_left_says_nothing_after_its_processs_last_word(tmp_path: Path) -> None:
+    """What calls is no main module, so that the pool's processes import nothing of it."""
+    program = (
+        "import os, time; from export_specs.foundation.child_process import process_pool\n"
+        "pool = process_pool(1); print(pool.submit(abs, -2).result(), flush=True); pool.submit(time.sleep, 60); os._exit(143)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    left = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+    assert (left.returncode, left.stdout, left.stderr) == (143, "2\n", "")
