@@ -17,6 +17,7 @@ from typing import Any
 from export_specs.foundation.atomic import sha256, write_text
 from export_specs.foundation.code_version import code_digest, library_versions
 from export_specs.foundation.progress import at_work
+from pipeline.allocator import keep_freed_memory
 from pipeline.stages.words import WORDS
 
 RECORD = "stage.json"
@@ -119,6 +120,7 @@ class StageRunner:
                 return digests
             self._tell(f"{title}: {self._announcement(stage)}")
             _clear(stage, folder)
+            keep_freed_memory()
             started = time.monotonic()
             with at_work(title):
                 importlib.import_module(stage.module).run(folder, stage.settings, inputs)

@@ -27,6 +27,7 @@ from export_specs.foundation.atomic import write_bytes, write_text
 from export_specs.foundation.errors import Interruption, UserError
 from export_specs.foundation.progress import at_work
 from export_specs.schema import TrainingSpec
+from pipeline.allocator import keep_freed_memory
 from pipeline.data.examples import Examples
 from pipeline.losses.objective import SPEECH, Objective
 from pipeline.training.learning_rate import cooldown, cooldown_start, plateau
@@ -206,6 +207,7 @@ def fit(task: SeparationTask, data: Mixtures, folder: Path) -> int:
         UserError: a file of the examples is bad; this machine has not the hardware that the spec asks for.
     """
     silence_tips()
+    keep_freed_memory()
     training = task.training_spec
     best = ModelCheckpoint(folder, filename="best", monitor="val_loss", enable_version_counter=False, save_on_train_epoch_end=True)
     latest = ModelCheckpoint(folder, filename="last", enable_version_counter=False, save_on_train_epoch_end=True)  # of every epoch

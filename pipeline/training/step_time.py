@@ -19,6 +19,7 @@ from export_specs.foundation.atomic import write_text
 from export_specs.foundation.errors import run_command_line
 from export_specs.load import load_model, load_target
 from export_specs.schema import ModelSpec
+from pipeline.allocator import keep_freed_memory
 from pipeline.compiler import compiler_available
 from pipeline.losses.objective import objective_of
 from pipeline.networks.build import build_network
@@ -40,6 +41,7 @@ def step_seconds(spec: ModelSpec, norm: str, profile: str, steps: int) -> dict[s
     Returns:
         ``float``; ``vanilla`` QAT on the task's loss; ``fqss``, with splitter, reconstructor and the teacher's forward pass.
     """
+    keep_freed_memory()
     lightning.seed_everything(0, verbose=False)
     settings = next(value for name, value in spec.profiles.items() if name == profile)
     samples = segment_samples(spec, settings.segment_seconds)
