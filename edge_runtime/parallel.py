@@ -6,14 +6,12 @@ import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 from edge_runtime.runtime import FileRuntime, open_runtime
 from edge_runtime.segments import separate
 from edge_runtime.signature import Pcm
 from export_specs.foundation.child_process import process_pool
-from export_specs.foundation.errors import UserError
 
 _opened: FileRuntime | None = None
 
@@ -47,19 +45,14 @@ def separate_many(
 
 
 def _in_processes(model: tuple[Path, str, int], clips: Sequence[Pcm], workers: int, overlap: float) -> Iterator[Pcm]:
-    pool = process_pool(workers, _open_in_worker, *model)
     running: deque[Future[Pcm]] = deque()
-    try:
+    with process_pool(workers, f"ran {model[0]} in {model[1]}", _open_in_worker, *model) as pool:
         for clip in clips:
             running.append(pool.submit(_separate_in_worker, clip, overlap))
             if len(running) >= 2 * workers:
                 yield running.popleft().result()
         while running:
             yield running.popleft().result()
-    except BrokenProcessPool as error:
-        raise UserError(f"a worker process died while {model[1]} ran {model[0]}: out of memory, or a fault of the runtime") from error
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _open_in_worker(path: Path, name: str, sample_rate: int) -> None:

@@ -5,13 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from export_specs.foundation.child_process import process_pool
 from export_specs.foundation.cluster import cluster
-from export_specs.foundation.errors import UserError
 
 T = TypeVar("T")
 
@@ -26,19 +24,12 @@ class Scorer:
         """What the function gives for each job, its arguments; in their order.
 
         Raises:
-            UserError: a process died, or what the cluster says (:func:`export_specs.foundation.cluster.cluster`).
+            UserError: what the cluster says (:func:`export_specs.foundation.cluster.cluster`).
         """
         if self._pool is None:
             return (function(*job) for job in jobs)
-        return self._in_processes(self._pool, function, jobs)
-
-    def _in_processes(self, pool: Executor, function: Callable[..., T], jobs: Iterable[tuple[Any, ...]]) -> Iterator[T]:
-        futures = [pool.submit(function, *job) for job in jobs]
-        try:
-            for future in futures:
-                yield future.result()
-        except BrokenProcessPool as error:
-            raise UserError("a process that scored mixtures died: out of memory?") from error
+        futures = [self._pool.submit(function, *job) for job in jobs]
+        return (future.result() for future in futures)
 
 
 @contextmanager
@@ -46,6 +37,9 @@ def scorer(workers: int | None, address: str = "") -> Iterator[Scorer]:
     """A scorer with so many processes, by default one for each processor; with one it is this process.
 
     ``address``: that of a Ray cluster, whose computers score instead.
+
+    Raises:
+        UserError: a process died, or no cluster answers.
     """
     if address:
         with cluster(address) as computers:
@@ -55,8 +49,5 @@ def scorer(workers: int | None, address: str = "") -> Iterator[Scorer]:
     if count == 1:
         yield Scorer(None)
         return
-    pool = process_pool(count)
-    try:
+    with process_pool(count, "scored mixtures") as pool:
         yield Scorer(pool)
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -14,30 +17,62 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from export_specs.foundation.atomic import atomic_path, write_text
+from export_specs.foundation.child_process import process_pool
 from export_specs.foundation.errors import UserError
 from export_specs.foundation.progress import tracked
+from pipeline.allocator import keep_freed_memory
 from pipeline.networks.network import Network
 from pipeline.quantization.noise import layer_noise
 
+WORTH_A_PROCESS = 8  # items: one takes seconds to begin
+_network: nn.Module | None = None  # of a process that simulates
 
-def write_outputs(network: nn.Module, evaluation_set: Path, segment_samples: int, limit: int, path: Path) -> None:
-    """Separate the first ``limit`` items of an evaluation set and write int16 [S, T] or [S, A, T] arrays by item id (npz).
+
+def write_outputs(network: nn.Module, evaluation_set: Path, segment_samples: int, path: Path) -> None:
+    """Separate the items of an evaluation set and write int16 [S, T] or [S, A, T] arrays by item id (npz).
+
+    In as many processes as torch has threads, of one thread each: they would wait for each other at every small operation.
 
     Raises:
-        UserError: an item is longer than one segment, which torch would have to stitch.
+        UserError: an item is longer than one segment, which torch would have to stitch; a process died.
     """
-    manifest = json.loads((evaluation_set / "manifest.json").read_text())
-    outputs: dict[str, NDArray[np.int16]] = {}
     network.eval()
-    for item in tracked(manifest["items"][:limit], f"{evaluation_set.name} in torch, mixture"):
-        pcm = soundfile.read(evaluation_set / item["mixture"], dtype="int16")[0].T  # [T] or [A, T]
-        segment, gain = _segment(pcm, segment_samples, manifest["sample_rate"], item["id"])
-        with torch.no_grad():
-            separated = network(segment[None])[0].numpy()
-        codes = np.clip(np.rint(separated * 32768), -32768, 32767) / gain
-        outputs[item["id"]] = (np.sign(codes) * np.floor(np.abs(codes) + 0.5)).astype(np.int16)[..., : pcm.shape[-1]]
+    manifest = json.loads((evaluation_set / "manifest.json").read_text())
+    items = manifest["items"]
+    jobs = [(evaluation_set / item["mixture"], segment_samples, manifest["sample_rate"], item["id"]) for item in items]
+    with ExitStack() as stack:
+        if (count := min(torch.get_num_threads(), len(items) // WORTH_A_PROCESS)) > 1:
+            processes = stack.enter_context(process_pool(count, "simulated the network", _begin, network))
+            separated: Iterable[NDArray[np.int16]] = processes.map(_separate_in_process, *zip(*jobs, strict=True))
+        else:
+            separated = (_separate(network, *job) for job in jobs)
+        told = tracked(separated, f"{evaluation_set.name} in torch, mixture", len(items))
+        outputs = {item["id"]: output for item, output in zip(items, told, strict=True)}
     with atomic_path(path) as temporary, temporary.open("wb") as stream:
         np.savez_compressed(stream, **outputs)  # type: ignore[arg-type]
+
+
+def _begin(network: nn.Module) -> None:
+    global _network
+    keep_freed_memory()
+    torch.set_num_threads(1)
+    _network = network
+
+
+def _separate_in_process(*job: Any) -> NDArray[np.int16]:
+    assert _network is not None
+    return _separate(_network, *job)
+
+
+def _separate(network: nn.Module, mixture: Path, segment_samples: int, sample_rate: int, item: str) -> NDArray[np.int16]:
+    """What the network gives for a file, int16 [S, T] or [S, A, T]."""
+    pcm = soundfile.read(mixture, dtype="int16")[0].T  # [T] or [A, T]
+    segment, gain = _segment(pcm, segment_samples, sample_rate, item)
+    with torch.no_grad():
+        separated = network(segment[None])[0].numpy()
+    codes = np.clip(np.rint(separated * 32768), -32768, 32767) / gain
+    rounded: NDArray[np.float32] = np.sign(codes) * np.floor(np.abs(codes) + 0.5)
+    return rounded.astype(np.int16)[..., : pcm.shape[-1]]
 
 
 def write_noise(network: Network, evaluation_set: Path, segment_samples: int, count: int, path: Path) -> None:

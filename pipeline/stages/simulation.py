@@ -11,7 +11,6 @@ from pipeline.export.simulate import write_noise, write_outputs
 from pipeline.quantization.recipe import Recipe
 from pipeline.training.qat import load_quantized
 
-EVERY_ITEM = 1_000_000
 NOISE_ITEMS = 4
 
 
@@ -20,5 +19,5 @@ def run(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, Path]) -
     spec = ModelSpec.model_validate(settings["spec"])
     network = load_quantized(spec, Recipe(**settings["recipe"]), inputs["quantized"] / "quantized.safetensors")
     for name in settings["sets"]:
-        write_outputs(network, inputs["evaluation"] / name, spec.segment_samples, EVERY_ITEM, folder / "outputs" / f"{name}.npz")
+        write_outputs(network, inputs["evaluation"] / name, spec.segment_samples, folder / "outputs" / f"{name}.npz")
     write_noise(network, inputs["evaluation"] / "test", spec.segment_samples, NOISE_ITEMS, folder / "layers.json")

@@ -11,7 +11,6 @@ from pipeline.checkpoints.loading import load_network
 from pipeline.export.simulate import write_outputs
 from pipeline.networks.build import build_network
 from pipeline.quantization.recipe import Recipe
-from pipeline.stages.simulation import EVERY_ITEM
 from pipeline.training.qat import load_quantized
 
 
@@ -27,4 +26,4 @@ def run(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, Path]) -
     else:
         network = load_quantized(spec, Recipe(**settings["recipe"]), inputs["weights"] / "quantized.safetensors")
     for name in settings["sets"]:
-        write_outputs(network, inputs["evaluation"] / name, spec.segment_samples, EVERY_ITEM, folder / "outputs" / f"{name}.npz")
+        write_outputs(network, inputs["evaluation"] / name, spec.segment_samples, folder / "outputs" / f"{name}.npz")

@@ -37,5 +37,5 @@ def test_a_known_float_score_changes_nothing_but_the_work(monkeypatch: pytest.Mo
 
 
 def test_a_process_that_dies_is_told() -> None:
-    with scorer(2) as scoring, pytest.raises(UserError, match="a process that scored mixtures died"):
+    with pytest.raises(UserError, match="a process that scored mixtures died"), scorer(2) as scoring:
         list(scoring.map(os._exit, [(3,)]))

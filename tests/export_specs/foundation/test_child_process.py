@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from export_specs.foundation.child_process import run_child
+from export_specs.foundation.child_process import process_pool, run_child
+from export_specs.foundation.errors import UserError
 
 ROOT = Path(__file__).parents[3]
 SLEEPER = "import os, time; open('child', 'w').write(str(os.getpid())); time.sleep(60)"
@@ -53,8 +54,14 @@ def test_a_pool_that_is_left_says_nothing_after_its_processs_last_word(tmp_path:
     """What calls is no main module, so that the pool's processes import nothing of it."""
     program = (
         "import os, time; from export_specs.foundation.child_process import process_pool\n"
-        "pool = process_pool(1); print(pool.submit(abs, -2).result(), flush=True); pool.submit(time.sleep, 60); os._exit(143)"
+        "with process_pool(1, 'slept') as pool:\n"
+        "    print(pool.submit(abs, -2).result(), flush=True); pool.submit(time.sleep, 60); os._exit(143)"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     left = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
     assert (left.returncode, left.stdout, left.stderr) == (143, "2\n", "")
+
+
+def test_a_process_of_a_pool_that_died_is_told() -> None:
+    with pytest.raises(UserError, match=r"^a process that slept died: out of memory"), process_pool(1, "slept") as pool:
+        pool.submit(os._exit, 1).result()
