@@ -159,10 +159,17 @@ def test_versions_of_another_environment(tmp_path: Path) -> None:
     assert code_version.installed_versions(tmp_path) == {"onnx2tf": "9.8"}
 
 
-@pytest.mark.parametrize("stage", ["teacher_weights", "float_export", "quantized_weights", "qdq_export", "simulation", "report"])
+@pytest.mark.parametrize("stage", ["teacher_weights", "float_export", "quantized_weights", "qdq_export", "simulation"])
 def test_a_stage_depends_on_every_layer_and_network(stage: str) -> None:
     """They are found at run time; a change in any of them must not leave an old result standing."""
     used = code_version.imported_files(f"pipeline.stages.{stage}")
     packages = [code_version.ROOT / "pipeline" / name for name in ("layers", "networks")]
     missing = {str(path) for package in packages for path in package.rglob("*.py")} - {str(path) for path in used}
     assert not missing
+
+
+def test_the_report_depends_on_every_float_layer_and_network() -> None:
+    """Of which it counts the parameters; the rest it reads from what stages before it have made."""
+    used = code_version.imported_files("pipeline.stages.report")
+    built = {*(code_version.ROOT / "pipeline/layers").rglob("float.py"), *(code_version.ROOT / "pipeline/networks").glob("*/model.py")}
+    assert len(built) > 15 and built <= set(used)
