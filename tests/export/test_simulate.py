@@ -10,7 +10,9 @@ import pytest
 import soundfile
 import torch
 
+from export_specs.foundation.child_process import process_pool
 from export_specs.foundation.errors import UserError
+from pipeline.export import simulate
 from pipeline.export.simulate import WORTH_A_PROCESS, write_outputs
 from pipeline.quantization.recipe import Recipe
 from tests.tiny import mixtures, quantized_network, tiny_spec
@@ -28,7 +30,9 @@ def make_set(folder: Path, lengths: list[int]) -> Path:
     return folder
 
 
-def test_as_many_processes_as_threads_give_what_one_gives(tmp_path: Path) -> None:
+def test_as_many_processes_as_threads_give_what_one_gives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[int] = []
+    monkeypatch.setattr(simulate, "process_pool", lambda count, *rest: (begun.append(count), process_pool(count, *rest))[1])
     network = quantized_network(SPEC, Recipe("fqss", "scalar-gain"))
     lengths = [SPEC.segment_samples - number for number in range(2 * WORTH_A_PROCESS)]
     inputs = make_set(tmp_path / "set", lengths)
@@ -38,6 +42,7 @@ def test_as_many_processes_as_threads_give_what_one_gives(tmp_path: Path) -> Non
         write_outputs(network, inputs, SPEC.segment_samples, tmp_path / f"{threads}.npz")
         found[threads] = dict(np.load(tmp_path / f"{threads}.npz"))
     torch.set_num_threads(1)
+    assert begun == [2]
     assert [output.shape for output in found[1].values()] == [(SPEC.n_src, samples) for samples in lengths]
     for item, output in found[1].items():
         assert output.dtype == np.int16 and output.any()
